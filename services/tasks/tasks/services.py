@@ -1,0 +1,57 @@
+"""Writes."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from django.utils import timezone
+
+from tasks import raw_sql
+from tasks.models import Task
+from tasks.raw_sql import TaskRow
+
+
+class TaskNotFound(Exception):
+    """The owner has no such task."""
+
+
+class TaskChanged(Exception):
+    """The task is at none of the versions that the caller named."""
+
+
+# What If-Match asks: any version, or one of these.
+Versions = Literal["any"] | Sequence[int]
+
+
+def create_task(*, owner_id: int, title: str, duration: int) -> TaskRow:
+    """Stores a task of validated title and duration (minutes)."""
+    now = timezone.now()
+    task = Task.objects.create(owner_id=owner_id, title=title, duration=duration, created_at=now, updated_at=now)
+    return TaskRow(task.id, title, duration, task.version, now, now)
+
+
+def rename_task(*, task_id: int, owner_id: int, title: str, versions: Versions = "any") -> TaskRow:
+    """Sets the title; raises TaskNotFound or TaskChanged, and then has changed nothing."""
+    now = timezone.now()
+    for version in _candidates(versions):
+        task = raw_sql.rename(task_id=task_id, owner_id=owner_id, title=title, now=now, version=version)
+        if task is not None:
+            return task
+    raise _why_not(task_id=task_id, owner_id=owner_id)
+
+
+def delete_task(*, task_id: int, owner_id: int, versions: Versions = "any") -> None:
+    """Deletes the task; raises TaskNotFound or TaskChanged, and then has changed nothing."""
+    for version in _candidates(versions):
+        if raw_sql.delete(task_id=task_id, owner_id=owner_id, version=version):
+            return
+    raise _why_not(task_id=task_id, owner_id=owner_id)
+
+
+def _candidates(versions: Versions) -> Sequence[int | None]:
+    return [None] if versions == "any" else versions
+
+
+def _why_not(*, task_id: int, owner_id: int) -> TaskNotFound | TaskChanged:
+    """Only asked after a statement that changed nothing, so that it decides about words and not about data."""
+    exists = raw_sql.retrieve(task_id=task_id, owner_id=owner_id) is not None
+    return TaskChanged() if exists else TaskNotFound()

@@ -1,0 +1,97 @@
+"""HTTP: parse, one domain call, render."""
+
+from typing import NoReturn
+
+from django.http import Http404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from servicekit.exceptions import PreconditionFailed
+from servicekit.pagination import Cursor, Page
+from servicekit.views import APIView
+from tasks.etags import etag, parse_if_match
+from tasks.raw_sql import TaskRow
+from tasks.selectors import list_tasks, retrieve_task
+from tasks.serializers import TaskCreateSerializer, TaskRenameSerializer, represent_task
+from tasks.services import TaskChanged, TaskNotFound, create_task, delete_task, rename_task
+
+LIST_LENGTH = 4
+LARGEST_ID = 2**63 - 1
+
+
+class TaskListView(APIView):
+    """GET and POST /api/tasks."""
+
+    def get(self, request: Request) -> Response:
+        """The caller's last four tasks, or the page that the query asks for."""
+        page = Page.from_query(request.query_params, default_limit=LIST_LENGTH)
+        tasks, more = list_tasks(owner_id=request.user.user_id, page=page)
+        response = Response([represent_task(task) for task in tasks])
+        if more:
+            last = Cursor(at=tasks[-1].created_at, id=tasks[-1].id)
+            response["Link"] = page.link(path="/api/tasks", last=last)
+        return response
+
+    def post(self, request: Request) -> Response:
+        """Creates a task of the caller's."""
+        serializer = TaskCreateSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        task = create_task(owner_id=request.user.user_id, **serializer.validated_data)
+        response = _task_response(task, status=201)
+        response["Location"] = f"/api/tasks/{task.id}"
+        return response
+
+
+class TaskDetailView(APIView):
+    """GET, PUT, PATCH and DELETE /api/tasks/{id}: the caller's own, or the same 404 as for none at all."""
+
+    def get(self, request: Request, task_id: str) -> Response:
+        """The task."""
+        task = retrieve_task(task_id=_identifier(task_id), owner_id=request.user.user_id)
+        if task is None:
+            raise Http404
+        return _task_response(task)
+
+    def patch(self, request: Request, task_id: str) -> Response:
+        """Renames the task; 412 where If-Match names another version than the current one."""
+        serializer = TaskRenameSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        versions = parse_if_match(request.headers.get("If-Match"))
+        try:
+            task = rename_task(
+                task_id=_identifier(task_id),
+                owner_id=request.user.user_id,
+                versions=versions,
+                **serializer.validated_data,
+            )
+        except (TaskNotFound, TaskChanged) as error:
+            _refuse(error)
+        return _task_response(task)
+
+    # The title is all there is to replace.
+    put = patch
+
+    def delete(self, request: Request, task_id: str) -> Response:
+        """Deletes the task; 412 where If-Match names another version than the current one."""
+        versions = parse_if_match(request.headers.get("If-Match"))
+        try:
+            delete_task(task_id=_identifier(task_id), owner_id=request.user.user_id, versions=versions)
+        except (TaskNotFound, TaskChanged) as error:
+            _refuse(error)
+        return Response(status=204)
+
+
+def _identifier(text: str) -> int:
+    """An id that a bigint can hold; what cannot be one is not found, like any other missing task."""
+    number = int(text)
+    if not 1 <= number <= LARGEST_ID:
+        raise Http404
+    return number
+
+
+def _refuse(error: TaskNotFound | TaskChanged) -> NoReturn:
+    raise (PreconditionFailed if isinstance(error, TaskChanged) else Http404) from error
+
+
+def _task_response(task: TaskRow, *, status: int = 200) -> Response:
+    return Response(represent_task(task), status=status, headers={"ETag": etag(task.version)})

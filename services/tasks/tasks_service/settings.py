@@ -1,0 +1,37 @@
+"""The tasks service's settings. Every variable it reads is in README.md and in the project's .env.example."""
+
+from pathlib import Path
+
+from servicekit import env
+from servicekit import settings as shared
+from servicekit.database import database_from_env
+from servicekit.jwt import keys_from_env
+from servicekit.logging import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
+
+JWT_KEYS = keys_from_env()
+SECRET_KEY = shared.secret_key("TASKS_SECRET_KEY", jwt_keys=JWT_KEYS)
+
+DEBUG = False
+# Nothing here builds a URL from the Host header, and only the gateway reaches this service.
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "tasks_service.urls"
+WSGI_APPLICATION = "tasks_service.wsgi.application"
+INSTALLED_APPS = ["tasks"]
+MIDDLEWARE = shared.MIDDLEWARE
+REST_FRAMEWORK = shared.REST_FRAMEWORK
+SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
+APPEND_SLASH = False
+
+DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
+# One pool only: Django's persistent connections, not the ODBC driver manager's as well.
+DATABASE_CONNECTION_POOLING = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+
+LOGGING = logging_config("tasks")

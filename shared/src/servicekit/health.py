@@ -1,0 +1,70 @@
+"""/healthz: the process answers. /readyz: it can do its work, or the answer names what it lacks."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+
+from django.db import Error as DatabaseLayerError
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, path
+
+from servicekit import errors
+
+logger = logging.getLogger("servicekit.health")
+
+_NEXT = re.compile(r"/_readyz/[a-z]+", re.ASCII)
+
+
+class NotReady(Exception):
+    """A check's answer; the message goes to the caller and holds no address, user name or secret."""
+
+
+Check = Callable[[], None]
+
+
+def check_database() -> None:
+    """Raises NotReady when the database does not answer a query."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except DatabaseLayerError as error:
+        raise NotReady("does not answer") from error
+
+
+def health_urls(*, service: str, checks: Mapping[str, Check]) -> list[URLPattern]:
+    """The two probes of a service. ``checks`` are run at each /readyz, all of them, and named in its answer."""
+
+    def healthz(request: HttpRequest) -> HttpResponse:
+        return JsonResponse({"status": "ok"})
+
+    def readyz(request: HttpRequest) -> HttpResponse:
+        results = {name: _result(name, check) for name, check in checks.items()}
+        failed = [f"{name} {result}" for name, result in results.items() if result != "ok"]
+        if failed:
+            body = errors.problem_body(
+                errors.SERVICE_UNAVAILABLE, path=request.path, detail=f"{service}: {'; '.join(failed)}."
+            )
+            response = JsonResponse(
+                {**body, "service": service, "checks": results}, status=503, content_type=errors.CONTENT_TYPE
+            )
+            response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
+            return response
+        response = JsonResponse({"status": "ok", "service": service, "checks": results})
+        # The gateway asks the services one after the other: where this one is ready, nginx goes on to the next.
+        following = request.META.get("HTTP_X_READYZ_NEXT", "")
+        if _NEXT.fullmatch(following):
+            response["X-Accel-Redirect"] = following
+        return response
+
+    return [path("healthz", healthz), path("readyz", readyz)]
+
+
+def _result(name: str, check: Check) -> str:
+    try:
+        check()
+    except NotReady as reason:
+        logger.warning("not ready", extra={"check": name, "reason": str(reason)}, exc_info=reason.__cause__)
+        return str(reason)
+    return "ok"

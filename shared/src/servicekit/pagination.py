@@ -1,0 +1,91 @@
+"""Keyset pages: ``?limit=&before=<cursor>`` newest first, and the Link header (RFC 8288) to the next page.
+
+A page costs the same however deep it lies, and nothing is skipped or shown twice while rows are added, as happens
+with offsets (https://use-the-index-luke.com/no-offset).
+"""
+
+import base64
+import binascii
+import datetime
+import re
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.http import QueryDict
+from rest_framework.exceptions import ValidationError
+
+MAXIMUM_LIMIT = 100
+
+_LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
+_CURSOR = re.compile(r"([0-9]{1,18})\.([0-9]{1,19})", re.ASCII)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+_LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list that is ordered by a time and then an id, both descending."""
+
+    at: datetime.datetime
+    id: int
+
+    def encode(self) -> str:
+        """An opaque, URL-safe text."""
+        text = f"{(self.at - _EPOCH) // _MICROSECOND}.{self.id}"
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> "Cursor":
+        """The reverse of encode; raises ValueError for anything that encode did not make."""
+        try:
+            decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
+        except (binascii.Error, UnicodeError):
+            raise ValueError("not base64") from None
+        match = _CURSOR.fullmatch(decoded)
+        if match is None or int(match[2]) > _LARGEST_ID:
+            raise ValueError("not a cursor")
+        try:
+            cursor = cls(at=_EPOCH + int(match[1]) * _MICROSECOND, id=int(match[2]))
+        except OverflowError:
+            raise ValueError("not a time") from None
+        if cursor.encode() != text:
+            raise ValueError("not the canonical form")
+        return cursor
+
+    def older(self, field: str) -> Q:
+        """What comes after this place in the list. Written so that an index on (field, id) is sought, not scanned."""
+        return Q(**{f"{field}__lte": self.at}) & (Q(**{f"{field}__lt": self.at}) | Q(id__lt=self.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the caller asked for: at most ``limit`` rows, after ``before`` where given."""
+
+    limit: int
+    before: Cursor | None
+
+    @classmethod
+    def from_query(cls, query: QueryDict, *, default_limit: int) -> "Page":
+        """Reads ``limit`` (1–100) and ``before``; raises ValidationError (400) for anything else in them."""
+        errors: dict[str, list[str]] = {}
+        text = query.get("limit", str(default_limit))
+        limit = int(text) if _LIMIT.fullmatch(text) else 0
+        if not 1 <= limit <= MAXIMUM_LIMIT:
+            errors["limit"] = [f"Must be a whole number from 1 to {MAXIMUM_LIMIT}."]
+        before = None
+        cursor = query.get("before")
+        if cursor is not None:
+            try:
+                before = Cursor.decode(cursor)
+            except ValueError:
+                errors["before"] = ["Must be a cursor from the Link header of an earlier page."]
+        if errors:
+            raise ValidationError(errors)
+        return cls(limit=limit, before=before)
+
+    def link(self, *, path: str, last: Cursor, **parameters: str) -> str:
+        """The Link header's value for the page after the row at ``last``."""
+        query = urlencode({**parameters, "limit": self.limit, "before": last.encode()})
+        return f'<{path}?{query}>; rel="next"'

@@ -1,0 +1,52 @@
+"""The settings that are the same in every service; each service's settings.py says which it takes."""
+
+import os
+from typing import Any
+
+from servicekit import env
+from servicekit.env import ConfigurationError
+from servicekit.jwt import MINIMUM_SECRET_BYTES, Key
+
+# Named as the field calls them: one authentication, everything refused by default, one parser and one renderer.
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["servicekit.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["servicekit.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["servicekit.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "servicekit.renderers.OnlyJSON",
+    "EXCEPTION_HANDLER": "servicekit.errors.exception_handler",
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_THROTTLE_CLASSES": [],
+    # No table of users is needed to verify a token, so there is no AnonymousUser either.
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+    "URL_FORMAT_OVERRIDE": None,
+    "FORMAT_SUFFIX_KWARG": None,
+}
+
+MIDDLEWARE: list[str] = ["servicekit.middleware.request_log"]
+
+# What `manage.py check --deploy` asks for and the gateway does, or what a token API without cookies, forms and HTML
+# does not have.
+SILENCED_SYSTEM_CHECKS: list[str] = [
+    "security.W001",  # SecurityMiddleware: the gateway sets these headers, on its own errors too.
+    "security.W002",  # XFrameOptionsMiddleware: likewise.
+    "security.W003",  # CsrfViewMiddleware: no cookie authenticates anything.
+]
+
+
+def secret_key(name: str, *, jwt_keys: tuple[Key, ...]) -> str:
+    """The Django SECRET_KEY from the variable ``name``.
+
+    Raises ConfigurationError where it is shorter than 32 bytes, or is also a JWT secret or another service's key, as
+    far as this process can see them: who learns one secret must not hold another.
+    """
+    value = env.require(name)
+    if len(value.encode()) < MINIMUM_SECRET_BYTES:
+        raise ConfigurationError(name, f"has fewer than {MINIMUM_SECRET_BYTES} bytes")
+    if any(key.secret == value.encode() for key in jwt_keys):
+        raise ConfigurationError(name, "equals a secret in JWT_KEYS; give each its own")
+    for other in sorted(os.environ):
+        if other.endswith("_SECRET_KEY") and other != name and os.environ[other].strip() == value:
+            raise ConfigurationError(name, f"equals {other}; give each its own")
+    return value

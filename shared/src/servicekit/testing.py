@@ -1,0 +1,54 @@
+"""What the services' tests share, as a pytest plugin (``-p servicekit.testing``) and a module of helpers.
+
+As a plugin it is imported before pytest-django loads the settings, so that a suite needs no environment of its own:
+every secret is made for the run. DATABASE_URL is left to whoever runs the suite; unset, it is a SQLite file, of which
+Django's test database is the copy in memory.
+"""
+
+import os
+import secrets
+import time
+import uuid
+from typing import Any
+
+import jwt
+from django.conf import settings
+
+from servicekit.jwt import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SECONDS
+
+os.environ.update(
+    {name: secrets.token_urlsafe(48) for name in ("AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY")},
+    JWT_KEYS=f"current:{secrets.token_urlsafe(48)},previous:{secrets.token_urlsafe(48)}",
+    REDIS_URL="unix:///nonexistent/redis.sock",
+)
+
+
+def make_token(
+    user_id: int = 1, *, is_staff: bool = False, header: dict[str, Any] | None = None, **claims: Any
+) -> str:
+    """A valid access token for the user, with ``claims`` in place of its own; a claim given as None is left out."""
+    now = int(time.time())
+    payload = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "token_type": "access",
+        "user_id": str(user_id),
+        "sid": str(uuid.uuid4()),
+        "jti": uuid.uuid4().hex,
+        "iat": now,
+        "exp": now + LIFETIME_SECONDS["access"],
+        "is_staff": is_staff,
+        **claims,
+    }
+    key = settings.JWT_KEYS[0]
+    return jwt.encode(
+        {name: value for name, value in payload.items() if value is not None},
+        key.secret,
+        algorithm=ALGORITHM,
+        headers={"kid": key.kid, **(header or {})},
+    )
+
+
+def bearer(user_id: int = 1, *, is_staff: bool = False) -> dict[str, str]:
+    """The headers of a request by the user, for Django's test client."""
+    return {"Authorization": f"Bearer {make_token(user_id, is_staff=is_staff)}"}

@@ -1,0 +1,8 @@
+"""How times are written."""
+
+import datetime
+
+
+def iso_utc(value: datetime.datetime) -> str:
+    """An aware time as ISO 8601 in UTC with microseconds and a Z: 2026-01-31T09:30:00.000000Z."""
+    return value.astimezone(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

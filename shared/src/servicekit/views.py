@@ -1,0 +1,15 @@
+"""The base of the services' views."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from rest_framework import views
+from rest_framework.response import Response
+
+
+class APIView(views.APIView):
+    """Refuses whoever has no valid access token, unless a subclass says otherwise."""
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
+        """What may be done here, in the Allow header that every answer has."""
+        return Response(status=204)

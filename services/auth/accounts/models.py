@@ -1,0 +1,63 @@
+"""The table of users."""
+
+import unicodedata
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+USERNAME_MAXIMUM_UNITS = 150
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users whose names are normalised."""
+
+    def create_user(self, username: str, password: str, *, email: str = "", is_staff: bool = False) -> "User":
+        """Stores a user; raises IntegrityError where the normalised name is taken."""
+        user = self.model(username=self.model.normalize_username(username), email=email, is_staff=is_staff)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, username: str, password: str, *, email: str = "", **extra: Any) -> "User":
+        """What `manage.py createsuperuser` calls: a staff user, since there is no higher rank here."""
+        return self.create_user(username, password, email=email, is_staff=True)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """The user of this name in any of its spellings; raises User.DoesNotExist."""
+        return self.get(username=self.model.normalize_username(username or ""))
+
+
+class User(AbstractBaseUser):
+    """Somebody who can log in."""
+
+    id = models.BigAutoField(primary_key=True)
+    username = models.CharField(max_length=USERNAME_MAXIMUM_UNITS, unique=True)
+    email = models.EmailField(max_length=254, blank=True, default="")
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    date_joined = models.DateTimeField(default=timezone.now)
+    # Not wanted: it would be a write at each login, and sessions will say more.
+    last_login = None
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=~Q(username=""), name="accounts_user_username_not_empty"),)
+
+    @classmethod
+    def normalize_username(cls, username: str) -> str:
+        """One spelling of a name for all that look or sound the same: NFKC, caseless, trimmed.
+
+        SQL Server's usual collation compares without case and trailing spaces and SQLite's with both, so what is
+        stored is what is equal on either. Unicode's own order of steps (chapter 3.13, D146): folding can undo the
+        normal form.
+        """
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+        return folded.strip()

@@ -1,0 +1,100 @@
+"""What clients may send, and what they get."""
+
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.exceptions import ValidationError as DjangoValidationError
+from rest_framework import serializers
+
+from accounts.models import USERNAME_MAXIMUM_UNITS, User
+from servicekit.serializers import StrictCharField, StrictSerializer
+from servicekit.times import iso_utc
+
+PASSWORD_MAXIMUM_LENGTH = 128  # Hashing takes time and memory; a longer one adds no safety.
+TOKEN_MAXIMUM_LENGTH = 4096
+
+
+class NewUsernameField(StrictCharField):
+    """1–150 UTF-16 units after normalisation: letters and digits of any script, and @ . + - _"""
+
+    default_error_messages = {
+        "characters": "May hold letters, digits and @ . + - _ only.",
+        "too_long": f"Must not be longer than {USERNAME_MAXIMUM_UNITS} UTF-16 code units.",
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        username = User.normalize_username(super().to_internal_value(data))
+        if len(username.encode("utf-16-le")) // 2 > USERNAME_MAXIMUM_UNITS:
+            self.fail("too_long")
+        try:
+            UnicodeUsernameValidator()(username)
+        except DjangoValidationError:
+            self.fail("characters")
+        return username
+
+
+class PasswordField(StrictCharField):
+    """Taken as it is, spaces included."""
+
+    def __init__(self) -> None:
+        super().__init__(trim_whitespace=False, max_length=PASSWORD_MAXIMUM_LENGTH)
+
+
+class StrictEmailField(serializers.EmailField, StrictCharField):
+    """An address, or an empty string for none."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_blank=True, max_length=254, **kwargs)
+
+
+class RegisterSerializer(StrictSerializer):
+    """The body of POST /api/auth/register."""
+
+    username = NewUsernameField()
+    password = PasswordField()
+    email = StrictEmailField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        user = User(username=attrs["username"], email=attrs.get("email", ""))
+        try:
+            validate_password(attrs["password"], user)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({"password": error.messages}) from None
+        return attrs
+
+
+class LoginSerializer(StrictSerializer):
+    """The body of POST /api/auth/token."""
+
+    username = StrictCharField(max_length=USERNAME_MAXIMUM_UNITS)
+    password = PasswordField()
+
+
+class RefreshSerializer(StrictSerializer):
+    """The body of POST /api/auth/token/refresh."""
+
+    refresh = StrictCharField(max_length=TOKEN_MAXIMUM_LENGTH)
+
+
+class VerifySerializer(StrictSerializer):
+    """The body of POST /api/auth/token/verify."""
+
+    token = StrictCharField(max_length=TOKEN_MAXIMUM_LENGTH)
+
+
+class ProfileSerializer(StrictSerializer):
+    """The body of PATCH /api/auth/me."""
+
+    email = StrictEmailField()
+
+
+def represent_user(user: User) -> dict[str, Any]:
+    """A user as that user sees it."""
+    return {
+        "id": user.id,
+        "username": user.username,
+        "email": user.email,
+        "is_staff": user.is_staff,
+        "date_joined": iso_utc(user.date_joined),
+    }

@@ -1,0 +1,63 @@
+"""The auth service's settings. Every variable it reads is in README.md and in the project's .env.example."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from servicekit import env, jwt
+from servicekit import settings as shared
+from servicekit.database import database_from_env
+from servicekit.logging import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
+
+JWT_KEYS = jwt.keys_from_env()
+SECRET_KEY = shared.secret_key("AUTH_SECRET_KEY", jwt_keys=JWT_KEYS)
+
+DEBUG = False
+# Nothing here builds a URL from the Host header, and only the gateway reaches this service.
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "auth_service.urls"
+WSGI_APPLICATION = "auth_service.wsgi.application"
+# simplejwt cannot be imported without the first two; their tables are not used, and not made (accounts/routers.py).
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "accounts"]
+MIDDLEWARE = shared.MIDDLEWARE
+REST_FRAMEWORK = shared.REST_FRAMEWORK
+SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
+APPEND_SLASH = False
+
+DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
+DATABASE_ROUTERS = ["accounts.routers.NoContribTables"]
+# One pool only: Django's persistent connections, not the ODBC driver manager's as well.
+DATABASE_CONNECTION_POOLING = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "accounts.User"
+# The first makes new hashes, the others are accepted and upgraded at the next login.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "email")},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+SIMPLE_JWT = {
+    "ALGORITHM": jwt.ALGORITHM,
+    # Never the default, which is SECRET_KEY. What is signed is signed by accounts.tokens, with the key's name.
+    "SIGNING_KEY": JWT_KEYS[0].secret,
+    "ACCESS_TOKEN_LIFETIME": timedelta(seconds=jwt.LIFETIME_SECONDS["access"]),
+    "REFRESH_TOKEN_LIFETIME": timedelta(seconds=jwt.LIFETIME_SECONDS["refresh"]),
+}
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+
+LOGGING = logging_config("auth")

@@ -1,0 +1,46 @@
+"""The table of users, and the one spelling of their names."""
+
+import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.models import User
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing_more(name: str) -> None:
+    once = User.normalize_username(name)
+    assert User.normalize_username(once) == once
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Ada", "ada"), ("STRASSE", "straße"), ("ﬁn", "FIN"), ("ａ", "A"), ("e\u0301", "É"), ("ada ", "ada"), ("Σ", "ς")],
+)
+def test_spellings_of_one_name_are_equal(one: str, other: str) -> None:
+    assert User.normalize_username(one) == User.normalize_username(other)
+
+
+@pytest.mark.django_db
+class TestTheDatabaseItself:
+    def test_refuses_a_second_user_of_a_name(self) -> None:
+        User.objects.create_user("ada", "correct horse battery")
+        with pytest.raises(IntegrityError):
+            User.objects.create_user(" ADA", "correct horse battery")
+
+    def test_refuses_an_empty_name(self) -> None:
+        with pytest.raises(IntegrityError):
+            User.objects.create_user(" ", "correct horse battery")
+
+    def test_has_no_tables_of_djangos_contrib_apps(self) -> None:
+        assert sorted(connection.introspection.table_names()) == ["accounts_user", "django_migrations"]
+
+
+@pytest.mark.django_db
+def test_createsuperuser_makes_a_staff_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "correct horse battery")
+    call_command("createsuperuser", interactive=False, username="Root", verbosity=0)
+    user = User.objects.get()
+    assert (user.username, user.is_staff, user.check_password("correct horse battery")) == ("root", True, True)

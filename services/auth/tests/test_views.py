@@ -1,0 +1,291 @@
+"""The HTTP contract of /api/auth, by Django's client."""
+
+import json
+import logging
+from typing import Any
+
+import jwt
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.test import Client
+from django.urls import get_resolver
+
+from accounts.models import User
+from servicekit.testing import bearer, make_token
+
+PASSWORD = "correct horse battery"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def user() -> User:
+    return User.objects.create_user("ada", PASSWORD, email="ada@example.com")
+
+
+def post(client: Client, path: str, body: Any, **headers: str) -> Any:
+    return client.post(f"/api/auth/{path}", json.dumps(body), content_type="application/json", headers=headers)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+class TestRegister:
+    def test_returns_the_user_and_never_the_password(self, client: Client) -> None:
+        response = post(client, "register", {"username": " Ada ", "password": PASSWORD, "email": "a@b.example"})
+        user = User.objects.get()
+        assert response.status_code == 201
+        assert response.headers["Location"] == "/api/auth/me"
+        assert response.json() == {
+            "id": user.id,
+            "username": "ada",
+            "email": "a@b.example",
+            "is_staff": False,
+            "date_joined": user.date_joined.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        }
+
+    def test_stores_an_argon2id_hash(self, client: Client) -> None:
+        post(client, "register", {"username": "ada", "password": PASSWORD})
+        assert User.objects.get().password.startswith("argon2$argon2id$")
+
+    @pytest.mark.parametrize("spelling", ["ada", "ADA", " Ada\t", "ａｄａ", "𝐀da"])
+    def test_refuses_another_spelling_of_a_taken_name(self, client: Client, user: User, spelling: str) -> None:
+        response = post(client, "register", {"username": spelling, "password": PASSWORD})
+        assert response.status_code == 400
+        assert response.json()["errors"] == {"username": ["This name is taken."]}
+        assert User.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        ("password", "reason"),
+        [
+            ("short12", "too short"),
+            ("12345678901", "entirely numeric"),
+            ("password123", "too common"),
+            ("ada.lovelace1", "too similar to the username"),
+            ("x" * 129, "no more than 128"),
+            (12345678, "valid string"),
+            ("abc\0defghij", "Null characters"),
+            (None, "may not be null"),
+        ],
+    )
+    def test_names_the_rule_that_a_password_breaks(self, client: Client, password: Any, reason: str) -> None:
+        response = post(client, "register", {"username": "ada.lovelace", "password": password})
+        assert response.status_code == 400
+        assert list(response.json()["errors"]) == ["password"]
+        assert reason in " ".join(response.json()["errors"]["password"])
+        assert not User.objects.exists()
+
+    def test_takes_a_password_of_128_characters_with_its_spaces(self, client: Client) -> None:
+        password = " " + "é😀" * 63 + " "
+        assert len(password) == 128
+        assert post(client, "register", {"username": "ada", "password": password}).status_code == 201
+        assert post(client, "token", {"username": "ada", "password": password}).status_code == 200
+        assert post(client, "token", {"username": "ada", "password": password.strip()}).status_code == 401
+
+    @pytest.mark.parametrize(
+        "username",
+        ["", "  ", "two words", "nul\0", "a/b", "a\u200bb", "x" * 151, "😀", 7, True, None, ["ada"], "\U00020000" * 76],
+    )
+    def test_refuses_a_bad_name(self, client: Client, username: Any) -> None:
+        response = post(client, "register", {"username": username, "password": PASSWORD})
+        assert response.status_code == 400
+        assert list(response.json()["errors"]) == ["username"]
+
+    def test_takes_a_name_of_150_utf16_units(self, client: Client) -> None:
+        response = post(client, "register", {"username": "\U00020000" * 75, "password": PASSWORD})
+        assert response.status_code == 201
+
+    @pytest.mark.parametrize("field", ["is_staff", "is_active", "id", "is_superuser", "date_joined"])
+    def test_refuses_what_a_user_may_not_choose(self, client: Client, field: str) -> None:
+        response = post(client, "register", {"username": "ada", "password": PASSWORD, field: True})
+        assert response.status_code == 400
+        assert list(response.json()["errors"]) == [field]
+        assert not User.objects.exists()
+
+    @pytest.mark.parametrize("email", ["nobody", "a@b", 5, "x" * 250 + "@b.example"])
+    def test_refuses_a_bad_address(self, client: Client, email: Any) -> None:
+        response = post(client, "register", {"username": "ada", "password": PASSWORD, "email": email})
+        assert response.status_code == 400
+        assert list(response.json()["errors"]) == ["email"]
+
+
+class TestToken:
+    def test_answers_with_a_pair_of_tokens(self, client: Client, user: User) -> None:
+        response = post(client, "token", {"username": "ADA ", "password": PASSWORD})
+        body = response.json()
+        assert response.status_code == 200
+        assert list(body) == ["access", "refresh", "token_type", "expires_in"]
+        assert (body["token_type"], body["expires_in"]) == ("Bearer", 300)
+        assert response.headers["Cache-Control"] == "no-store"
+
+    def test_an_access_token_says_who_and_lasts_5_minutes(self, client: Client, user: User) -> None:
+        access = post(client, "token", {"username": "ada", "password": PASSWORD}).json()["access"]
+        claims = claims_of(access)
+        assert jwt.get_unverified_header(access) == {"alg": "HS256", "kid": "current", "typ": "JWT"}
+        assert set(claims) == {"iss", "aud", "token_type", "user_id", "sid", "jti", "iat", "exp", "is_staff"}
+        assert (claims["iss"], claims["aud"], claims["token_type"]) == ("auth", "task-api", "access")
+        assert (claims["user_id"], claims["is_staff"]) == (str(user.id), False)
+        assert 299 <= claims["exp"] - claims["iat"] <= 300
+
+    def test_a_refresh_token_lasts_7_days(self, client: Client, user: User) -> None:
+        claims = claims_of(post(client, "token", {"username": "ada", "password": PASSWORD}).json()["refresh"])
+        assert claims["token_type"] == "refresh"
+        assert claims["exp"] - claims["iat"] == 7 * 24 * 60 * 60
+
+    def test_every_login_is_its_own_session(self, client: Client, user: User) -> None:
+        body = {"username": "ada", "password": PASSWORD}
+        first, second = (post(client, "token", body).json() for _ in range(2))
+        assert claims_of(first["access"])["sid"] == claims_of(first["refresh"])["sid"]
+        assert claims_of(first["access"])["sid"] != claims_of(second["access"])["sid"]
+        assert claims_of(first["access"])["jti"] != claims_of(second["access"])["jti"]
+
+    def test_says_staff_of_staff(self, client: Client) -> None:
+        User.objects.create_superuser("root", PASSWORD)
+        access = post(client, "token", {"username": "root", "password": PASSWORD}).json()["access"]
+        assert claims_of(access)["is_staff"] is True
+
+    def test_unknown_wrong_and_inactive_are_one_answer(self, client: Client, user: User) -> None:
+        User.objects.create_user("gone", PASSWORD)
+        User.objects.filter(username="gone").update(is_active=False)
+        answers = [
+            post(client, "token", {"username": name, "password": password})
+            for name, password in [("nobody", PASSWORD), ("ada", "wrong horse"), ("gone", PASSWORD), ("a b", "x")]
+        ]
+        bodies = [{k: v for k, v in answer.json().items() if k != "request_id"} for answer in answers]
+        assert [answer.status_code for answer in answers] == [401] * 4
+        assert {answer.headers["WWW-Authenticate"] for answer in answers} == {'Bearer realm="api"'}
+        assert all(body == bodies[0] for body in bodies)
+
+    def test_an_unknown_user_costs_a_hash_as_well(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        hashed: list[str] = []
+        monkeypatch.setattr("accounts.services.make_password", lambda raw: hashed.append(raw) or make_password(raw))
+        post(client, "token", {"username": "nobody", "password": "some words"})
+        assert hashed == ["some words"]
+
+    def test_upgrades_an_old_hash(self, client: Client, user: User) -> None:
+        User.objects.filter(id=user.id).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+        assert post(client, "token", {"username": "ada", "password": PASSWORD}).status_code == 200
+        user.refresh_from_db()
+        assert user.password.startswith("argon2$")
+
+    def test_does_not_look_at_an_authorization_header(self, client: Client, user: User) -> None:
+        response = post(client, "token", {"username": "ada", "password": PASSWORD}, Authorization="Bearer expired")
+        assert response.status_code == 200
+
+    @pytest.mark.parametrize(
+        "body", [{}, [], None, "x", 5, {"username": "ada"}, {"username": {}, "password": []}, {"a": 1}]
+    )
+    def test_refuses_a_body_of_another_shape(self, client: Client, user: User, body: Any) -> None:
+        response = post(client, "token", body)
+        assert response.status_code == 400
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.json()["errors"]
+
+    def test_logs_neither_password_nor_token(
+        self, client: Client, user: User, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        good = post(client, "token", {"username": "ada", "password": PASSWORD}).json()
+        post(client, "token", {"username": "ada", "password": "wrong-secret"})
+        post(client, "token/refresh", {"refresh": good["refresh"]})
+        client.get("/api/auth/me?token=" + good["access"], headers={"Authorization": "Bearer " + good["access"]})
+        logged = "\n".join(str(record.__dict__) for record in caplog.records)
+        assert "/api/auth/token" in logged
+        for secret in (PASSWORD, "wrong-secret", good["access"], good["refresh"]):
+            assert secret not in logged
+
+
+class TestRefresh:
+    def test_answers_with_a_new_pair_of_the_same_session(self, client: Client, user: User) -> None:
+        first = post(client, "token", {"username": "ada", "password": PASSWORD}).json()
+        response = post(client, "token/refresh", {"refresh": first["refresh"]})
+        second = response.json()
+        assert response.status_code == 200
+        assert list(second) == list(first)
+        assert claims_of(second["access"])["sid"] == claims_of(first["access"])["sid"]
+        assert claims_of(second["access"])["jti"] != claims_of(first["access"])["jti"]
+
+    def test_says_what_the_user_is_now(self, client: Client, user: User) -> None:
+        first = post(client, "token", {"username": "ada", "password": PASSWORD}).json()
+        User.objects.filter(id=user.id).update(is_staff=True)
+        second = post(client, "token/refresh", {"refresh": first["refresh"]}).json()
+        assert claims_of(second["access"])["is_staff"] is True
+
+    @pytest.mark.parametrize("change", ["deleted", "inactive"])
+    def test_refuses_a_user_who_is_gone(self, client: Client, user: User, change: str) -> None:
+        refresh = post(client, "token", {"username": "ada", "password": PASSWORD}).json()["refresh"]
+        if change == "deleted":
+            user.delete()
+        else:
+            User.objects.filter(id=user.id).update(is_active=False)
+        response = post(client, "token/refresh", {"refresh": refresh})
+        assert response.status_code == 401
+        assert response.json()["detail"] == "The token is invalid."
+
+    def test_refuses_an_access_token(self, client: Client, user: User) -> None:
+        response = post(client, "token/refresh", {"refresh": make_token(user.id)})
+        assert response.status_code == 401
+        assert response.json()["detail"] == "This is not a refresh token."
+
+    @pytest.mark.parametrize("token", ["", "a.b.c", "x" * 4097, None, 5, {}])
+    def test_refuses_what_is_no_token(self, client: Client, token: Any) -> None:
+        assert post(client, "token/refresh", {"refresh": token}).status_code in (400, 401)
+
+
+class TestVerify:
+    def test_takes_both_types_of_token(self, client: Client, user: User) -> None:
+        pair = post(client, "token", {"username": "ada", "password": PASSWORD}).json()
+        answers = [post(client, "token/verify", {"token": pair[name]}) for name in ("access", "refresh")]
+        assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {}), (200, {})]
+
+    @pytest.mark.parametrize("token", ["a.b.c", "é.ü.😀", "eyJhbGciOiJub25lIn0.e30."])
+    def test_refuses_a_bad_one(self, client: Client, token: str) -> None:
+        response = post(client, "token/verify", {"token": token})
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+class TestMe:
+    def test_shows_the_caller(self, client: Client, user: User) -> None:
+        response = client.get("/api/auth/me", headers=bearer(user.id))
+        assert response.status_code == 200
+        assert (response.json()["id"], response.json()["username"]) == (user.id, "ada")
+
+    @pytest.mark.parametrize("email", ["new@example.com", ""])
+    def test_changes_the_address(self, client: Client, user: User, email: str) -> None:
+        response = client.patch(
+            "/api/auth/me/", json.dumps({"email": email}), content_type="application/json", headers=bearer(user.id)
+        )
+        user.refresh_from_db()
+        assert (response.status_code, response.json()["email"], user.email) == (200, email, email)
+
+    @pytest.mark.parametrize("field", ["username", "password", "is_staff", "is_active", "id"])
+    def test_changes_nothing_else(self, client: Client, user: User, field: str) -> None:
+        before = User.objects.values().get()
+        response = client.patch(
+            "/api/auth/me",
+            json.dumps({"email": "new@example.com", field: "x"}),
+            content_type="application/json",
+            headers=bearer(user.id),
+        )
+        assert response.status_code == 400
+        assert list(response.json()["errors"]) == [field]
+        assert User.objects.values().get() == before
+
+    @pytest.mark.parametrize("user_id", [999_999, 2**63 - 1])
+    def test_refuses_the_token_of_a_user_who_is_gone(self, client: Client, user_id: int) -> None:
+        response = client.get("/api/auth/me", headers=bearer(user_id))
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
+
+
+def test_every_route_but_the_public_ones_refuses_strangers(client: Client) -> None:
+    public = {"/healthz", "/readyz"} | {
+        f"/api/auth/{name}" for name in ("register", "token", "token/refresh", "token/verify")
+    }
+    patterns = [p for entry in get_resolver().url_patterns for p in getattr(entry, "url_patterns", [entry])]
+    paths = {"/" + str(p.pattern).strip("^$").replace("/?", "") for p in patterns}
+    assert public < paths
+    refused = {path for path in paths if client.get(path).status_code == 401}
+    assert refused == paths - public == {"/api/auth/me"}

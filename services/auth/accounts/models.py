@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
-from django.db.models import Q
+from django.db.models.functions import Length
+from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
 
 USERNAME_MAXIMUM_UNITS = 150
@@ -49,7 +50,12 @@ class User(AbstractBaseUser):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
-        constraints = (models.CheckConstraint(condition=~Q(username=""), name="accounts_user_username_not_empty"),)
+        # By length, since in SQL Server's usual collation names in some scripts equal the empty string.
+        constraints = (
+            models.CheckConstraint(
+                condition=GreaterThanOrEqual(Length("username"), 1), name="accounts_user_username_not_empty"
+            ),
+        )
 
     @classmethod
     def normalize_username(cls, username: str) -> str:

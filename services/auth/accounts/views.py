@@ -22,7 +22,7 @@ from accounts.services import (
     refresh_tokens,
     register_user,
 )
-from servicekit.authentication import CHALLENGE
+from servicekit.authentication import CHALLENGE, principal
 from servicekit.jwt import InvalidToken, verify_any
 from servicekit.views import APIView
 
@@ -109,7 +109,7 @@ class MeView(APIView):
 
 def _caller(request: Request) -> User:
     """The user that the token speaks of; 401 where the account was deleted or made inactive since."""
-    user = get_active_user(user_id=request.user.user_id)
+    user = get_active_user(user_id=principal(request).user_id)
     if user is None:
         raise AuthenticationFailed("The token's user no longer exists or is not active.")
     return user

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length
-from django.db.models.lookups import LessThanOrEqual
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 TITLE_MAXIMUM_UNITS = 200
 DURATION_MAXIMUM_MINUTES = 525_600  # A year.
@@ -26,11 +26,13 @@ class Task(models.Model):
         # Serves the list: one seek to the owner's newest, then in order.
         indexes = (models.Index(fields=["owner_id", "-created_at", "-id"], name="tasks_task_newest"),)
         constraints = (
-            models.CheckConstraint(condition=~Q(title=""), name="tasks_task_title_not_empty"),
-            # SQLite ignores the length of a varchar. It counts characters where SQL Server counts UTF-16 units, so
-            # there this is the looser bound and the serializer's the exact one.
+            # By length, since in SQL Server's usual collation a title of emoji equals the empty string. SQLite ignores
+            # the length of a varchar, and counts characters where SQL Server counts UTF-16 units, so there this is
+            # the looser bound and the serializer's the exact one.
             models.CheckConstraint(
-                condition=LessThanOrEqual(Length("title"), TITLE_MAXIMUM_UNITS), name="tasks_task_title_length"
+                condition=GreaterThanOrEqual(Length("title"), 1)
+                & LessThanOrEqual(Length("title"), TITLE_MAXIMUM_UNITS),
+                name="tasks_task_title_length",
             ),
             models.CheckConstraint(
                 condition=Q(duration__gte=1) & Q(duration__lte=DURATION_MAXIMUM_MINUTES), name="tasks_task_duration"

@@ -6,6 +6,7 @@ from tasks.views import TaskDetailView, TaskListView
 
 urlpatterns = [
     re_path(r"^api/tasks/?$", TaskListView.as_view(), name="task-list"),
-    # Not Django's int converter: its range is open, and here the digits are ASCII and as many as a bigint has.
-    re_path(r"^api/tasks/(?P<task_id>[0-9]{1,19})/?$", TaskDetailView.as_view(), name="task-detail"),
+    # Not Django's int converter: its range is open, and here the digits are ASCII, as many as a bigint has, and no
+    # task has a second address with zeros before its id.
+    re_path(r"^api/tasks/(?P<task_id>[1-9][0-9]{0,18})/?$", TaskDetailView.as_view(), name="task-detail"),
 ]

@@ -6,6 +6,7 @@ from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from servicekit.authentication import principal
 from servicekit.exceptions import PreconditionFailed
 from servicekit.pagination import Cursor, Page
 from servicekit.views import APIView
@@ -25,7 +26,7 @@ class TaskListView(APIView):
     def get(self, request: Request) -> Response:
         """The caller's last four tasks, or the page that the query asks for."""
         page = Page.from_query(request.query_params, default_limit=LIST_LENGTH)
-        tasks, more = list_tasks(owner_id=request.user.user_id, page=page)
+        tasks, more = list_tasks(owner_id=principal(request).user_id, page=page)
         response = Response([represent_task(task) for task in tasks])
         if more:
             last = Cursor(at=tasks[-1].created_at, id=tasks[-1].id)
@@ -36,7 +37,7 @@ class TaskListView(APIView):
         """Creates a task of the caller's."""
         serializer = TaskCreateSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        task = create_task(owner_id=request.user.user_id, **serializer.validated_data)
+        task = create_task(owner_id=principal(request).user_id, **serializer.validated_data)
         response = _task_response(task, status=201)
         response["Location"] = f"/api/tasks/{task.id}"
         return response
@@ -47,7 +48,7 @@ class TaskDetailView(APIView):
 
     def get(self, request: Request, task_id: str) -> Response:
         """The task."""
-        task = retrieve_task(task_id=_identifier(task_id), owner_id=request.user.user_id)
+        task = retrieve_task(task_id=_identifier(task_id), owner_id=principal(request).user_id)
         if task is None:
             raise Http404
         return _task_response(task)
@@ -60,7 +61,7 @@ class TaskDetailView(APIView):
         try:
             task = rename_task(
                 task_id=_identifier(task_id),
-                owner_id=request.user.user_id,
+                owner_id=principal(request).user_id,
                 versions=versions,
                 **serializer.validated_data,
             )
@@ -75,7 +76,7 @@ class TaskDetailView(APIView):
         """Deletes the task; 412 where If-Match names another version than the current one."""
         versions = parse_if_match(request.headers.get("If-Match"))
         try:
-            delete_task(task_id=_identifier(task_id), owner_id=request.user.user_id, versions=versions)
+            delete_task(task_id=_identifier(task_id), owner_id=principal(request).user_id, versions=versions)
         except (TaskNotFound, TaskChanged) as error:
             _refuse(error)
         return Response(status=204)
@@ -84,7 +85,7 @@ class TaskDetailView(APIView):
 def _identifier(text: str) -> int:
     """An id that a bigint can hold; what cannot be one is not found, like any other missing task."""
     number = int(text)
-    if not 1 <= number <= LARGEST_ID:
+    if number > LARGEST_ID:
         raise Http404
     return number
 

@@ -2,8 +2,8 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+from servicekit.wsgi import service_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tasks_service.settings")
 
-application = get_wsgi_application()
+application = service_application()

@@ -37,8 +37,10 @@ def database_from_env(*, default_path: Path) -> dict[str, Any]:
         raise ConfigurationError(VARIABLE, "cannot be parsed: the host or port is malformed") from None
     if parts.scheme == "sqlite":
         path = unquote(parts.path)
-        if parts.netloc or not path.startswith("//"):
-            raise ConfigurationError(VARIABLE, "a SQLite path must be absolute: sqlite:////path/to/file")
+        if parts.netloc or parts.query or parts.fragment or not path.startswith("//"):
+            raise ConfigurationError(
+                VARIABLE, "a SQLite path must be absolute and percent-encoded: sqlite:////path/to/file"
+            )
         return _sqlite(Path(path[1:]))
     if parts.scheme == "mssql":
         return _mssql(parts, port)
@@ -70,7 +72,10 @@ def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
     trust = _option(options, "trust_server_certificate", "no", _YES_NO)
     name = unquote(parts.path.removeprefix("/"))
     if options:
-        raise ConfigurationError(VARIABLE, f"unknown option {sorted(options)[0]}")
+        # Not which one: it may be a piece of a password that was not percent-encoded.
+        raise ConfigurationError(
+            VARIABLE, "has an unknown option; known are driver, encrypt, trust_server_certificate and python_driver"
+        )
     if not parts.hostname:
         raise ConfigurationError(VARIABLE, "the host is missing: mssql://user:password@host:1433/name")
     if not parts.username or not parts.password:
@@ -106,4 +111,3 @@ def _option(options: dict[str, str], name: str, default: str, choices: dict[str,
     if value is None:
         raise ConfigurationError(VARIABLE, f"{name} must be one of {', '.join(choices)}")
     return value
-

@@ -7,18 +7,17 @@ ones (and a few of its own) where a request does not reach a service.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, cast
 
-from django.core.exceptions import RequestDataTooBig
 from django.db import Error as DatabaseLayerError
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from servicekit.authentication import CHALLENGE
 from servicekit.context import request_id
+from servicekit.renderers import JSONRenderer
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -39,7 +38,8 @@ class Problem:
 
     @property
     def title(self) -> str:
-        return HTTPStatus(self.status).phrase
+        """Not from http.HTTPStatus, whose words differ between versions of Python."""
+        return self.slug.replace("-", " ").title()
 
 
 BAD_REQUEST = Problem(400, "bad-request", "The request is malformed.")
@@ -98,7 +98,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, OperationalError | InterfaceError) or type(exc) is DatabaseLayerError:
         logger.error("database unavailable", exc_info=exc)
         return _respond(problem_body(SERVICE_UNAVAILABLE, path=path), {"Retry-After": str(RETRY_AFTER_SECONDS)})
-    if isinstance(exc, Http404 | exceptions.NotFound):
+    if isinstance(exc, Http404):
         # Always the same words: which of "missing" and "not yours" it is must not show.
         return _respond(problem_body(NOT_FOUND, path=path))
     if not isinstance(exc, exceptions.APIException):
@@ -133,32 +133,26 @@ def _field_errors(detail: Any) -> dict[str, list[str]]:
     }
 
 
-def _problem_page(problem: Problem, request: HttpRequest) -> JsonResponse:
-    return JsonResponse(
-        problem_body(problem, path=request.path),
-        status=problem.status,
-        content_type=CONTENT_TYPE,
-        json_dumps_params={"ensure_ascii": False},
-    )
+def _problem_page(problem: Problem, request: HttpRequest) -> HttpResponse:
+    body = JSONRenderer().render(problem_body(problem, path=request.path))
+    return HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE)
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
-    """Django's handler400: what is refused before any view, such as a request with a bad Host."""
-    if isinstance(exception, RequestDataTooBig):
-        return _problem_page(PAYLOAD_TOO_LARGE, request)
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: what Django itself refuses, such as a query of more than 1,000 parameters."""
     return _problem_page(BAD_REQUEST, request)
 
 
-def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler403."""
     return _problem_page(FORBIDDEN, request)
 
 
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404: no route."""
     return _problem_page(NOT_FOUND, request)
 
 
-def server_error(request: HttpRequest) -> JsonResponse:
+def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: a defect of ours, already logged with its traceback."""
     return _problem_page(INTERNAL_SERVER_ERROR, request)

@@ -6,9 +6,10 @@ current practices) is where the strictness comes from.
 """
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import jwt
@@ -95,7 +96,7 @@ def verify(token: str, *, token_type: TokenType) -> Claims:
     ``token`` is the compact form without a scheme. Raises InvalidToken for anything that is not exactly a token of
     the given type that the auth service issued and that is valid now (clocks may differ by 5 seconds).
     """
-    claims = _decode(token)
+    claims = verify_any(token)
     if claims.token_type != token_type:
         raise InvalidToken(f"This is not {'an access' if token_type == 'access' else 'a refresh'} token.")
     return claims
@@ -103,15 +104,23 @@ def verify(token: str, *, token_type: TokenType) -> Claims:
 
 def verify_any(token: str) -> Claims:
     """Like verify, for a token of either type."""
-    return _decode(token)
-
-
-def _decode(token: str) -> Claims:
     if len(token) > MAXIMUM_TOKEN_LENGTH:
         raise InvalidToken("The token is too long.")
+    claims = _decode(token, settings.JWT_KEYS)
+    # Again, since the claims may have been read a while ago.
+    if claims.expires_at <= time.time() - LEEWAY_SECONDS:
+        raise InvalidToken("The token has expired.")
+    return claims
+
+
+@lru_cache(maxsize=4096)
+def _decode(token: str, keys: tuple[Key, ...]) -> Claims:
+    """Everything but the time that passes, which is why it can be remembered: it is most of a request's cost.
+
+    What is refused is an exception, and exceptions are not remembered: only holders of valid tokens fill the cache.
+    """
     try:
-        kid = jwt.get_unverified_header(token).get("kid")
-        secret = _secrets(settings.JWT_KEYS).get(kid) if isinstance(kid, str) else None
+        secret = _secrets(keys).get(jwt.get_unverified_header(token).get("kid", ""))
         if secret is None:
             raise InvalidToken("The token is not signed by a known key.")
         payload = jwt.decode(
@@ -125,9 +134,8 @@ def _decode(token: str) -> Claims:
         )
     except jwt.ExpiredSignatureError:
         raise InvalidToken("The token has expired.") from None
-    # A number that is too large for a date is an OverflowError in PyJWT, not an InvalidTokenError; a token that is not
-    # ASCII is a UnicodeError, which is a ValueError.
-    except (jwt.InvalidTokenError, ArithmeticError, ValueError, TypeError, RecursionError):
+    # Half of a surrogate pair in the token is a UnicodeError, which is a ValueError.
+    except (jwt.InvalidTokenError, ValueError):
         raise InvalidToken("The token is invalid.") from None
     return _claims_from(payload)
 

@@ -13,6 +13,7 @@ from servicekit.context import request_id
 
 # What is no field of an event. "request" is Django's: its text has the query string, where people put secrets.
 _NO_FIELDS = {*RESERVED_ATTRS, "request"}
+_NO_TEXT_FIELDS = {*_NO_FIELDS, "service"}
 
 
 def logging_config(service: str) -> dict[str, Any]:
@@ -81,8 +82,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()
         parts = [record.message] if record.levelno == logging.INFO else [record.levelname, record.message]
-        fields = {key: value for key, value in record.__dict__.items() if key not in {*_NO_FIELDS, "service"}}
-        fields["request_id"] = getattr(record, "request_id", None)
+        fields = {key: value for key, value in record.__dict__.items() if key not in _NO_TEXT_FIELDS}
         parts += [f"{key}={_shown(value)}" for key, value in fields.items() if value is not None]
         text = " ".join(parts)
         if record.exc_info:
@@ -93,5 +93,5 @@ class TextFormatter(logging.Formatter):
 def _shown(value: object) -> str:
     """Bare where that is unambiguous, else as a JSON string, so that a value can never look like another field."""
     text = str(value)
-    bare = text.isascii() and text.isprintable() and not any(character in ' "=' for character in text)
-    return text if bare and text else json.dumps(text, ensure_ascii=False)
+    bare = text.isprintable() and not any(character in ' "=' for character in text)
+    return text if bare and text else json.dumps(text)

@@ -1,4 +1,4 @@
-"""The one middleware: request id and log line."""
+"""The one middleware: request id, log line, and the headers that every answer has."""
 
 import logging
 import re
@@ -33,6 +33,9 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         response["X-Request-ID"] = identifier
         # Answers depend on the token and change at any time; a view that knows better says so.
         response.setdefault("Cache-Control", "no-store")
+        if response.status_code not in (204, 304) and not response.streaming:
+            # Else the server sends it in chunks, which costs more and tells a client less.
+            response.setdefault("Content-Length", str(len(response.content)))
         user = getattr(request, "user", None)
         level = logging.DEBUG if request.path in _PROBES else logging.INFO
         logger.log(

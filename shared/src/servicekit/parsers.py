@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping
 from typing import IO, Any, NoReturn
 
+from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
-from rest_framework.utils.mediatypes import _MediaType
 
 from servicekit.exceptions import PayloadTooLarge
 
@@ -17,9 +17,9 @@ MAXIMUM_BODY_BYTES = 64 * 1024
 class StrictJSONParser(BaseParser):
     """Bytes to Python values; what another reader could understand differently is refused.
 
-    Raises UnsupportedMediaType (415) for a charset other than UTF-8 or an encoded body, PayloadTooLarge (413) over
-    64 KiB, and ParseError (400) for invalid UTF-8, a byte order mark, duplicate keys, NaN and infinities, lone
-    surrogates, and nesting or numbers that exhaust the reader.
+    Raises UnsupportedMediaType (415) for another type, a charset other than UTF-8 or an encoded body, PayloadTooLarge
+    (413) over 64 KiB, and ParseError (400) for invalid UTF-8, a byte order mark, duplicate keys, NaN and infinities,
+    lone surrogates, and nesting or numbers that exhaust the reader.
     """
 
     media_type = "application/json"
@@ -31,9 +31,15 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         request = parser_context["request"] if parser_context else None
-        charset = _MediaType(media_type or self.media_type).params.get("charset", "utf-8")
+        kind, parameters = parse_header_parameters(media_type or self.media_type)
+        charset = parameters.get("charset", "utf-8")
         encoding = request.META.get("HTTP_CONTENT_ENCODING", "") if request is not None else ""
-        if charset.lower() not in ("utf-8", "utf8") or encoding.lower() not in ("", "identity"):
+        # Django REST framework matches types by pattern, so that a Content-Type of */* comes here too.
+        if (
+            kind != self.media_type
+            or charset.lower() not in ("utf-8", "utf8")
+            or encoding.lower() not in ("", "identity")
+        ):
             raise UnsupportedMediaType(media_type or "")
         body = stream.read(MAXIMUM_BODY_BYTES + 1)
         if len(body) > MAXIMUM_BODY_BYTES:

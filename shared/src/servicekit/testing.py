@@ -1,12 +1,5 @@
-"""What the services' tests share, as a pytest plugin (``-p servicekit.testing``) and a module of helpers.
+"""What the services' tests share: tokens, signed as the auth service signs them."""
 
-As a plugin it is imported before pytest-django loads the settings, so that a suite needs no environment of its own:
-every secret is made for the run. DATABASE_URL is left to whoever runs the suite; unset, it is a SQLite file, of which
-Django's test database is the copy in memory.
-"""
-
-import os
-import secrets
 import time
 import uuid
 from typing import Any
@@ -16,16 +9,8 @@ from django.conf import settings
 
 from servicekit.jwt import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SECONDS
 
-os.environ.update(
-    {name: secrets.token_urlsafe(48) for name in ("AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY")},
-    JWT_KEYS=f"current:{secrets.token_urlsafe(48)},previous:{secrets.token_urlsafe(48)}",
-    REDIS_URL="unix:///nonexistent/redis.sock",
-)
 
-
-def make_token(
-    user_id: int = 1, *, is_staff: bool = False, header: dict[str, Any] | None = None, **claims: Any
-) -> str:
+def make_token(user_id: int = 1, *, is_staff: bool = False, header: dict[str, Any] | None = None, **claims: Any) -> str:
     """A valid access token for the user, with ``claims`` in place of its own; a claim given as None is left out."""
     now = int(time.time())
     payload = {

@@ -29,7 +29,7 @@ class Command(BaseCommand):
         pause = interval if interval is not None else 0 if once else 10
         if not 0 <= pause <= 86_400:
             raise CommandError("--interval must be from 0 to 86400 seconds")
-        shown = 0
+        shown = total = 0
         try:
             total = Task.objects.count()
             self.stdout.write(f"{total} tasks" if total != 1 else "1 task")

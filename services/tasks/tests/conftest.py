@@ -1,0 +1,89 @@
+"""What several test modules use."""
+
+import datetime
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from servicekit.testing import bearer
+from tasks.models import Task
+
+ROOT = Path(__file__).resolve().parent.parent
+AT = datetime.datetime(2026, 1, 31, 9, 30, 0, 123_456, tzinfo=datetime.UTC)
+
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "sqlite: about SQLite itself; deselected on another database")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if connection.vendor != "sqlite":
+        about_sqlite = [item for item in items if item.get_closest_marker("sqlite")]
+        config.hook.pytest_deselected(items=about_sqlite)
+        items[:] = [item for item in items if item not in about_sqlite]
+
+
+class API:
+    """The service as one user sees it, or as anonymous where there is none."""
+
+    def __init__(self, user_id: int | None) -> None:
+        self._client = Client(raise_request_exception=False)
+        self._user_id = user_id
+
+    def __call__(self, method: str, path: str, json: object = None, *, body: bytes | None = None, **headers: str):
+        """``headers`` are named with underscores: If_Match="*"."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = {"content_type": "application/json", "data": body if body is not None else json}
+        if body is None and json is None:
+            content = {}
+        identity = {} if self._user_id is None else bearer(self._user_id)
+        send = getattr(self._client, method.lower())
+        return send(path, headers={**identity, "X-Request-ID": "0" * 32, **named}, **content)
+
+
+@pytest.fixture
+def api() -> API:
+    """The service as user 1 sees it."""
+    return API(1)
+
+
+@pytest.fixture
+def stranger() -> API:
+    """The service as user 2 sees it."""
+    return API(2)
+
+
+@pytest.fixture
+def anonymous() -> API:
+    return API(None)
+
+
+@pytest.fixture
+def make_task(db: None) -> Callable[..., Task]:
+    """Stores a task of user 1, each a second after the one before unless created_at is given."""
+
+    def make(**values: object) -> Task:
+        number = next(_numbers)
+        at = values.pop("created_at", AT + datetime.timedelta(seconds=number))
+        defaults = {"owner_id": 1, "title": f"Task {number}", "duration": 30, "created_at": at, "updated_at": at}
+        return Task.objects.create(**{**defaults, **values})
+
+    return make
+
+
+@pytest.fixture
+def own_database(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process of its own, with an SQLite file of its own that has the tables."""
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=30)
+    return environment

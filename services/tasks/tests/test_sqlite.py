@@ -1,0 +1,113 @@
+"""What is promised of SQLite: index seeks, and writers that wait for each other."""
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from servicekit.pagination import Cursor, Page
+from tasks import raw_sql
+from tasks.selectors import list_tasks
+from tests.conftest import AT, ROOT
+
+pytestmark = pytest.mark.sqlite
+
+WRITERS = 8
+ROUNDS = 50
+
+# In each round two writes: one by itself, and one after a read in the same transaction, which SQLite refuses to
+# wait for unless the transaction took the write lock at its start.
+WRITER = """
+import sys, django
+django.setup()
+from django.db import transaction
+from tasks.models import Task
+from tasks.services import create_task, rename_task
+owner_id, shared_id, rounds = map(int, sys.argv[1:])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(rounds):
+    create_task(owner_id=owner_id, title=f"Task {number}", duration=5)
+    with transaction.atomic():
+        title = Task.objects.get(id=shared_id).title
+        rename_task(task_id=shared_id, owner_id=1, title=str(int(title) + 1))
+"""
+
+
+def plan(sql: str, parameters: object) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        return [row[3] for row in cursor.fetchall()]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("before", "seek"),
+    [
+        (None, "owner_id=?"),
+        (Cursor(at=AT, id=5), "owner_id=? AND created_at<?"),
+    ],
+    ids=["first page", "after a cursor"],
+)
+def test_page_is_sought_in_the_index_and_needs_no_sorting(before, seek):
+    with CaptureQueriesContext(connection) as queries:
+        list_tasks(owner_id=1, page=Page(limit=4, before=before))
+    sql = queries[0]["sql"]
+    assert plan(sql, None) == [f"SEARCH tasks_task USING INDEX tasks_task_newest ({seek})"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("sql", "parameters"),
+    [
+        (raw_sql.RETRIEVE, [1, 1]),
+        (raw_sql.RENAME["sqlite"], ["New", AT.isoformat(), 1, 1]),
+        (raw_sql.RENAME_VERSION["sqlite"], ["New", AT.isoformat(), 1, 1, 1]),
+        (raw_sql.DELETE["sqlite"], [1, 1]),
+        (raw_sql.DELETE_VERSION["sqlite"], [1, 1, 1]),
+    ],
+    ids=["retrieve", "rename", "rename version", "delete", "delete version"],
+)
+def test_one_task_is_sought_by_its_id(sql, parameters):
+    assert plan(sql, parameters) == ["SEARCH tasks_task USING INTEGER PRIMARY KEY (rowid=?)"]
+
+
+def test_eight_processes_write_at_once_and_nothing_is_lost(own_database, tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database, database:
+        columns = "id, owner_id, title, duration, version, created_at, updated_at"
+        database.execute(f"INSERT INTO tasks_task ({columns}) VALUES (1, 1, '0', 5, 1, '2026-01-31', '2026-01-31')")
+
+    owners = range(10, 10 + WRITERS)
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", WRITER, str(owner_id), "1", str(ROUNDS)],
+                    cwd=ROOT,
+                    env=own_database,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for owner_id in owners
+        ]
+        assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * WRITERS
+        for writer in writers:
+            writer.stdin.write("go\n")
+            writer.stdin.flush()
+        errors = [writer.communicate(timeout=60)[1] for writer in writers]
+    assert [(writer.returncode, error) for writer, error in zip(writers, errors, strict=True)] == [(0, "")] * WRITERS
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
+        counts = dict(database.execute("SELECT owner_id, count(*) FROM tasks_task WHERE id > 1 GROUP BY owner_id"))
+        shared = database.execute("SELECT title, version FROM tasks_task WHERE id = 1").fetchone()
+        mode = database.execute("PRAGMA journal_mode").fetchone()
+    assert counts == dict.fromkeys(owners, ROUNDS)
+    assert shared == (str(WRITERS * ROUNDS), 1 + WRITERS * ROUNDS)
+    assert mode == ("wal",)

@@ -1,0 +1,16 @@
+"""Django's settings for the tests of the shared package: what a service has, without a service."""
+
+from servicekit import settings as shared
+from servicekit.jwt import Key
+
+# Of 64 bytes, so that PyJWT also signs by HS512 with them, which no service may accept.
+JWT_KEYS = (Key("new", b"n" * 64), Key("old", b"o" * 64))
+SECRET_KEY = "s" * 32
+
+ROOT_URLCONF = "tests.urls"
+MIDDLEWARE = shared.MIDDLEWARE
+REST_FRAMEWORK = shared.REST_FRAMEWORK
+ALLOWED_HOSTS = ["*"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+USE_TZ = True
+USE_I18N = False

@@ -1,0 +1,62 @@
+import pytest
+
+from servicekit.testing import bearer, make_token
+
+CHALLENGE = 'Bearer realm="api"'
+CHALLENGE_AFTER_A_TOKEN = 'Bearer realm="api", error="invalid_token"'
+SCHEME = "The Authorization header must be: Bearer <access token>."
+INVALID = "The token is invalid."
+
+
+def test_good_token_lets_through_and_names_the_caller(client):
+    response = client.get("/echo", headers=bearer(7))
+    assert (response.status_code, response.json()["user_id"]) == (200, 7)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
+def test_scheme_is_caseless(client, scheme):
+    assert client.get("/echo", headers={"Authorization": f"{scheme} {make_token()}"}).status_code == 200
+
+
+def test_no_header_is_401_without_an_error_code(client):
+    response = client.get("/echo")
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, CHALLENGE)
+    assert response.json()["detail"] == "An access token is required: Authorization: Bearer <access token>."
+
+
+@pytest.mark.parametrize(
+    ("header", "detail"),
+    [
+        pytest.param("", SCHEME, id="empty"),
+        pytest.param("Basic dXNlcjpwYXNz", SCHEME, id="another scheme"),
+        pytest.param("{token}", SCHEME, id="no scheme"),
+        pytest.param("Bearer", INVALID, id="no token"),
+        pytest.param("Bearer {token} {token}", INVALID, id="two tokens"),
+        pytest.param("Bearer {token}, Bearer {token}", INVALID, id="two headers joined"),
+        pytest.param("Bearer tokén", INVALID, id="not ASCII"),
+        pytest.param("Bearer {refresh}", "This is not an access token.", id="refresh token"),
+    ],
+)
+def test_bad_header_is_401_with_an_error_code(client, header, detail):
+    tokens = {"token": make_token(), "refresh": make_token(token_type="refresh")}
+    response = client.get("/echo", HTTP_AUTHORIZATION=header.format(**tokens))
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, CHALLENGE_AFTER_A_TOKEN)
+    assert response.json()["detail"] == detail
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "options", "trace"])
+def test_nobody_learns_which_methods_there_are_without_a_token(client, method):
+    assert getattr(client, method)("/echo").status_code == 401
+
+
+def test_staff_may(client):
+    assert client.get("/staff", headers=bearer(is_staff=True)).status_code == 200
+
+
+def test_others_may_not_do_what_is_for_staff(client):
+    response = client.get("/staff", headers=bearer())
+    assert (response.status_code, response.json()["detail"]) == (403, "You may not do this.")
+
+
+def test_anonymous_is_asked_for_a_token_where_something_is_for_staff(client):
+    assert client.get("/staff").status_code == 401

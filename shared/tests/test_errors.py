@@ -1,0 +1,133 @@
+import json
+
+import pytest
+
+from servicekit.errors import PROBLEMS
+
+REQUEST_ID = "0123456789abcdef0123456789abcdef"
+
+
+def problem(client, path: str, **headers: str):
+    return client.get(path, headers={"X-Request-ID": REQUEST_ID, **headers})
+
+
+def document(slug: str, title: str, status: int, detail: str, path: str, **more) -> bytes:
+    """The answer's bytes: these members, in this order, in compact JSON."""
+    members = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail, "instance": path}
+    return json.dumps({**members, "request_id": REQUEST_ID, **more}, separators=(",", ":")).encode()
+
+
+BAD_REQUEST = ("bad-request", "Bad Request", 400)
+NOT_FOUND = ("not-found", "Not Found", 404, "There is nothing here, or it is not yours.")
+FORBIDDEN = ("forbidden", "Forbidden", 403, "You may not do this.")
+INTERNAL_ERROR = (
+    "internal-server-error",
+    "Internal Server Error",
+    500,
+    "Something went wrong here; the request id is logged.",
+)
+AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system is away. Try again soon.")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/failing/parse", (*BAD_REQUEST, "The body is not valid JSON.")),
+        ("/failing/forbidden", FORBIDDEN),
+        ("/failing/http404", NOT_FOUND),
+        ("/failing/drf404", NOT_FOUND),
+        (
+            "/failing/precondition",
+            (
+                "precondition-failed",
+                "Precondition Failed",
+                412,
+                "It has changed since you read it; read it again.",
+            ),
+        ),
+        ("/failing/too-large", ("payload-too-large", "Payload Too Large", 413, "The body is larger than 64 KiB.")),
+        (
+            "/failing/media-type",
+            ("unsupported-media-type", "Unsupported Media Type", 415, "Send application/json, in UTF-8."),
+        ),
+        ("/failing/operational", AWAY),
+        ("/failing/interface", AWAY),
+        ("/failing/bare-database", AWAY),
+        ("/failing/integrity", INTERNAL_ERROR),
+        ("/failing/database", INTERNAL_ERROR),
+        ("/failing/defect", INTERNAL_ERROR),
+        ("/plain/defect", INTERNAL_ERROR),
+        ("/plain/suspicious", (*BAD_REQUEST, "The request is malformed.")),
+        ("/plain/forbidden", FORBIDDEN),
+        ("/plain/http404", NOT_FOUND),
+        ("/no/such/route", NOT_FOUND),
+    ],
+)
+def test_whatever_is_raised_is_a_problem_document_with_its_members_in_order(client, path, expected):
+    response = problem(client, path)
+    assert response.content == document(*expected, path)
+    assert (response.status_code, response["Content-Type"]) == (expected[2], "application/problem+json")
+
+
+def test_invalid_fields_are_named(client):
+    response = problem(client, "/failing/fields")
+    errors = {"title": ["Too long.", "Too dull."], "body": ["Both."]}
+    assert response.content == document(*BAD_REQUEST, "Some fields are not valid.", "/failing/fields", errors=errors)
+
+
+def test_what_belongs_to_no_field_belongs_to_the_body(client):
+    assert problem(client, "/failing/no-field").json()["errors"] == {"body": ["Not like this."]}
+
+
+def test_anonymous_is_a_problem_document(client):
+    response = problem(client, "/echo")
+    detail = "An access token is required: Authorization: Bearer <access token>."
+    assert response.content == document("unauthorized", "Unauthorized", 401, detail, "/echo")
+
+
+def test_method_that_is_not_allowed_is_a_problem_document_with_allow(client):
+    response = client.put("/failing/defect", headers={"X-Request-ID": REQUEST_ID})
+    detail = "This method is not allowed here; see the Allow header."
+    assert response.content == document("method-not-allowed", "Method Not Allowed", 405, detail, "/failing/defect")
+    assert response["Allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_path_that_is_not_ascii_comes_back_as_it_is(client):
+    assert "/gibt/es/nicht/ä".encode() in problem(client, "/gibt/es/nicht/%C3%A4").content
+
+
+@pytest.mark.parametrize("name", ["operational", "interface", "bare-database"])
+def test_database_away_says_when_to_try_again(client, name):
+    assert problem(client, f"/failing/{name}")["Retry-After"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("operational", "OperationalError"), ("integrity", "IntegrityError"), ("defect", "RuntimeError")],
+)
+def test_failure_of_ours_is_logged_once_with_its_traceback(client, records, name, error):
+    problem(client, f"/failing/{name}")
+    with_traceback = [record for record in records() if "exc_info" in record]
+    assert [(record["level"], record["request_id"]) for record in with_traceback] == [("ERROR", REQUEST_ID)]
+    assert with_traceback[0]["exc_info"].splitlines()[-1].split(":")[0].rpartition(".")[2] == error
+
+
+@pytest.mark.parametrize("path", ["/failing/parse", "/failing/http404", "/echo", "/no/such/route"])
+def test_failure_of_the_callers_is_one_line_in_the_log(client, records, path):
+    problem(client, path)
+    assert [record["message"] for record in records()] == ["request"]
+
+
+def test_every_problem_type_is_its_status_in_words():
+    assert {status: problem.title for status, problem in PROBLEMS.items()} == {
+        400: "Bad Request",
+        401: "Unauthorized",
+        403: "Forbidden",
+        404: "Not Found",
+        405: "Method Not Allowed",
+        412: "Precondition Failed",
+        413: "Payload Too Large",
+        415: "Unsupported Media Type",
+        500: "Internal Server Error",
+        503: "Service Unavailable",
+    }

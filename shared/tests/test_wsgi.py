@@ -1,0 +1,50 @@
+import io
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from servicekit.testing import bearer
+from servicekit.wsgi import service_application
+
+# Django looks after its connections at every request's start.
+pytestmark = pytest.mark.django_db
+
+# What Python has a codec for, that decodes no query string.
+CODECS = ["rot13", "undefined", "idna", "punycode", "zlib", "utf-16", "utf-7"]
+MALFORMED = ["application/json; charset*=bogus''x", "text/plain; name*=''%", "x; charset*=0*''"]
+
+
+def call(method: str, content_type: str, body: bytes = b"") -> tuple[str, bytes]:
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": "/echo",
+        "QUERY_STRING": "limit=4&name=%C3%A4",
+        "CONTENT_TYPE": content_type,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+        "HTTP_AUTHORIZATION": bearer()["Authorization"],
+    }
+    setup_testing_defaults(environ)
+    statuses: list[str] = []
+    response = service_application()(environ, lambda status, headers: statuses.append(status))
+    return statuses[0], b"".join(response)
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "text/plain; charset=UTF-8"])
+def test_query_is_read_as_utf8(content_type):
+    assert call("GET", content_type) == ("200 OK", '{"user_id":1,"query":{"limit":"4","name":"ä"}}'.encode())
+
+
+@pytest.mark.parametrize("content_type", [f"application/json; charset={codec}" for codec in CODECS] + MALFORMED)
+def test_query_is_read_as_utf8_whatever_is_said_of_the_body(content_type):
+    assert call("GET", content_type) == call("GET", "")
+
+
+@pytest.mark.parametrize("content_type", [f"application/json; charset={codec}" for codec in CODECS] + MALFORMED)
+def test_body_of_which_no_good_is_said_is_415(content_type):
+    assert call("POST", content_type, b"{}")[0] == "415 Unsupported Media Type"
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+def test_good_body_is_taken(content_type):
+    assert call("POST", content_type, b'{"a":1}') == ("200 OK", b'{"a":1}')

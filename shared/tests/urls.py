@@ -1,0 +1,101 @@
+"""Routes for the tests: views that echo, and views that fail in every way a view can."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from django.db import Error as DatabaseLayerError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from servicekit.authentication import IsStaff, principal
+from servicekit.exceptions import PayloadTooLarge, PreconditionFailed
+from servicekit.health import NotReady, health_urls
+from servicekit.views import APIView
+
+FAILURES: dict[str, Callable[[], Exception]] = {
+    "parse": lambda: exceptions.ParseError("The body is not valid JSON."),
+    "fields": lambda: exceptions.ValidationError({"title": ["Too long.", "Too dull."], "non_field_errors": ["Both."]}),
+    "no-field": lambda: exceptions.ValidationError("Not like this."),
+    "forbidden": lambda: exceptions.PermissionDenied("a reason that must not show"),
+    "http404": lambda: Http404("a reason that must not show"),
+    "drf404": lambda: exceptions.NotFound("a reason that must not show"),
+    "precondition": PreconditionFailed,
+    "too-large": PayloadTooLarge,
+    "media-type": lambda: exceptions.UnsupportedMediaType("text/plain"),
+    "operational": lambda: OperationalError("secret@host is away"),
+    "interface": lambda: InterfaceError("secret@host is away"),
+    "bare-database": lambda: DatabaseLayerError("secret@host is away"),
+    "integrity": lambda: IntegrityError("UNIQUE constraint failed: a_table.secret"),
+    "database": lambda: DatabaseError("secret@host is odd"),
+    "defect": lambda: RuntimeError("secret"),
+}
+
+PLAIN_FAILURES: dict[str, Callable[[], Exception]] = {
+    "http404": FAILURES["http404"],
+    "forbidden": lambda: PermissionDenied("a reason that must not show"),
+    "suspicious": lambda: SuspiciousOperation("a reason that must not show"),
+    "defect": FAILURES["defect"],
+}
+
+
+class EchoView(APIView):
+    """Sends back who called and what was parsed."""
+
+    def get(self, request: Request) -> Response:
+        caller = principal(request)
+        return Response({"user_id": caller.user_id, "query": request.query_params})
+
+    def post(self, request: Request) -> Response:
+        return Response(request.data)
+
+
+class StaffView(EchoView):
+    permission_classes = (IsStaff,)
+
+
+class FailingView(APIView):
+    authentication_classes = ()
+    permission_classes = ()
+
+    def get(self, request: Request, name: str) -> Response:
+        raise FAILURES[name]()
+
+
+class CachedView(APIView):
+    def get(self, request: Request) -> Response:
+        return Response({}, headers={"Cache-Control": "max-age=60"})
+
+
+def failing_page(request: HttpRequest, name: str) -> HttpResponse:
+    raise PLAIN_FAILURES[name]()
+
+
+CHECKS: dict[str, Any] = {"first": lambda: None, "second": lambda: None}
+
+
+def _check(name: str) -> Callable[[], None]:
+    return lambda: CHECKS[name]()
+
+
+def not_ready() -> None:
+    raise NotReady("does not answer")
+
+
+urlpatterns = [
+    path("echo", EchoView.as_view()),
+    path("staff", StaffView.as_view()),
+    path("cached", CachedView.as_view()),
+    path("failing/<name>", FailingView.as_view()),
+    path("plain/<name>", failing_page),
+    *health_urls(service="example", checks={name: _check(name) for name in CHECKS}),
+]
+
+handler400 = "servicekit.errors.bad_request"
+handler403 = "servicekit.errors.permission_denied"
+handler404 = "servicekit.errors.not_found"
+handler500 = "servicekit.errors.server_error"

@@ -1,0 +1,136 @@
+"""Writes: a job's run, from the claim of its slot to its end.
+
+Messages can be sent twice (two beats), delivered twice (a worker that was killed) and late (an outage). The row of a
+run makes one run of all of them: who inserts it runs the job, and nobody else does unless that attempt is dead.
+"""
+
+import datetime
+import logging
+import time
+from collections.abc import Callable
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
+from django.db import Error as DatabaseLayerError
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from jobs.models import FAILED, RUNNING, SUCCEEDED, Run
+from jobs.schedule import Job
+from servicekit.times import iso_utc
+
+# A job that takes its process down with it every time is given up after as many attempts at the same slot.
+MAXIMUM_ATTEMPTS = 5
+
+logger = logging.getLogger("jobs.run")
+
+
+class DatabaseAway(Exception):
+    """The database did not answer. The run is not over: the same message has to be delivered again."""
+
+
+def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[], str]) -> None:
+    """Does the work, unless the slot is taken, and records how it went.
+
+    ``work`` returns its outcome, at most 200 characters. ``task_id`` is the message's. Raises DatabaseAway.
+    """
+    started = time.perf_counter()
+    try:
+        run = claim_run(job=job, slot=slot, task_id=task_id)
+        if run is None:
+            logger.debug("slot taken", extra={"job": job.name, "slot": iso_utc(slot)})
+            return
+        state, outcome = _do(work)
+        finish_run(run=run, state=state, outcome=outcome)
+        fail_abandoned_runs(job=job)
+    except DatabaseLayerError as error:
+        if not _is_away(error):
+            raise
+        raise DatabaseAway from error
+    # The work catches its own; here, nothing but the database is waited for.
+    except SoftTimeLimitExceeded as error:
+        raise DatabaseAway from error
+    logger.info(
+        "job",
+        extra={
+            "job": job.name,
+            "slot": iso_utc(slot),
+            "state": state,
+            "attempts": run.attempts,
+            "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+        },
+    )
+
+
+def claim_run(*, job: Job, slot: datetime.datetime, task_id: str) -> Run | None:
+    """The run, where it is this message's to do; None where the slot is another's or is done."""
+    run = Run(
+        job=job.name, slot=slot, state=RUNNING, started_at=timezone.now(), outcome="", attempts=1, task_id=task_id
+    )
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+    except IntegrityError:
+        return _take_over(job=job, slot=slot, task_id=task_id)
+    return run
+
+
+def _take_over(*, job: Job, slot: datetime.datetime, task_id: str) -> Run | None:
+    """The existing run as a further attempt of ours, where the one before is dead.
+
+    It is where it was this very message's, which comes back only after the end of its process, or is older than any
+    attempt can be. The row is locked (SQLite: the whole database, by BEGIN IMMEDIATE) from the look to the change.
+    """
+    with transaction.atomic():
+        run = Run.objects.select_for_update().get(job=job.name, slot=slot)
+        now = timezone.now()
+        dead = run.task_id == task_id or run.started_at < now - _time_limit()
+        if run.state != RUNNING or not dead or run.attempts >= MAXIMUM_ATTEMPTS:
+            return None
+        run.attempts += 1
+        run.task_id = task_id
+        run.started_at = now
+        # Not save(), which trusts the row count, and drivers may report -1.
+        Run.objects.filter(id=run.id).update(attempts=run.attempts, task_id=run.task_id, started_at=run.started_at)
+    return run
+
+
+def finish_run(*, run: Run, state: str, outcome: str) -> None:
+    """Records the end of the attempt; nothing, where another one has taken over."""
+    Run.objects.filter(id=run.id, attempts=run.attempts, state=RUNNING).update(
+        state=state, outcome=outcome, finished_at=timezone.now()
+    )
+
+
+def fail_abandoned_runs(*, job: Job) -> None:
+    """Ends the runs whose attempt is dead and whose message has expired, so that none shows as running for ever."""
+    now = timezone.now()
+    Run.objects.filter(
+        job=job.name, state=RUNNING, started_at__lt=now - _time_limit() - datetime.timedelta(seconds=job.expires)
+    ).update(state=FAILED, outcome="The worker was lost, and no other one came in time.", finished_at=now)
+
+
+def _do(work: Callable[[], str]) -> tuple[str, str]:
+    try:
+        return SUCCEEDED, work()
+    except SoftTimeLimitExceeded:
+        logger.error("job took too long")
+        return FAILED, f"It took longer than {settings.CELERY_TASK_SOFT_TIME_LIMIT} s."
+    # This is the boundary of the job: whatever it raises is logged here, and the run has ended.
+    except Exception as error:
+        if _is_away(error):
+            raise
+        logger.exception("job failed")
+        return FAILED, "It failed; the worker's log says why."
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the error means that the database is away, and not a defect.
+
+    pyodbc reports some losses (a deadlock victim among them) as the bare base class.
+    """
+    return isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseLayerError
+
+
+def _time_limit() -> datetime.timedelta:
+    return datetime.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)

@@ -1,0 +1,88 @@
+"""The scheduler's settings. Every variable it reads is in README.md and in the project's .env.example."""
+
+from pathlib import Path
+
+from scheduler_service.broker import broker_url
+from servicekit import env
+from servicekit import settings as shared
+from servicekit.database import database_from_env
+from servicekit.jwt import keys_from_env
+from servicekit.logging import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
+
+JWT_KEYS = keys_from_env()
+SECRET_KEY = shared.secret_key("SCHEDULER_SECRET_KEY", jwt_keys=JWT_KEYS)
+
+DEBUG = False
+# Nothing here builds a URL from the Host header, and only the gateway reaches this service.
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "scheduler_service.urls"
+WSGI_APPLICATION = "scheduler_service.wsgi.application"
+INSTALLED_APPS = ["jobs"]
+MIDDLEWARE = shared.MIDDLEWARE
+REST_FRAMEWORK = shared.REST_FRAMEWORK
+SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
+APPEND_SLASH = False
+
+DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
+# One pool only: Django's persistent connections, not the ODBC driver manager's as well.
+DATABASE_CONNECTION_POOLING = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+
+LOGGING = logging_config("scheduler")
+# Two lines of Celery's for each job, where the job's own line says the same and more.
+LOGGING["loggers"] |= {name: {"level": "WARNING"} for name in ("celery.worker.strategy", "celery.app.trace")}
+
+# The user whose tasks the report prints.
+REPORT_USER_ID = env.integer("REPORT_USER_ID", 1, minimum=1, maximum=2**63 - 1)
+
+# Celery. It takes unknown options without a word, so a test holds these against the ones it knows.
+# https://docs.celeryq.dev/en/stable/userguide/configuration.html
+
+REDIS_URL = env.require("REDIS_URL")
+CELERY_BROKER_URL = broker_url(REDIS_URL)
+CELERY_TIMEZONE = TIME_ZONE
+# Anything but JSON could run code in the worker for whoever can write to Redis.
+CELERY_ACCEPT_CONTENT = ["json"]
+
+# A message is acknowledged when its job has ended, and comes back when before that the worker dies, or only the pool's
+# process with the job: whoever killed it, the time limit included.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_ACKS_ON_TIMEOUT = False
+# How long after its delivery a message without an acknowledgement is delivered again, and how often is looked for
+# such: a worker that is killed costs at most 16 s. Kept by each worker for itself, so alike in every app on the broker.
+VISIBILITY_TIMEOUT_SECONDS = 15
+# No job may outlive its message's visibility, or it would run twice at a time: SoftTimeLimitExceeded in the job, and
+# two seconds later the end of its process.
+CELERY_TASK_SOFT_TIME_LIMIT = 8
+CELERY_TASK_TIME_LIMIT = 10
+# A message that waits in a worker's memory ages as well, so a worker takes no more than it can run at once.
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+    "unacked_restore_interval": 1,
+    "unacked_restore_throttle": 1,
+    # The default is to wait for ever for a broker that is frozen or unplugged.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 3,
+}
+# A message whose connection is lost is delivered again, so the job that holds it is ended rather than run twice.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# The broker may start after the worker, and stay away for longer than the default of 100 tries.
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# SIGTERM waits for the running jobs, which the time limit ends. SIGQUIT, or Ctrl-C twice, gives them this long and
+# hands the rest back to the broker.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3.0
+# The runs are rows in the database: nobody reads results, and without them beat has none to clean up.
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = None
+# Nobody commands the workers from afar, and the subscription would be one more thing to restore after an outage.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False

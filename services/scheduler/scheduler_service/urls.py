@@ -1,0 +1,20 @@
+"""Every route of the service."""
+
+from django.urls import include, path
+
+from jobs.health import check_beat, check_redis
+from servicekit.health import check_database, health_urls
+
+urlpatterns = [
+    path("", include("jobs.urls")),
+    *health_urls(
+        service="scheduler",
+        # In this order: without a database, the check of beat does not wait for one a second time.
+        checks={"database": check_database, "redis": check_redis, "beat": check_beat},
+    ),
+]
+
+handler400 = "servicekit.errors.bad_request"
+handler403 = "servicekit.errors.permission_denied"
+handler404 = "servicekit.errors.not_found"
+handler500 = "servicekit.errors.server_error"

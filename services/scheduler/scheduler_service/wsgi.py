@@ -1,0 +1,9 @@
+"""What the application server loads."""
+
+import os
+
+from servicekit.wsgi import service_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_service.settings")
+
+application = service_application()

@@ -1,0 +1,63 @@
+"""What several test modules use."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from jobs.models import Run, Task
+from servicekit.testing import bearer
+
+ROOT = Path(__file__).resolve().parent.parent
+SLOT = datetime.datetime(2026, 1, 31, 9, 30, tzinfo=datetime.UTC)
+SECOND = datetime.timedelta(seconds=1)
+MINUTE = datetime.timedelta(minutes=1)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Adds the table that the tasks service owns to what this service's migrations make."""
+    with django_db_blocker.unblock(), connection.schema_editor() as editor:
+        editor.create_model(Task)
+
+
+class API:
+    """The service as one user sees it, or as anonymous where there is none."""
+
+    def __init__(self, user_id: int | None = None, *, is_staff: bool = False) -> None:
+        self._client = Client(raise_request_exception=False)
+        self._identity = {} if user_id is None else {"user_id": user_id, "is_staff": is_staff}
+
+    def __call__(self, method: str, path: str) -> Any:
+        # A token is made for each request, since the tests move the clock.
+        headers = bearer(**self._identity) if self._identity else {}
+        return getattr(self._client, method.lower())(path, headers=headers)
+
+
+@pytest.fixture
+def staff() -> API:
+    return API(1, is_staff=True)
+
+
+@pytest.fixture
+def anonymous() -> API:
+    return API()
+
+
+def make_run(**values: Any) -> Run:
+    """A run of the report that succeeded, with ``values`` in place of its own."""
+    slot = values.get("slot", SLOT)
+    defaults = {
+        "job": "report-user-tasks",
+        "slot": slot,
+        "state": "succeeded",
+        "started_at": slot + SECOND,
+        "finished_at": slot + 2 * SECOND,
+        "outcome": "3 tasks",
+        "attempts": 1,
+        "task_id": "a-message",
+    }
+    return Run.objects.create(**{**defaults, **values})

@@ -1,0 +1,22 @@
+"""The service's own settings, read from an environment that the tests make, so that a bare `pytest` works.
+
+This is a settings module and no conftest.py, since pytest-django and mypy read the settings before any conftest.
+"""
+
+import os
+
+for name in ("JWT_KEYS_FILE", "SCHEDULER_SECRET_KEY_FILE", "REDIS_URL_FILE", "REPORT_USER_ID"):
+    os.environ.pop(name, None)
+os.environ.update(
+    {
+        "JWT_KEYS": "tests:only-for-the-tests-of-the-scheduler-service",
+        "SCHEDULER_SECRET_KEY": "only-for-the-tests-of-the-scheduler-service-too",
+        "REDIS_URL": "unix:///nonexistent/redis.sock",
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "info",
+    }
+)
+# DATABASE_URL is left as it is: the same tests run on SQL Server where it names one. Else Django's test database is
+# one in memory, and no file is made.
+
+from scheduler_service.settings import *  # noqa: E402, F403

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import Error as DatabaseLayerError
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from jobs.models import FAILED, RUNNING, SUCCEEDED, Run
 from jobs.schedule import Job
+from servicekit.database import is_away
 from servicekit.times import iso_utc
 
 # A job that takes its process down with it every time is given up after as many attempts at the same slot.
@@ -44,7 +45,7 @@ def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[
         finish_run(run=run, state=state, outcome=outcome)
         fail_abandoned_runs(job=job)
     except DatabaseLayerError as error:
-        if not _is_away(error):
+        if not is_away(error):
             raise
         raise DatabaseAway from error
     # The work catches its own; here, nothing but the database is waited for.
@@ -118,18 +119,10 @@ def _do(work: Callable[[], str]) -> tuple[str, str]:
         return FAILED, f"It took longer than {settings.CELERY_TASK_SOFT_TIME_LIMIT} s."
     # This is the boundary of the job: whatever it raises is logged here, and the run has ended.
     except Exception as error:
-        if _is_away(error):
+        if is_away(error):
             raise
         logger.exception("job failed")
         return FAILED, "It failed; the worker's log says why."
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether the error means that the database is away, and not a defect.
-
-    pyodbc reports some losses (a deadlock victim among them) as the bare base class.
-    """
-    return isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseLayerError
 
 
 def _time_limit() -> datetime.timedelta:

@@ -1,8 +1,11 @@
-"""DATABASE_URL to Django's DATABASES entry: SQLite for a look, Microsoft SQL Server for work."""
+"""DATABASE_URL to Django's DATABASES entry (SQLite for a look, Microsoft SQL Server for work), and its absence."""
 
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from django.db import Error as DatabaseLayerError
+from django.db import InterfaceError, OperationalError
 
 from servicekit import env
 from servicekit.env import ConfigurationError
@@ -45,6 +48,15 @@ def database_from_env(*, default_path: Path) -> dict[str, Any]:
     if parts.scheme == "mssql":
         return _mssql(parts, port)
     raise ConfigurationError(VARIABLE, "must start with mssql:// or sqlite://")
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the error says that the database cannot be worked with now, and not that we asked it something wrong.
+
+    pyodbc reports some losses (a deadlock victim among them) as the bare base class; its other subclasses,
+    IntegrityError and ProgrammingError for example, mean a defect.
+    """
+    return isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseLayerError
 
 
 def _sqlite(path: Path) -> dict[str, Any]:

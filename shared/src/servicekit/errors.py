@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from django.db import Error as DatabaseLayerError
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from servicekit.authentication import CHALLENGE
 from servicekit.context import request_id
+from servicekit.database import is_away
 from servicekit.renderers import JSONRenderer
 
 CONTENT_TYPE = "application/problem+json"
@@ -93,9 +92,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     """Django REST framework's EXCEPTION_HANDLER: an answer for what a view may raise, None for a defect of ours."""
     request = context["request"]
     path = request.path
-    # pyodbc reports some losses (a deadlock victim among them) as the bare base class, so subclasses that mean a
-    # defect, IntegrityError and ProgrammingError for example, are not caught here.
-    if isinstance(exc, OperationalError | InterfaceError) or type(exc) is DatabaseLayerError:
+    if is_away(exc):
         logger.error("database unavailable", exc_info=exc)
         return _respond(problem_body(SERVICE_UNAVAILABLE, path=path), {"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(exc, Http404):

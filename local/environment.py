@@ -1,0 +1,109 @@
+"""The environment that every process of the local stack gets: the shell's, what .env adds to it, and the defaults."""
+
+import hashlib
+import os
+import re
+import secrets
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+from dotenv.parser import parse_stream
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SERVICES = ("auth", "tasks", "scheduler")
+
+# sockaddr_un holds 104 bytes on macOS and 108 on Linux, the final NUL included.
+SOCKET_PATH_BYTES = 103
+
+
+class StartError(Exception):
+    """The stack cannot start; the message is the one line that a person needs."""
+
+
+def load() -> dict[str, str]:
+    """Everything that the Procfile and the services read. Makes .env and the state folders where they are missing.
+
+    Raises StartError.
+    """
+    env = _read_dotenv(CHECKOUT / ".env") | os.environ
+    # A variable that is there but empty counts as unset, here as in the services.
+    env = {name: value for name, value in env.items() if value.strip()}
+
+    state = CHECKOUT / env.get("STATE_DIR", "var")
+    run = _run_dir(state)
+    try:
+        (state / "redis").mkdir(parents=True, exist_ok=True)
+        run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"STATE_DIR: {error.filename} cannot be made: {error.strerror}") from None
+    if run.stat().st_uid != os.getuid():
+        raise StartError(f"STATE_DIR: {run} belongs to somebody else")
+
+    defaults = {
+        "GATEWAY_PORT": "8000",
+        "DATABASE_URL": f"sqlite:///{quote(str(state / 'db.sqlite3'))}",
+        "REDIS_URL": own_redis_url(str(run)),
+        "AUTH_RATE_LIMIT": "10",
+        "LOG_FORMAT": "text",
+        "LOG_LEVEL": "INFO",
+        "WEB_WORKERS": "2",
+        "WEB_THREADS": "4",
+    }
+    computed = {
+        "STATE_DIR": str(state),
+        "RUN_DIR": str(run),
+        "ENVIRONMENTS": str(CHECKOUT / "var/env"),
+        # Python buffers what it writes to a pipe; a line belongs on the screen when it is written.
+        "PYTHONUNBUFFERED": "1",
+    }
+    return defaults | env | computed
+
+
+def own_redis_url(run: str) -> str:
+    return f"unix://{quote(run)}/redis.sock"
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        if not path.exists():
+            _create_dotenv(path)
+        with path.open(encoding="utf-8") as stream:
+            # The parser alone: dotenv_values() passes over a line that it cannot read.
+            bindings = list(parse_stream(stream))
+    except OSError as error:
+        raise StartError(f".env cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StartError(".env cannot be read: it is not UTF-8 text") from None
+    for binding in bindings:
+        if binding.error or (binding.key and binding.value is None):
+            raise StartError(f".env cannot be read: line {binding.original.line} is not NAME=value")
+    return {binding.key: binding.value for binding in bindings if binding.key and binding.value is not None}
+
+
+def _create_dotenv(path: Path) -> None:
+    """Write .env.example with fresh secrets in the empty places, readable by the owner only."""
+
+    def fill(match: re.Match[str]) -> str:
+        # URL-safe characters only: make, Compose and dotenv all read them alike, and JWT_KEYS splits at , and :
+        secret = secrets.token_urlsafe(48)
+        return f"{match[0]}{secrets.token_hex(4)}:{secret}" if match[1] == "JWT_KEYS" else f"{match[0]}{secret}"
+
+    example = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".env.", encoding="utf-8") as file:
+        file.write(re.sub(r"^(JWT_KEYS|[A-Z]+_SECRET_KEY)=$", fill, example, flags=re.MULTILINE))
+        file.flush()
+        # A link, not a rename: whole or not at all, and never over a file that somebody else has just made.
+        try:
+            os.link(file.name, path)
+        except FileExistsError:
+            return
+
+
+def _run_dir(state: Path) -> Path:
+    """Where sockets and rendered files are: in the state folder, unless that makes the sockets' paths too long."""
+    run = state / "run"
+    if len(os.fsencode(run / "scheduler.sock")) <= SOCKET_PATH_BYTES:
+        return run
+    name = hashlib.sha256(os.fsencode(state)).hexdigest()[:12]
+    return Path(tempfile.gettempdir(), f"tasks-{os.getuid()}-{name}")

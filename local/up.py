@@ -1,0 +1,254 @@
+"""`make up`: check what a start needs, migrate, run the stack under a supervisor, and say when it can be used.
+
+Each thing that can be wrong before the start is one line and exit code 1.
+"""
+
+import contextlib
+import fcntl
+import grp
+import http.client
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url
+
+READY_WITHIN_SECONDS = 60
+REDIS_MINIMUM = (6, 2)
+
+
+def main() -> int:
+    # A line is on the screen before the next process writes its own, also when the output is a file.
+    sys.stdout.reconfigure(line_buffering=True)
+    try:
+        env = load()
+        port = gateway_port(env)
+        lock = lock_state(env)
+        refuse_taken_port(port)
+        env["NGINX_PROGRAM"] = find_nginx()
+        if env["REDIS_URL"] == own_redis_url(env["RUN_DIR"]):
+            env["REDIS_PROGRAM"] = find_redis()
+        render_nginx(env, port)
+        migrate(env)
+    except StartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    with lock:
+        return supervise(env, port)
+
+
+def gateway_port(env: dict[str, str]) -> int:
+    text = env["GATEWAY_PORT"].strip()
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise StartError(f"GATEWAY_PORT: must be a port number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def auth_rate_limit(env: dict[str, str]) -> str:
+    text = env["AUTH_RATE_LIMIT"].strip()
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+        raise StartError(f"AUTH_RATE_LIMIT: must be a whole number from 1, not {text!r}")
+    return text
+
+
+def log_format(env: dict[str, str]) -> str:
+    name = env["LOG_FORMAT"].strip().lower()
+    if name not in ("json", "text"):
+        raise StartError(f"LOG_FORMAT: must be json or text, not {name!r}")
+    return name
+
+
+def lock_state(env: dict[str, str]) -> contextlib.AbstractContextManager[object]:
+    """Two stacks in one state folder would take each other's sockets; the lock ends with this process."""
+    file = Path(env["RUN_DIR"], "lock").open("w")  # noqa: SIM115 - the caller closes it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StartError(f"the stack is already running in {env['STATE_DIR']}; stop it, or set STATE_DIR") from None
+    # Left by a stack that was killed; nobody listens, and granian would call them taken.
+    for left in Path(env["RUN_DIR"]).glob("*.sock"):
+        left.unlink()
+    return file
+
+
+def refuse_taken_port(port: int) -> None:
+    with socket.socket() as probe:
+        # As nginx does it: connections of an earlier run that linger in TIME_WAIT do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError as error:
+            raise StartError(f"GATEWAY_PORT: port {port} cannot be opened: {error.strerror}") from None
+
+
+def find_nginx() -> str:
+    # Debian keeps nginx where only root's PATH looks.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+    found = shutil.which("nginx", path=path) or _from_wheel("nginx")
+    if found is None:
+        raise StartError("nginx is missing: install nginx 1.22 or newer")
+    return found
+
+
+def find_redis() -> str:
+    for candidate in (shutil.which("redis-server"), _from_wheel("redis-server")):
+        if candidate is None:
+            continue
+        answer = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False).stdout
+        version = re.search(r"\bv=(\d+)\.(\d+)", answer)
+        if version and tuple(map(int, version.groups())) >= REDIS_MINIMUM:
+            return candidate
+    raise StartError("redis-server is missing: install Redis 6.2 or newer, or set REDIS_URL")
+
+
+def _from_wheel(program: str) -> str | None:
+    return shutil.which(CHECKOUT / "var/env/servers/bin" / program)
+
+
+def render_nginx(env: dict[str, str], port: int) -> None:
+    """Fill the gateway's template, as envsubst does in the image, and the small nginx.conf around it."""
+    run = env["RUN_DIR"]
+    values = {
+        "GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "AUTH_RATE_LIMIT": auth_rate_limit(env),
+        "LOG_FORMAT": log_format(env),
+        "CONSOLE_ROOT": str(CHECKOUT / "console"),
+        "RUN_DIR": run,
+        # As root, nginx would give its workers another user, who may not open the sockets.
+        "USER": f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.getuid() == 0 else "",
+    } | {f"{service.upper()}_UPSTREAM": f"unix:{run}/{service}.sock" for service in SERVICES}
+    for template in (CHECKOUT / "nginx/gateway.conf.template", CHECKOUT / "local/nginx.conf.template"):
+        text = re.sub(r"\$\{([A-Z_]+)\}", lambda match: values[match[1]], template.read_text(encoding="utf-8"))
+        Path(run, template.stem).write_text(text, encoding="utf-8")
+    # nginx says which line is wrong, where the supervisor could only say that it ended.
+    test = subprocess.run(
+        [env["NGINX_PROGRAM"], "-t", "-q", "-e", "stderr", "-c", f"{run}/nginx.conf"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if test.returncode:
+        raise StartError(f"nginx refuses its configuration: {_last_line(test.stderr)}")
+
+
+def migrate(env: dict[str, str]) -> None:
+    for service in SERVICES:
+        result = subprocess.run(
+            [f"{env['ENVIRONMENTS']}/{service}/bin/python", "manage.py", "migrate", "--noinput"],
+            cwd=CHECKOUT / "services" / service,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if result.returncode:
+            raise StartError(f"{service} cannot migrate the database: {_last_line(result.stdout)}")
+    print("the database is up to date")
+
+
+def _last_line(output: str) -> str:
+    """What a program said last before it gave up: of a traceback, the exception's message."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it gave no reason"]
+    return re.sub(r"^[\w.]+\.(\w*(?:Error|Exception)\w*): ", "", lines[-1])
+
+
+def supervise(env: dict[str, str], port: int) -> int:
+    """Run the supervisor until it ends, and hand on whatever tells us to stop.
+
+    make dies of a Ctrl-C that reaches it, whatever its command answers. So the supervisor gets a process group of its
+    own, which is the terminal's foreground while it runs: Ctrl-C goes there and nowhere else. The pipe to it is closed
+    by our end in any form, kill -9 included, and the supervisor takes that for a stop.
+    """
+    supervisor = subprocess.Popen(
+        [sys.executable, CHECKOUT / "local/supervise.py"], env=env, stdin=subprocess.PIPE, process_group=0
+    )
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, lambda *_: supervisor.send_signal(signal.SIGTERM))
+    with terminal_of(supervisor.pid):
+        announce(supervisor, env, port)
+        code = supervisor.wait()
+    if code < 0:
+        print(f"error: the supervisor was killed by signal {-code}", file=sys.stderr)
+    return 1 if code else 0
+
+
+@contextlib.contextmanager
+def terminal_of(group: int) -> Iterator[None]:
+    """Make the group the terminal's foreground, where we are that ourselves; without a terminal, do nothing."""
+    try:
+        ours = os.tcgetpgrp(0)
+    except OSError:
+        ours = None
+    if ours != os.getpgrp():
+        yield
+        return
+    # Taking the terminal back is what a background group gets SIGTTOU for.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.tcsetpgrp(0, group)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.tcsetpgrp(0, ours)
+
+
+def announce(supervisor: subprocess.Popen[bytes], env: dict[str, str], port: int) -> None:
+    """Return when the stack answers, or has ended, or has not answered in time; say so in the first and last case."""
+    sockets = [Path(env["RUN_DIR"], f"{service}.sock") for service in SERVICES]
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    answer = "nothing"
+    while time.monotonic() < deadline:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            supervisor.wait(timeout=0.2)
+            return
+        # Asked any earlier, the gateway would log an error for each service that is still to come.
+        if not all(map(listens, sockets)):
+            continue
+        status, answer = ask_readyz(port)
+        if status == 200:
+            url = f"http://localhost:{port}"
+            register = '{"username": "ada", "password": "correct horse battery staple"}'
+            print(
+                f"\nReady: {url} (endpoints and examples are on that page)\n"
+                f"  first call  curl -sS {url}/api/auth/register -H 'Content-Type: application/json' -d '{register}'\n"
+                f"  stop        Ctrl-C\n"
+            )
+            return
+    print(f"warning: not ready after {READY_WITHIN_SECONDS} s; /readyz answers {answer}")
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(str(path))
+        return True
+    return False
+
+
+def ask_readyz(port: int) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        return response.status, f"{response.status} {response.read(2000).decode(errors='replace').strip()}"
+    except (OSError, http.client.HTTPException) as error:
+        return 0, f"nothing ({error})"
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

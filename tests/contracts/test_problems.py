@@ -1,0 +1,26 @@
+"""The gateway answers for a service that it cannot reach: it must say the same things in the same words."""
+
+import json
+import re
+
+from .conftest import CHECKOUT, run
+
+LIST_PROBLEMS = """
+import json, django
+django.setup()
+from servicekit.errors import PROBLEMS
+print(json.dumps({problem.status: [problem.type, problem.title] for problem in PROBLEMS.values()}))
+"""
+
+
+def test_gateway_and_services_name_their_problems_alike(environment: dict[str, str]) -> None:
+    output = run("tasks", "-c", LIST_PROBLEMS, environment=environment)
+    services = {int(status): tuple(names) for status, names in json.loads(output).items()}
+    template = (CHECKOUT / "nginx/gateway.conf.template").read_text(encoding="utf-8")
+    gateway = {
+        int(status): (kind, title)
+        for kind, title, status in re.findall(r'"type":"([^"]+)","title":"([^"]+)","status":(\d+)', template)
+    }
+    shared = set(services) & set(gateway)
+    assert shared >= {400, 403, 404, 405, 413, 503}
+    assert {status: gateway[status] for status in shared} == {status: services[status] for status in shared}

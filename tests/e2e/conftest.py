@@ -1,0 +1,191 @@
+"""One real stack for the whole suite: `make up` on a free port with a state folder of its own."""
+
+import dataclasses
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jwt
+import psutil
+import pytest
+import requests
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PASSWORD = "correct horse battery staple"
+READY_WITHIN_SECONDS = 90
+STOPPED_WITHIN_SECONDS = 20
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass
+class Stack:
+    """A running stack: its address, its secrets, and every line that it has printed."""
+
+    url: str
+    secret: str
+    state: Path
+    process: subprocess.Popen[str]
+    lines: list[str]
+
+    def call(self, method: str, path: str, *, token: str | None = None, **arguments: Any) -> requests.Response:
+        """One request. Waits where the gateway asks for it, as a client should."""
+        headers = arguments.pop("headers", {})
+        if token is not None:
+            headers = {"Authorization": f"Bearer {token}", **headers}
+        while True:
+            answer = requests.request(
+                method, self.url + path, headers=headers, timeout=30, allow_redirects=False, **arguments
+            )
+            if answer.status_code != 429:
+                return answer
+            time.sleep(int(answer.headers["Retry-After"]))
+
+    def send(self, method: str, path: str, body: bytes, *, token: str, content_type: str) -> requests.Response:
+        """One request with a body of raw bytes."""
+        return self.call(method, path, token=token, data=body, headers={"Content-Type": content_type})
+
+    def pids_of(self, program: str) -> list[int]:
+        """The processes of this stack whose command line holds the word."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [child.pid for child in family if any(program in part for part in child.cmdline())]
+
+    def printed(self, predicate: Callable[[str], bool], *, within: float) -> str:
+        """The first line for which the predicate holds; fails when none is printed in time (seconds)."""
+        return wait_for(lambda: next((line for line in list(self.lines) if predicate(line)), None), within=within)
+
+    def log(self) -> list[dict[str, Any]]:
+        """The JSON lines of the services and the gateway."""
+        texts = [line.partition("| ")[2] for line in list(self.lines)]
+        return [json.loads(text) for text in texts if text.startswith("{")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """A registered user with tokens."""
+
+    id: int
+    username: str
+    access: str
+    refresh: str
+
+
+def wait_for(probe: Callable[[], T | None], *, within: float) -> T:
+    deadline = time.monotonic() + within
+    while (result := probe()) is None:
+        assert time.monotonic() < deadline, f"not within {within} s"
+        time.sleep(0.1)
+    return result
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    state = tmp_path_factory.mktemp("state")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    secret = secrets.token_urlsafe(48)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "DATABASE_URL"))},
+        "STATE_DIR": str(state),
+        "GATEWAY_PORT": str(port),
+        "JWT_KEYS": f"e2e:{secret}",
+        "LOG_FORMAT": "json",
+        "REPORT_USER_ID": "1",
+    }
+    process = subprocess.Popen(
+        ["make", "up"],
+        cwd=CHECKOUT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True)
+    reader.start()
+    running = Stack(url=f"http://127.0.0.1:{port}", secret=secret, state=state, process=process, lines=lines)
+    try:
+        running.printed(lambda line: line.startswith("Ready:"), within=READY_WITHIN_SECONDS)
+    except AssertionError:
+        os.killpg(process.pid, signal.SIGTERM)
+        pytest.fail("the stack did not start:\n" + "".join(lines[-40:]))
+    yield running
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=STOPPED_WITHIN_SECONDS)
+    reader.join(timeout=5)
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def first(stack: Stack) -> Account:
+    """User 1, whose tasks the scheduler reports."""
+    account = make_account(stack, "first")
+    assert account.id == 1
+    return account
+
+
+@pytest.fixture(scope="session")
+def ada(stack: Stack, first: Account) -> Account:
+    return make_account(stack, "ada")
+
+
+@pytest.fixture(scope="session")
+def eve(stack: Stack, first: Account) -> Account:
+    return make_account(stack, "eve")
+
+
+@pytest.fixture
+def task(stack: Stack, ada: Account) -> dict[str, Any]:
+    return stack.call("POST", "/api/tasks", token=ada.access, json={"title": "Read", "duration": 30}).json()
+
+
+@pytest.fixture
+def forge(stack: Stack) -> Callable[..., str]:
+    """Makes an access token with the stack's own key. What is given stands in it; a claim that is None is left out."""
+
+    def make(
+        *, header: dict[str, Any] | None = None, key: str = stack.secret, algorithm: str = "HS256", **claims: Any
+    ) -> str:
+        now = int(time.time())
+        payload = {
+            "iss": "auth",
+            "aud": "task-api",
+            "token_type": "access",
+            "user_id": "1",
+            "sid": str(uuid.uuid4()),
+            "jti": uuid.uuid4().hex,
+            "iat": now,
+            "exp": now + 300,
+            "is_staff": False,
+            **claims,
+        }
+        headers = {"kid": "e2e", **(header or {})}
+        return jwt.encode(
+            {name: value for name, value in payload.items() if value is not None},
+            key,
+            algorithm=algorithm,
+            headers={name: value for name, value in headers.items() if value is not None},
+        )
+
+    return make
+
+
+def make_account(stack: Stack, name: str) -> Account:
+    body = {"username": name, "password": PASSWORD}
+    user = stack.call("POST", "/api/auth/register", json=body)
+    assert user.status_code == 201, user.text
+    tokens = stack.call("POST", "/api/auth/token", json=body).json()
+    return Account(id=user.json()["id"], username=name, access=tokens["access"], refresh=tokens["refresh"])

@@ -1,0 +1,99 @@
+"""A part of the running stack freezes or is taken: what a client sees, and that it recovers by itself."""
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+from .conftest import Account, Stack, wait_for
+
+# The longest that a writer waits for another's transaction, and some.
+LOCKED_FOR_SECONDS = 12
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_redis_frozen_leaves_requests_alone_and_is_named_by_readyz(stack: Stack, ada: Account) -> None:
+    [redis] = stack.pids_of("redis-server")
+    with frozen(redis):
+        started = time.monotonic()
+        created = stack.call("POST", "/api/tasks", token=ada.access, json={"title": "While frozen", "duration": 1})
+        renamed = stack.call("PATCH", created.headers["Location"], token=ada.access, json={"title": "Still"})
+        deleted = stack.call("DELETE", created.headers["Location"], token=ada.access)
+        assert [answer.status_code for answer in (created, renamed, deleted)] == [201, 200, 204]
+        assert time.monotonic() - started < 1
+        answer = stack.call("GET", "/readyz")
+        assert answer.status_code == 503
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert "redis" in answer.json()["detail"]
+        assert "database" not in answer.json()["detail"]
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert stack.call("GET", "/healthz").status_code == 200
+    wait_for(lambda: stack.call("GET", "/readyz").status_code == 200 or None, within=10)
+
+
+def test_a_locked_database_is_a_503_and_then_works_again(stack: Stack, ada: Account) -> None:
+    with closing(sqlite3.connect(stack.state / "db.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        with ThreadPoolExecutor() as pool:
+            answers = pool.map(
+                lambda n: stack.call("POST", "/api/tasks", token=ada.access, json={"title": "x", "duration": n}),
+                range(1, 4),
+            )
+            for answer in answers:
+                assert answer.status_code == 503
+                assert answer.headers["Content-Type"] == "application/problem+json"
+                assert int(answer.headers["Retry-After"]) >= 1
+        assert time.monotonic() - started < LOCKED_FOR_SECONDS
+        # Readers do not wait for a writer.
+        assert stack.call("GET", "/api/tasks", token=ada.access).status_code == 200
+        other.execute("ROLLBACK")
+    assert stack.call("POST", "/api/tasks", token=ada.access, json={"title": "x", "duration": 1}).status_code == 201
+
+
+def test_eight_clients_at_once_lose_no_write(stack: Stack, eve: Account) -> None:
+    def write(client: int) -> list[int]:
+        ids = []
+        for n in range(25):
+            created = stack.call("POST", "/api/tasks", token=eve.access, json={"title": f"{client}.{n}", "duration": 1})
+            path = f"/api/tasks/{created.json()['id']}"
+            renamed = stack.call("PATCH", path, token=eve.access, json={"title": f"{client}.{n} again"})
+            assert (created.status_code, renamed.status_code) == (201, 200)
+            ids.append(created.json()["id"])
+        return ids
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        written = {task_id for ids in pool.map(write, range(8)) for task_id in ids}
+    assert len(written) == 200
+
+    found, path = {}, "/api/tasks?limit=100"
+    while path:
+        answer = stack.call("GET", path, token=eve.access)
+        found |= {task["id"]: task["title"] for task in answer.json()}
+        path = answer.links.get("next", {}).get("url")
+    assert written <= set(found)
+    assert all(found[task_id].endswith(" again") for task_id in written)
+
+
+def test_renaming_at_one_version_succeeds_once(stack: Stack, ada: Account) -> None:
+    created = stack.call("POST", "/api/tasks", token=ada.access, json={"title": "Race", "duration": 1})
+    path = created.headers["Location"]
+
+    def rename(n: int) -> int:
+        headers = {"If-Match": created.headers["ETag"]}
+        return stack.call("PATCH", path, token=ada.access, json={"title": f"{n}"}, headers=headers).status_code
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        statuses = sorted(pool.map(rename, range(8)))
+    assert statuses == [200] + [412] * 7

@@ -1,0 +1,249 @@
+"""What passes the gateway, in both directions."""
+
+import json
+
+import pytest
+
+from .conftest import Answer, Gateway, Upstream, running_gateway, secured
+
+
+@pytest.mark.parametrize(
+    ("path", "service"),
+    [
+        ("/api/auth/token", "auth"),
+        ("/api/auth/token/", "auth"),
+        ("/api/auth/me?x=1", "auth"),
+        ("/api/tasks", "tasks"),
+        ("/api/tasks/", "tasks"),
+        ("/api/tasks?limit=2&before=..//", "tasks"),
+        ("/api/tasks/12/", "tasks"),
+        ("/api/jobs", "scheduler"),
+        ("/api/jobs/runs?job=a", "scheduler"),
+    ],
+)
+def test_each_api_path_reaches_its_service_as_it_is(
+    gateway: Gateway, upstreams: dict[str, Upstream], path: str, service: str
+) -> None:
+    response = gateway.request("GET", path)
+
+    assert response.status == 200
+    secured(response)
+    assert [received.path for received in upstreams[service].received] == [path]
+    assert not any(upstream.received for name, upstream in upstreams.items() if name != service)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/",
+        "/api",
+        "/api/",
+        "/api/auth",
+        "/api/authx/token",
+        "/api/tasksx",
+        "/api/jobsx",
+        "/API/tasks",
+        "/index.html",
+        "/static/x",
+        "/_problem",
+        "/_readyz/auth",
+        "/_readyz/",
+        "/readyz/",
+        "/auth/readyz",
+        "/.env",
+        "/favicon.ico",
+    ],
+)
+def test_nothing_else_is_reachable(gateway: Gateway, upstreams: dict[str, Upstream], problem, path: str) -> None:
+    problem(gateway.request("GET", path), 404, "not-found")
+
+    assert not any(upstream.received for upstream in upstreams.values())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/tasks/../../admin",
+        "/api/tasks/..",
+        "/api/tasks/../tasks",
+        "/api/tasks/./1",
+        "/api/tasks/.",
+        "/api//tasks",
+        "//api/tasks",
+        "/api/tasks//1",
+        "/api/tasks/%2e%2e/admin",
+        "/api/tasks/%2E%2E/tasks",
+        "/api/tasks/..%2f..%2fadmin",
+        "/api/tasks%2f1",
+        "/api/tasks/%5c1",
+        "/api/tasks/\\1",
+        "/api/tasks/1#/2",
+        "/x%20/_problem/../../api//tasks",
+        "/x%3f/../api/tasks/../tasks",
+    ],
+)
+def test_a_path_that_is_not_normalised_is_refused(
+    gateway: Gateway, upstreams: dict[str, Upstream], problem, path: str
+) -> None:
+    problem(gateway.request("GET", path), 404, "not-found")
+
+    assert not any(upstream.received for upstream in upstreams.values())
+
+
+def test_a_service_gets_the_allowed_headers_and_no_others(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    passed = {
+        "Accept": "application/json",
+        "Authorization": "Bearer abc",
+        "Content-Encoding": "identity",
+        "Content-Type": "application/json",
+        "Idempotency-Key": "k-1",
+        "If-Match": '"3"',
+        "If-None-Match": '"4"',
+        "User-Agent": "tests",
+    }
+    stopped = {
+        "X-Request-ID": "forged",
+        "X-Forwarded-For": "1.2.3.4",
+        "X-Forwarded-Host": "evil.test",
+        "X-Forwarded-Proto": "https",
+        "X-Real-IP": "1.2.3.4",
+        "Forwarded": "for=1.2.3.4",
+        "X-User-Id": "1",
+        "X-Readyz-Next": "/_readyz/tasks",
+        "X-HTTP-Method-Override": "DELETE",
+        "Cookie": "sessionid=1",
+        "Origin": "https://evil.test",
+        "X_Forwarded_For": "1.2.3.4",
+    }
+    gateway.request("POST", "/api/tasks", headers=passed | stopped, body=b"{}")
+
+    (received,) = upstreams["tasks"].received
+    request_id = received.headers["X-Request-ID"]
+    assert dict(received.headers.items()) == passed | {
+        "Host": "tasks",
+        "Content-Length": "2",
+        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Proto": "http",
+        "X-Request-ID": request_id,
+    }
+
+
+def test_each_request_has_an_id_of_its_own_that_the_service_and_the_client_get(
+    gateway: Gateway, upstreams: dict[str, Upstream]
+) -> None:
+    upstreams["tasks"].answer = lambda _: Answer(headers={"X-Request-ID": "the service's"})
+
+    responses = [gateway.request("GET", "/api/tasks", headers={"X-Request-ID": "mine"}) for _ in range(2)]
+
+    sent = [received.headers["X-Request-ID"] for received in upstreams["tasks"].received]
+    assert [response.headers.get_all("X-Request-ID") for response in responses] == [[sent[0]], [sent[1]]]
+    assert sent[0] != sent[1]
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 304, 400, 401, 404, 405, 409, 412, 415, 422, 429, 500, 503])
+def test_what_a_service_answers_passes_untouched_but_for_the_security_headers(
+    gateway: Gateway, upstreams: dict[str, Upstream], status: int
+) -> None:
+    body = b"" if status in (204, 304) else b'{"mine": true}'
+    own = {"ETag": '"7"', "Allow": "GET", "Retry-After": "30", "WWW-Authenticate": "Bearer", "Cache-Control": "private"}
+    replaced = {"X-Frame-Options": "SAMEORIGIN", "Content-Security-Policy": "default-src *", "X-Request-ID": "1"}
+    upstreams["tasks"].answer = lambda _: Answer(status, own | replaced, body)
+
+    response = gateway.request("GET", "/api/tasks")
+
+    assert (response.status, response.body) == (status, body)
+    assert {name: response.headers.get_all(name) for name in own} == {name: [value] for name, value in own.items()}
+    secured(response)
+
+
+def test_no_answer_of_a_service_steers_the_gateway(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    upstreams["tasks"].answer = lambda _: Answer(headers={"X-Accel-Redirect": "/_readyz/scheduler"}, body=b"mine")
+
+    assert gateway.request("GET", "/api/tasks").body == b"mine"
+    assert not upstreams["scheduler"].received
+
+
+@pytest.mark.parametrize("size", [1, 1024, 65536])
+def test_a_body_up_to_the_limit_arrives_whole(gateway: Gateway, upstreams: dict[str, Upstream], size: int) -> None:
+    body = bytes(range(256)) * (size // 256) or b"x"
+
+    assert gateway.request("POST", "/api/tasks", body=body).status == 200
+    assert [received.body for received in upstreams["tasks"].received] == [body]
+
+
+def test_a_chunked_body_arrives_whole(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    head = b"POST /api/tasks HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert gateway.raw(head, then=b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n").status == 200
+    assert [received.body for received in upstreams["tasks"].received] == [b"hello world"]
+
+
+def test_a_post_whose_connection_broke_is_not_sent_again(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    # A kept-alive connection that breaks is the one case where nginx would try again with a single upstream.
+    assert gateway.request("GET", "/api/tasks").status == 200
+    upstreams["tasks"].reset()
+    upstreams["tasks"].answer = lambda _: None
+
+    for method in ("POST", "PATCH"):
+        assert gateway.request(method, "/api/tasks/1", body=b"{}").status == 502
+    assert [received.method for received in upstreams["tasks"].received] == ["POST", "PATCH"]
+
+
+def test_connections_to_a_service_are_kept(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    for _ in range(10):
+        assert gateway.request("GET", "/api/tasks").status == 200
+
+    # nginx has two workers here, and each keeps connections of its own.
+    assert upstreams["tasks"].connections <= 2
+
+
+def test_the_gateway_starts_without_the_services_and_finds_them_when_they_come(problem) -> None:
+    with running_gateway() as gateway:
+        problem(gateway.request("GET", "/api/tasks"), 502, "bad-gateway")
+        upstream = Upstream(gateway.folder / "tasks.sock")
+        try:
+            assert gateway.request("GET", "/api/tasks").status == 200
+        finally:
+            upstream.stop()
+
+
+def test_the_gateway_logs_only_what_no_service_has_answered(upstreams: dict[str, Upstream]) -> None:
+    with running_gateway() as gateway:
+        upstream = Upstream(gateway.folder / "tasks.sock")
+        try:
+            gateway.request("GET", "/healthz")
+            gateway.request("GET", "/api/tasks")
+            refused = gateway.request(
+                "GET", '/nowhere"x?token=secret-in-query', headers={"Authorization": "Bearer secret-token"}
+            )
+            away = gateway.request("GET", "/api/jobs?token=secret-in-query")
+        finally:
+            upstream.stop()
+        # nginx has its own line for why a service cannot be reached.
+        text = gateway.log(lines=3)
+        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    assert "secret-token" not in text
+    assert [{**line, "time": "", "duration_ms": line["duration_ms"] >= 0} for line in lines] == [
+        {
+            "time": "",
+            "service": "gateway",
+            "level": level,
+            "message": "request",
+            "request_id": response.headers["X-Request-ID"],
+            "method": "GET",
+            "path": path,
+            "status": status,
+            "duration_ms": True,
+        }
+        for response, level, path, status in [(refused, "INFO", "/nowhere", 404), (away, "ERROR", "/api/jobs", 502)]
+    ]
+
+
+def test_the_text_log_is_one_readable_line() -> None:
+    with running_gateway(LOG_FORMAT="text") as gateway:
+        request_id = gateway.request("GET", "/nowhere").headers["X-Request-ID"]
+        (line,) = gateway.log(lines=1).splitlines()
+
+    assert line.startswith("request method=GET path=/nowhere status=404 duration_ms=")
+    assert line.endswith(f" request_id={request_id}")

@@ -1,0 +1,109 @@
+"""Where the variables come from, and that .env.example knows each of them."""
+
+import json
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+from .conftest import CHECKOUT, clean_environment
+
+SECRETS = ("JWT_KEYS", "AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY")
+EXAMPLE = (CHECKOUT / ".env.example").read_text()
+
+
+def load(checkout: Path, **env: str) -> dict[str, str]:
+    environment = clean_environment(**env)
+    for name in SECRETS:
+        environment.pop(name)
+    result = subprocess.run(
+        [
+            CHECKOUT / "var/env/local/bin/python",
+            "-c",
+            "import environment, json; print(json.dumps(environment.load()))",
+        ],
+        cwd=checkout / "local",
+        env=environment | env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(result.stdout)
+
+
+def test_the_first_start_writes_an_env_file_of_fresh_secrets_that_its_owner_alone_reads(copy: Path) -> None:
+    env = load(copy)
+
+    assert stat.S_IMODE((copy / ".env").stat().st_mode) == 0o600
+    assert not list(copy.glob(".env.*[!e]"))
+    values = [env[name].split(":")[-1] for name in SECRETS]
+    assert len(set(values)) == len(SECRETS)
+    # What make, Compose and dotenv all read as it stands.
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{64}", value) for value in values)
+    assert re.fullmatch(r"[0-9a-f]{8}:[A-Za-z0-9_-]{64}", env["JWT_KEYS"])
+    blanked = re.sub(r"^((?:JWT_KEYS|\w+_SECRET_KEY)=).*$", r"\1", (copy / ".env").read_text(), flags=re.MULTILINE)
+    assert blanked == EXAMPLE
+
+
+def test_a_later_start_leaves_it_alone(copy: Path) -> None:
+    load(copy)
+    written = (copy / ".env").read_bytes()
+
+    load(copy)
+
+    assert (copy / ".env").read_bytes() == written
+
+
+def test_the_shell_wins_over_the_file_and_the_file_over_the_default(copy: Path) -> None:
+    (copy / ".env").write_text("GATEWAY_PORT=1111\nREPORT_USER_ID=7\nLOG_LEVEL=\n")
+
+    env = load(copy, GATEWAY_PORT="2222")
+
+    assert (env["GATEWAY_PORT"], env["REPORT_USER_ID"], env["LOG_LEVEL"]) == ("2222", "7", "INFO")
+
+
+def test_a_value_in_single_quotes_is_taken_as_it_is(copy: Path) -> None:
+    (copy / ".env").write_text("DATABASE_URL='mssql://sa:a$HOME#${HOME} b@host/name'\n")
+
+    assert load(copy)["DATABASE_URL"] == "mssql://sa:a$HOME#${HOME} b@host/name"
+
+
+def test_a_relative_state_folder_is_relative_to_the_checkout(copy: Path) -> None:
+    env = load(copy, STATE_DIR="elsewhere")
+
+    assert env["STATE_DIR"] == str(copy / "elsewhere")
+    assert env["DATABASE_URL"] == f"sqlite:///{copy}/elsewhere/db.sqlite3"
+
+
+def test_two_long_state_folders_have_short_sockets_that_differ(copy: Path) -> None:
+    runs = [Path(load(copy, STATE_DIR=name * 100)["RUN_DIR"]) for name in ("a", "b")]
+
+    try:
+        assert len(set(runs)) == 2
+        assert all(len(bytes(run / "scheduler.sock")) < 104 for run in runs)
+        assert all(stat.S_IMODE(run.stat().st_mode) == 0o700 for run in runs)
+    finally:
+        for run in runs:
+            run.rmdir()
+
+
+def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() -> None:
+    explained = re.findall(r"^(?:# )?([A-Z][A-Z_]*)=", EXAMPLE, re.MULTILINE)
+    assert len(explained) == len(set(explained))
+
+    read = set()
+    services = [*(CHECKOUT / "shared/src").rglob("*.py"), *(CHECKOUT / "services").glob("*/*/**/*.py")]
+    # servicekit.testing is what the unit tests run with.
+    for path in [path for path in services if "tests" not in path.parts and path.name != "testing.py"]:
+        text = path.read_text()
+        read |= set(re.findall(r'(?:\benv\.\w+|\brequire|\bsecret_key)\(\s*"([A-Z_]+)"', text))
+        read |= set(re.findall(r'^VARIABLE = "([A-Z_]+)"', text, re.MULTILINE))
+    given = set()
+    for path in (CHECKOUT / "local").glob("*.py"):
+        read |= set(re.findall(r'\benv(?:\.get\(|\[)"([A-Z_]+)"', path.read_text()))
+        given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
+    read |= set(re.findall(r"\$([A-Z_]+)", (CHECKOUT / "Procfile").read_text()))
+    # What the launcher works out for itself.
+    given |= {"RUN_DIR", "ENVIRONMENTS"}
+
+    assert set(explained) == read - given

@@ -1,0 +1,192 @@
+"""What `make up` says: one line for each thing that keeps it from starting, and how to begin once it has."""
+
+import fcntl
+import json
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+
+from .conftest import CHECKOUT, clean_environment, free_port
+
+
+def run_up(checkout: Path, state: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CHECKOUT / "var/env/local/bin/python", checkout / "local/up.py"],
+        env=clean_environment(**{"STATE_DIR": str(state), "GATEWAY_PORT": str(free_port())} | env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def refused(result: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a start that was refused."""
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+def test_the_first_call_can_be_pasted_and_works(start) -> None:
+    stack = start().wait_until_ready()
+    output = re.sub(r"\r|\x1b\[\d+m", "", stack.output)
+
+    (command,) = re.findall(r"^  first call  (curl .*)$", output, re.MULTILINE)
+    answer = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
+
+    assert json.loads(answer)["username"] == "ada"
+    assert output.count(f"Ready: http://localhost:{stack.port} ") == 1
+    assert re.search(r"^  stop +Ctrl-C$", output, re.MULTILINE)
+    # Each event is one line, with its time and the name of its process.
+    lines = output.split("the database is up to date\n")[1].split("\nReady:")[0].strip().splitlines()
+    assert all(
+        re.match(r"\d\d:\d\d:\d\d (system|redis|auth|tasks|scheduler|worker|beat|gateway) +\| .", line)
+        for line in lines
+    )
+    assert "Traceback" not in output
+
+
+def test_two_stacks_run_side_by_side_and_keep_their_data_apart(start) -> None:
+    first, second = start(), start()
+    first.wait_until_ready()
+    second.wait_until_ready()
+    account = {"username": "grace", "password": "correct horse battery staple"}
+
+    answers = [
+        requests.post(f"http://127.0.0.1:{stack.port}/api/auth/register", json=account, timeout=10)
+        for stack in (first, second, first)
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 400]
+
+
+def test_a_long_and_odd_state_folder_works(start, tmp_path: Path) -> None:
+    state = tmp_path / ("a folder with spaces, 100 % odd " + "x" * 90)
+    stack = start(STATE_DIR=str(state)).wait_until_ready()
+
+    assert requests.get(f"http://127.0.0.1:{stack.port}/readyz", timeout=10).status_code == 200
+    assert (state / "db.sqlite3").exists()
+    stack.type(b"\x03")
+    assert stack.wait() == 0
+
+
+def test_a_taken_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused(run_up(CHECKOUT, tmp_path, GATEWAY_PORT=str(port)))
+
+    assert line == f"GATEWAY_PORT: port {port} cannot be opened: Address already in use"
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "80.5", "-1", "٨٠٠٠"])
+def test_a_malformed_port(tmp_path: Path, port: str) -> None:
+    assert refused(run_up(CHECKOUT, tmp_path, GATEWAY_PORT=port)).startswith("GATEWAY_PORT: must be a port number")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AUTH_RATE_LIMIT", "0"), ("AUTH_RATE_LIMIT", "1r/s;"), ("LOG_FORMAT", "xml")]
+)
+def test_a_malformed_setting_of_the_gateway(tmp_path: Path, name: str, value: str) -> None:
+    assert refused(run_up(CHECKOUT, tmp_path, **{name: value})).startswith(f"{name}: must be ")
+
+
+def test_a_state_folder_in_use(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        line = refused(run_up(CHECKOUT, tmp_path))
+
+    assert line == f"the stack is already running in {tmp_path}; stop it, or set STATE_DIR"
+
+
+def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    assert refused(run_up(CHECKOUT, tmp_path / "file/state")).startswith("STATE_DIR: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("JWT_KEYS", "no-colon-but-long-enough-to-be-a-secret", "JWT_KEYS"),
+        ("JWT_KEYS", "kid:short", "JWT_KEYS"),
+        ("AUTH_SECRET_KEY", "short", "AUTH_SECRET_KEY"),
+        ("TASKS_SECRET_KEY", "x" * 31, "TASKS_SECRET_KEY"),
+        ("SCHEDULER_SECRET_KEY", "short", "SCHEDULER_SECRET_KEY"),
+    ],
+)
+def test_a_bad_secret_is_named_and_not_shown(tmp_path: Path, name: str, value: str, words: str) -> None:
+    line = refused(run_up(CHECKOUT, tmp_path, **{name: value}))
+
+    assert words in line
+    assert value not in line.replace(name, "")
+
+
+def test_two_services_with_the_same_secret(tmp_path: Path) -> None:
+    secret = "the same secret of more than 32 bytes"
+    line = refused(run_up(CHECKOUT, tmp_path, AUTH_SECRET_KEY=secret, TASKS_SECRET_KEY=secret))
+
+    assert "AUTH_SECRET_KEY" in line
+    assert "TASKS_SECRET_KEY" in line
+    assert secret not in line
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////nowhere/at/all/db.sqlite3", "mssql://sa:hidden-password@127.0.0.1:1/none", "oracle://x/y"]
+)
+def test_an_unreachable_database(tmp_path: Path, url: str) -> None:
+    line = refused(run_up(CHECKOUT, tmp_path, DATABASE_URL=url))
+
+    assert "auth cannot migrate the database: " in line
+    assert "hidden-password" not in line
+
+
+def test_an_env_file_that_cannot_be_read(copy: Path, tmp_path: Path) -> None:
+    dotenv = copy / ".env"
+
+    dotenv.mkdir()
+    assert refused(run_up(copy, tmp_path / "state")) == ".env cannot be read: Is a directory"
+    dotenv.rmdir()
+
+    dotenv.write_bytes(b"NAME=\xff\n")
+    assert refused(run_up(copy, tmp_path / "state")) == ".env cannot be read: it is not UTF-8 text"
+
+    dotenv.write_text("GATEWAY_PORT=8000\nthis is no assignment\n")
+    assert refused(run_up(copy, tmp_path / "state")) == ".env cannot be read: line 2 is not NAME=value"
+
+
+def test_a_missing_program(copy: Path, tmp_path: Path) -> None:
+    (copy / "var/env").unlink()
+    env = {"PATH": str(tmp_path / "empty")}
+
+    assert refused(run_up(copy, tmp_path / "state", **env)) == "nginx is missing: install nginx 1.22 or newer"
+
+    nginx = copy / "var/env/servers/bin/nginx"
+    nginx.parent.mkdir(parents=True)
+    nginx.symlink_to("/bin/true")
+    line = refused(run_up(copy, tmp_path / "state", **env))
+    assert line == "redis-server is missing: install Redis 6.2 or newer, or set REDIS_URL"
+
+
+@pytest.mark.parametrize(("version", "taken"), [("6.2.0", True), ("7.4.1", True), ("10.0.0", True), ("6.0.16", False)])
+def test_a_redis_of_the_machine_is_used_when_it_is_new_enough(
+    copy: Path, tmp_path: Path, version: str, taken: bool
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, says in (("redis-server", f"Redis server v={version} sha=0:0 bits=64"), ("nginx", "")):
+        (programs / name).write_text(f"#!/bin/sh\necho '{says}'\n")
+        (programs / name).chmod(0o755)
+    (copy / "var/env").unlink()
+    result = run_up(copy, tmp_path / "state", PATH=f"{programs}:/bin:/usr/bin")
+
+    # A start that comes as far as the migrations has taken the Redis; there are no environments to run them in.
+    assert result.returncode == 1
+    assert ("redis-server is missing" in result.stderr) is not taken

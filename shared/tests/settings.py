@@ -6,6 +6,7 @@ from servicekit.jwt import Key
 # Of 64 bytes, so that PyJWT also signs by HS512 with them, which no service may accept.
 JWT_KEYS = (Key("new", b"n" * 64), Key("old", b"o" * 64))
 SECRET_KEY = "s" * 32
+REDIS_URL = "unix:///nonexistent/redis.sock"
 
 ROOT_URLCONF = "tests.urls"
 MIDDLEWARE = shared.MIDDLEWARE

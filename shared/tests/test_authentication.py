@@ -60,3 +60,11 @@ def test_others_may_not_do_what_is_for_staff(client):
 
 def test_anonymous_is_asked_for_a_token_where_something_is_for_staff(client):
     assert client.get("/staff").status_code == 401
+
+
+def test_the_token_of_an_ended_session_is_401(client, monkeypatch):
+    ended = "6f1c5b0e-2f4b-4a39-9a3f-5d6f0f4c8f11"
+    monkeypatch.setattr("servicekit.authentication.is_ended", lambda session_id: session_id == ended)
+    response = client.get("/echo", headers={"Authorization": f"Bearer {make_token(7, sid=ended)}"})
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, CHALLENGE_AFTER_A_TOKEN)
+    assert response.json()["detail"] == "The session has ended."

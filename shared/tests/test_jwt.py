@@ -12,6 +12,7 @@ from servicekit.jwt import InvalidToken, Key, Principal, keys_from_env, verify, 
 from servicekit.testing import make_token
 
 NOW = 1_800_000_000
+SESSION_ID = "6f1c5b0e-2f4b-4a39-9a3f-5d6f0f4c8f11"
 NEW, OLD = settings.JWT_KEYS
 INVALID = "The token is invalid."
 UNKNOWN_KEY = "The token is not signed by a known key."
@@ -34,7 +35,7 @@ def payload(**changes: Any) -> dict[str, Any]:
         "aud": "task-api",
         "token_type": "access",
         "user_id": "7",
-        "sid": "a-session",
+        "sid": SESSION_ID,
         "jti": "a-token",
         "iat": NOW,
         "exp": NOW + 300,
@@ -98,12 +99,12 @@ def test_secret_does_not_show_in_a_keys_repr():
 
 def test_good_access_token_yields_its_claims():
     claims = verify(signed(payload(is_staff=True)), token_type="access")
-    assert claims.principal == Principal(user_id=7, session_id="a-session", is_staff=True)
+    assert claims.principal == Principal(user_id=7, session_id=SESSION_ID, is_staff=True)
     assert (claims.token_type, claims.jti, claims.issued_at, claims.expires_at) == ("access", "a-token", NOW, NOW + 300)
 
 
 def test_good_refresh_token_is_of_no_staff():
-    assert verify(signed(refresh_payload()), token_type="refresh").principal == Principal(7, "a-session", False)
+    assert verify(signed(refresh_payload()), token_type="refresh").principal == Principal(7, SESSION_ID, False)
 
 
 @pytest.mark.parametrize("claims", [payload(), refresh_payload()], ids=["access", "refresh"])
@@ -162,7 +163,11 @@ BAD_CLAIMS = {
     "user_id 2**63": {"user_id": str(2**63)},
     "user_id of 1000 digits": {"user_id": "1" * 1000},
     "sid empty": {"sid": ""},
-    "sid too long": {"sid": "s" * 65},
+    "sid no uuid": {"sid": "a-session"},
+    "sid in capitals": {"sid": "6F1C5B0E-2F4B-4A39-9A3F-5D6F0F4C8F11"},
+    "sid without dashes": {"sid": "6f1c5b0e2f4b4a399a3f5d6f0f4c8f11"},
+    "sid with a line break": {"sid": f"{SESSION_ID}\n"},
+    "sid too long": {"sid": SESSION_ID + "0"},
     "jti empty": {"jti": ""},
     "jti too long": {"jti": "j" * 65},
     "iat text": {"iat": str(NOW)},

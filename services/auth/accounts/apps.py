@@ -7,3 +7,7 @@ class AccountsConfig(AppConfig):
     """Users and their tokens. Not called auth: that label is Django's own."""
 
     name = "accounts"
+
+    def ready(self) -> None:
+        """Connects the receivers."""
+        from accounts import receivers  # noqa: F401

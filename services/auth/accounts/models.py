@@ -1,6 +1,7 @@
 """The table of users."""
 
 import unicodedata
+import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -10,6 +11,7 @@ from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
 
 USERNAME_MAXIMUM_UNITS = 150
+USER_AGENT_MAXIMUM_UNITS = 200
 
 
 class UserManager(BaseUserManager["User"]):
@@ -45,6 +47,10 @@ class User(AbstractBaseUser):
 
     objects: ClassVar[UserManager] = UserManager()
 
+    # What a session was begun with; when one of them changes, it ends (accounts/receivers.py).
+    ENDS_SESSIONS = ("password", "is_active", "is_staff")
+    stored: dict[str, Any]
+
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -58,6 +64,13 @@ class User(AbstractBaseUser):
         )
 
     @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> "User":
+        """Remembers what is stored, so that a change of it shows when the user is saved."""
+        user = super().from_db(*args, **kwargs)
+        user.stored = {name: user.__dict__[name] for name in cls.ENDS_SESSIONS if name in user.__dict__}
+        return user
+
+    @classmethod
     def normalize_username(cls, username: str) -> str:
         """One spelling of a name for all that look or sound the same: NFKC, caseless, trimmed.
 
@@ -67,3 +80,27 @@ class User(AbstractBaseUser):
         """
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
         return folded.strip()
+
+
+class Session(models.Model):
+    """One login: what its refresh tokens have in common, and what their user sees of it.
+
+    A refresh token is good while its ``jti`` is the row's. The one before is kept, so that a client whose answer was
+    lost can ask again, and one that was stolen and used late shows.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    created_at = models.DateTimeField()
+    # When the current refresh token was issued: at the login, or at the last rotation.
+    rotated_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    refresh_jti = models.CharField(max_length=32)
+    # Empty before the first rotation.
+    previous_jti = models.CharField(max_length=32)
+    user_agent = models.CharField(max_length=USER_AGENT_MAXIMUM_UNITS)
+    # Of the client, as the gateway saw it: IPv4 or IPv6.
+    address = models.CharField(max_length=45)
+
+    def __str__(self) -> str:
+        return str(self.id)

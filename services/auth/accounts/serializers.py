@@ -7,7 +7,7 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
-from accounts.models import USERNAME_MAXIMUM_UNITS, User
+from accounts.models import USERNAME_MAXIMUM_UNITS, Session, User
 from servicekit.serializers import StrictCharField, StrictSerializer
 from servicekit.times import iso_utc
 
@@ -57,10 +57,7 @@ class RegisterSerializer(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         user = User(username=attrs["username"], email=attrs.get("email", ""))
-        try:
-            validate_password(attrs["password"], user)
-        except DjangoValidationError as error:
-            raise serializers.ValidationError({"password": error.messages}) from None
+        _validate_password(attrs["password"], field="password", user=user)
         return attrs
 
 
@@ -77,6 +74,21 @@ class RefreshSerializer(StrictSerializer):
     refresh = StrictCharField(max_length=TOKEN_MAXIMUM_LENGTH)
 
 
+class LogoutSerializer(RefreshSerializer):
+    """The body of POST /api/auth/logout."""
+
+
+class PasswordSerializer(StrictSerializer):
+    """The body of POST /api/auth/password; the context names the user."""
+
+    current = PasswordField()
+    new = PasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _validate_password(attrs["new"], field="new", user=self.context["user"])
+        return attrs
+
+
 class VerifySerializer(StrictSerializer):
     """The body of POST /api/auth/token/verify."""
 
@@ -87,6 +99,26 @@ class ProfileSerializer(StrictSerializer):
     """The body of PATCH /api/auth/me."""
 
     email = StrictEmailField()
+
+
+def _validate_password(password: str, *, field: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from None
+
+
+def represent_session(session: Session, *, current: bool) -> dict[str, Any]:
+    """A session as its user sees it."""
+    return {
+        "id": str(session.id),
+        "current": current,
+        "created_at": iso_utc(session.created_at),
+        "last_used_at": iso_utc(session.rotated_at),
+        "expires_at": iso_utc(session.expires_at),
+        "user_agent": session.user_agent,
+        "address": session.address,
+    }
 
 
 def represent_user(user: User) -> dict[str, Any]:

@@ -1,14 +1,13 @@
 """Writes, and the checks of who somebody is."""
 
+import uuid
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 
 from accounts.models import User
-from accounts.selectors import get_active_user
-from accounts.tokens import issue_tokens, new_session_id
-from servicekit.jwt import InvalidToken, verify
+from accounts.sessions import begin_session, end_sessions
 
 
 class UsernameTaken(Exception):
@@ -28,7 +27,7 @@ def register_user(*, username: str, password: str, email: str = "") -> User:
         raise UsernameTaken from None
 
 
-def log_in(*, username: str, password: str) -> dict[str, Any]:
+def log_in(*, username: str, password: str, user_agent: str, address: str) -> dict[str, Any]:
     """A pair of tokens for a new session; raises InvalidCredentials."""
     try:
         user = User.objects.get_by_natural_key(username)
@@ -38,16 +37,17 @@ def log_in(*, username: str, password: str) -> dict[str, Any]:
         raise InvalidCredentials from None
     if not user.check_password(password) or not user.is_active:
         raise InvalidCredentials
-    return issue_tokens(user=user, session_id=new_session_id())
+    return begin_session(user=user, user_agent=user_agent, address=address)
 
 
-def refresh_tokens(*, token: str) -> dict[str, Any]:
-    """A new pair for the same session, with what the user is now; raises InvalidToken."""
-    principal = verify(token, token_type="refresh").principal
-    user = get_active_user(user_id=principal.user_id)
-    if user is None:
-        raise InvalidToken("The token is invalid.")
-    return issue_tokens(user=user, session_id=principal.session_id)
+def change_password(*, user: User, current: str, new: str, session_id: uuid.UUID) -> None:
+    """Sets a validated password and ends the user's other sessions; raises InvalidCredentials."""
+    if not user.check_password(current):
+        raise InvalidCredentials
+    user.set_password(new)
+    with transaction.atomic():
+        user.save(update_fields=["password"])
+        end_sessions(user_id=user.id, except_session_id=session_id)
 
 
 def change_email(*, user: User, email: str) -> User:

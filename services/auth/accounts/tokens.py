@@ -1,5 +1,6 @@
 """Issues the tokens that servicekit.jwt verifies."""
 
+import hashlib
 import uuid
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.conf import settings
 from rest_framework_simplejwt import tokens
 from rest_framework_simplejwt.backends import TokenBackend
 
-from accounts.models import User
+from accounts.models import Session, User
 from servicekit.jwt import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SECONDS
 
 
@@ -30,17 +31,27 @@ class _RefreshToken(tokens.RefreshToken):
     access_token_class = _AccessToken
 
 
-def new_session_id() -> str:
-    """What the tokens of one login have in common."""
-    return str(uuid.uuid4())
+def new_jti() -> str:
+    """The id of a refresh token that is still to be issued."""
+    return uuid.uuid4().hex
 
 
-def issue_tokens(*, user: User, session_id: str) -> dict[str, Any]:
-    """A pair of tokens in the form of RFC 6749, section 5.1; ``expires_in`` is the access token's, in seconds."""
+def issue_tokens(*, session: Session, user: User) -> dict[str, Any]:
+    """The session's current pair of tokens in the form of RFC 6749, section 5.1; ``expires_in`` is in seconds.
+
+    Everything in them comes from the rows, so that asking again gives the same bytes.
+    """
     refresh = _RefreshToken.for_user(user)
-    refresh["sid"] = session_id
+    refresh["sid"] = str(session.id)
+    refresh["jti"] = session.refresh_jti
+    refresh.current_time = session.rotated_at
     access = refresh.access_token
+    # As unguessable as the refresh token's, and telling nothing about it.
+    access["jti"] = hashlib.sha256(session.refresh_jti.encode()).hexdigest()[:32]
     access["is_staff"] = user.is_staff
+    for token in (refresh, access):
+        token.set_iat(at_time=session.rotated_at)
+        token.set_exp(from_time=session.rotated_at)
     return {
         "access": str(access),
         "refresh": str(refresh),

@@ -1,28 +1,35 @@
 """HTTP: parse, one domain call, render."""
 
+import uuid
+
+from django.http import Http404
 from rest_framework.exceptions import AuthenticationFailed, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from accounts.selectors import get_active_user
+from accounts.selectors import get_active_user, list_sessions
 from accounts.serializers import (
     LoginSerializer,
+    LogoutSerializer,
+    PasswordSerializer,
     ProfileSerializer,
     RefreshSerializer,
     RegisterSerializer,
     VerifySerializer,
+    represent_session,
     represent_user,
 )
 from accounts.services import (
     InvalidCredentials,
     UsernameTaken,
     change_email,
+    change_password,
     log_in,
-    refresh_tokens,
     register_user,
 )
-from servicekit.authentication import CHALLENGE, principal
+from accounts.sessions import end_sessions, log_out, rotate_session
+from servicekit.authentication import CHALLENGE, client_address, principal
 from servicekit.jwt import InvalidToken, verify_any
 from servicekit.views import APIView
 
@@ -60,7 +67,7 @@ class TokenView(PublicAPIView):
         serializer = LoginSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
-            return Response(log_in(**serializer.validated_data))
+            return Response(log_in(**serializer.validated_data, **_client(request)))
         except InvalidCredentials:
             raise AuthenticationFailed("No active account has this user name and password.") from None
 
@@ -73,7 +80,7 @@ class TokenRefreshView(PublicAPIView):
         serializer = RefreshSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
-            return Response(refresh_tokens(token=serializer.validated_data["refresh"]))
+            return Response(rotate_session(token=serializer.validated_data["refresh"], **_client(request)))
         except InvalidToken as error:
             raise AuthenticationFailed(str(error)) from None
 
@@ -92,6 +99,57 @@ class TokenVerifyView(PublicAPIView):
         return Response({})
 
 
+class LogoutView(PublicAPIView):
+    """POST /api/auth/logout."""
+
+    def post(self, request: Request) -> Response:
+        """Ends the session of a refresh token; 204 for one that has ended or is no token as well."""
+        serializer = LogoutSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        log_out(token=serializer.validated_data["refresh"])
+        return Response(status=204)
+
+
+class PasswordView(APIView):
+    """POST /api/auth/password."""
+
+    def post(self, request: Request) -> Response:
+        """Changes the caller's password and ends the caller's other sessions."""
+        user = _caller(request)
+        serializer = PasswordSerializer(data=request.data, context={"user": user})
+        serializer.is_valid(raise_exception=True)
+        try:
+            change_password(user=user, session_id=_session_id(request), **serializer.validated_data)
+        except InvalidCredentials:
+            raise ValidationError({"current": ["This is not the current password."]}) from None
+        return Response(status=204)
+
+
+class SessionListView(APIView):
+    """GET and DELETE /api/auth/sessions."""
+
+    def get(self, request: Request) -> Response:
+        """The caller's sessions, the one used last first."""
+        current = _session_id(request)
+        sessions = list_sessions(user_id=principal(request).user_id)
+        return Response([represent_session(session, current=session.id == current) for session in sessions])
+
+    def delete(self, request: Request) -> Response:
+        """Logs the caller out everywhere, here included."""
+        end_sessions(user_id=principal(request).user_id)
+        return Response(status=204)
+
+
+class SessionDetailView(APIView):
+    """DELETE /api/auth/sessions/{id}."""
+
+    def delete(self, request: Request, session_id: str) -> Response:
+        """Ends a session of the caller's own; another user's is the same 404 as none."""
+        if not end_sessions(user_id=principal(request).user_id, session_id=uuid.UUID(session_id)):
+            raise Http404
+        return Response(status=204)
+
+
 class MeView(APIView):
     """GET and PATCH /api/auth/me."""
 
@@ -105,6 +163,15 @@ class MeView(APIView):
         serializer.is_valid(raise_exception=True)
         user = change_email(user=_caller(request), **serializer.validated_data)
         return Response(represent_user(user))
+
+
+def _client(request: Request) -> dict[str, str]:
+    """What a session remembers of the client."""
+    return {"user_agent": request.headers.get("User-Agent", ""), "address": client_address(request)}
+
+
+def _session_id(request: Request) -> uuid.UUID:
+    return uuid.UUID(principal(request).session_id)
 
 
 def _caller(request: Request) -> User:

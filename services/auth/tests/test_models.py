@@ -35,7 +35,11 @@ class TestTheDatabaseItself:
             User.objects.create_user(" ", "correct horse battery")
 
     def test_has_no_tables_of_djangos_contrib_apps(self) -> None:
-        assert sorted(connection.introspection.table_names()) == ["accounts_user", "django_migrations"]
+        assert sorted(connection.introspection.table_names()) == [
+            "accounts_session",
+            "accounts_user",
+            "django_migrations",
+        ]
 
 
 @pytest.mark.django_db

@@ -2,8 +2,8 @@
 
 from django.urls import include, path
 
-from jobs.health import check_beat, check_redis
-from servicekit.health import check_database, health_urls
+from jobs.health import check_beat
+from servicekit.health import check_database, check_redis, health_urls
 
 urlpatterns = [
     path("", include("jobs.urls")),

@@ -10,6 +10,8 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs import health
+from servicekit import health as shared_health
+from servicekit import redis_client
 from servicekit.health import NotReady
 from tests.conftest import MINUTE, SECOND, SLOT, make_run
 
@@ -21,7 +23,7 @@ CHECKS = {"database": "ok", "redis": "ok", "beat": "ok"}
 @pytest.fixture
 def redis_up(monkeypatch):
     """Redis answers."""
-    monkeypatch.setattr(health, "_redis", lambda: SimpleNamespace(ping=lambda: True))
+    monkeypatch.setattr(shared_health, "_redis", lambda: SimpleNamespace(ping=lambda: True))
 
 
 @pytest.fixture
@@ -29,10 +31,10 @@ def redis_socket(settings, tmp_path):
     """Where Redis should listen, and does not."""
     path = str(tmp_path / "redis.sock")
     settings.REDIS_URL = f"unix://{path}"
-    health._redis.cache_clear()
+    shared_health._redis.cache_clear()
     yield path
-    health._redis().close()
-    health._redis.cache_clear()
+    shared_health._redis().close()
+    shared_health._redis.cache_clear()
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_redis_away(anonymous, redis_socket):
 
 
 def test_redis_frozen_is_waited_for_once(anonymous, redis_socket, monkeypatch):
-    monkeypatch.setattr(health, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(redis_client, "TIMEOUT_SECONDS", 0.2)
     with socket.socket(socket.AF_UNIX) as frozen:
         frozen.bind(redis_socket)
         frozen.listen()

@@ -13,6 +13,8 @@ STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
 
 JWT_KEYS = keys_from_env()
 SECRET_KEY = shared.secret_key("TASKS_SECRET_KEY", jwt_keys=JWT_KEYS)
+# Where the sessions are that have been ended before their access tokens expire.
+REDIS_URL = env.require("REDIS_URL")
 
 DEBUG = False
 # Nothing here builds a URL from the Host header, and only the gateway reaches this service.

@@ -2,11 +2,11 @@
 
 from django.urls import include, path
 
-from servicekit.health import check_database, health_urls
+from servicekit.health import check_database, check_redis, health_urls
 
 urlpatterns = [
     path("", include("tasks.urls")),
-    *health_urls(service="tasks", checks={"database": check_database}),
+    *health_urls(service="tasks", checks={"database": check_database}, useful={"redis": check_redis}),
 ]
 
 handler400 = "servicekit.errors.bad_request"

@@ -11,6 +11,7 @@ os.environ.update(
     {
         "JWT_KEYS": "tests:only-for-the-tests-of-the-tasks-service",
         "TASKS_SECRET_KEY": "only-for-the-tests-of-the-tasks-service-too",
+        "REDIS_URL": "unix:///nonexistent/redis.sock",
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "info",
     }

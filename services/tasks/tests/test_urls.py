@@ -45,8 +45,14 @@ def test_probes_are_public(anonymous, route):
 
 
 @pytest.mark.django_db
-def test_readiness_is_the_databases(anonymous):
-    assert anonymous("GET", "/readyz").json() == {"status": "ok", "service": "tasks", "checks": {"database": "ok"}}
+def test_readiness_needs_the_database_and_not_redis(anonymous):
+    response = anonymous("GET", "/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "degraded",
+        "service": "tasks",
+        "checks": {"database": "ok", "redis": "does not answer"},
+    }
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from servicekit.jwt import InvalidToken, Principal, verify
+from servicekit.revocation import is_ended
 
 CHALLENGE = 'Bearer realm="api"'
 
@@ -27,9 +28,12 @@ class BearerAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer":
             raise AuthenticationFailed("The Authorization header must be: Bearer <access token>.")
         try:
-            return verify(token.strip(), token_type="access").principal, None
+            caller = verify(token.strip(), token_type="access").principal
         except InvalidToken as error:
             raise AuthenticationFailed(str(error)) from None
+        if is_ended(caller.session_id):
+            raise AuthenticationFailed("The session has ended.")
+        return caller, None
 
     def authenticate_header(self, request: HttpRequest | Request) -> str:
         return CHALLENGE
@@ -46,3 +50,9 @@ class IsStaff(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         user: Any = request.user
         return isinstance(user, Principal) and user.is_staff
+
+
+def client_address(request: Request) -> str:
+    """The address that the gateway saw; it overwrites whatever the client sends under this name."""
+    address: str = request.META.get("HTTP_X_FORWARDED_FOR") or request.META.get("REMOTE_ADDR", "")
+    return address

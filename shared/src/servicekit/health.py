@@ -3,13 +3,17 @@
 import logging
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
+from types import MappingProxyType
 
+import redis
 from django.db import Error as DatabaseLayerError
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
 
 from servicekit import errors
+from servicekit.redis_client import connect
 
 logger = logging.getLogger("servicekit.health")
 
@@ -33,16 +37,35 @@ def check_database() -> None:
         raise NotReady("does not answer") from error
 
 
-def health_urls(*, service: str, checks: Mapping[str, Check]) -> list[URLPattern]:
-    """The two probes of a service. ``checks`` are run at each /readyz, all of them, and named in its answer."""
+def check_redis() -> None:
+    """Raises NotReady when Redis does not answer a ping within a second."""
+    try:
+        _redis().ping()
+    except redis.RedisError as error:
+        raise NotReady("does not answer") from error
+
+
+@cache
+def _redis() -> "redis.Redis":
+    return connect()
+
+
+def health_urls(
+    *, service: str, checks: Mapping[str, Check], useful: Mapping[str, Check] = MappingProxyType({})
+) -> list[URLPattern]:
+    """The two probes of a service.
+
+    ``checks`` and ``useful`` are run at each /readyz, all of them, and named in its answer. A service that lacks what
+    is only useful is degraded: it goes on, and says so.
+    """
 
     def healthz(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"status": "ok"})
 
     def readyz(request: HttpRequest) -> HttpResponse:
-        results = {name: _result(name, check) for name, check in checks.items()}
+        results = {name: _result(name, check) for name, check in {**checks, **useful}.items()}
         failed = [f"{name} {result}" for name, result in results.items() if result != "ok"]
-        if failed:
+        if any(results[name] != "ok" for name in checks):
             body = errors.problem_body(
                 errors.SERVICE_UNAVAILABLE, path=request.path, detail=f"{service}: {'; '.join(failed)}."
             )
@@ -51,7 +74,8 @@ def health_urls(*, service: str, checks: Mapping[str, Check]) -> list[URLPattern
             )
             response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
             return response
-        response = JsonResponse({"status": "ok", "service": service, "checks": results})
+        status = "degraded" if failed else "ok"
+        response = JsonResponse({"status": status, "service": service, "checks": results})
         # The gateway asks the services one after the other: where this one is ready, nginx goes on to the next.
         following = request.META.get("HTTP_X_READYZ_NEXT", "")
         if _NEXT.fullmatch(following):

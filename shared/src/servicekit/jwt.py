@@ -28,6 +28,7 @@ MAXIMUM_TOKEN_LENGTH = 4096
 TokenType = Literal["access", "refresh"]
 
 _KID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_SESSION_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII)
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _REQUIRED_CLAIMS = ["iss", "aud", "token_type", "user_id", "sid", "jti", "iat", "exp"]
 _LARGEST_ID = 2**63 - 1
@@ -50,7 +51,7 @@ class Principal:
     """Who makes the request, as the access token says it. Stands where Django expects ``request.user``."""
 
     user_id: int
-    session_id: str
+    session_id: str  # A UUID.
     is_staff: bool
 
     @property
@@ -149,7 +150,10 @@ def _claims_from(payload: dict[str, Any]) -> Claims:
         and isinstance(user_id, str)
         and _USER_ID.fullmatch(user_id) is not None
         and int(user_id) <= _LARGEST_ID
-        and all(isinstance(payload[name], str) and 0 < len(payload[name]) <= 64 for name in ("sid", "jti"))
+        and isinstance(payload["sid"], str)
+        and _SESSION_ID.fullmatch(payload["sid"]) is not None
+        and isinstance(payload["jti"], str)
+        and 0 < len(payload["jti"]) <= 64
         and type(issued_at) is int  # bool is an int, and 1.5 a number, but neither is a time that we issue
         and type(expires_at) is int
         and 0 < expires_at - issued_at <= LIFETIME_SECONDS[token_type]

@@ -26,9 +26,11 @@ def load() -> dict[str, str]:
 
     Raises StartError.
     """
-    env = _read_dotenv(CHECKOUT / ".env") | os.environ
     # A variable that is there but empty counts as unset, here as in the services.
-    env = {name: value for name, value in env.items() if value.strip()}
+    shell = {name: value for name, value in os.environ.items() if value.strip()}
+    written = {name: value for name, value in _read_dotenv(CHECKOUT / ".env").items() if value.strip()}
+    # The shell wins, also where it names a file for what .env holds.
+    env = {name: value for name, value in written.items() if f"{name}_FILE" not in shell} | shell
 
     state = CHECKOUT / env.get("STATE_DIR", "var")
     run = _run_dir(state)
@@ -57,6 +59,7 @@ def load() -> dict[str, str]:
         # Python buffers what it writes to a pipe; a line belongs on the screen when it is written.
         "PYTHONUNBUFFERED": "1",
     }
+    defaults = {name: value for name, value in defaults.items() if f"{name}_FILE" not in env}
     return defaults | env | computed
 
 

@@ -34,7 +34,7 @@ def main() -> int:
         lock = lock_state(env)
         refuse_taken_port(port)
         env["NGINX_PROGRAM"] = find_nginx()
-        if env["REDIS_URL"] == own_redis_url(env["RUN_DIR"]):
+        if env.get("REDIS_URL") == own_redis_url(env["RUN_DIR"]):
             env["REDIS_PROGRAM"] = find_redis()
         render_nginx(env, port)
         migrate(env)

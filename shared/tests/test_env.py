@@ -32,10 +32,11 @@ def test_file_stands_for_the_variable(monkeypatch, tmp_path: Path):
     assert env.require("SETTING") == "from a file: ä"
 
 
-def test_variable_wins_over_its_file(monkeypatch, tmp_path: Path):
+def test_variable_that_is_set_twice_is_refused(monkeypatch, tmp_path: Path):
     monkeypatch.setenv("SETTING", "value")
     monkeypatch.setenv("SETTING_FILE", str(tmp_path / "missing"))
-    assert env.get("SETTING") == "value"
+    with pytest.raises(ConfigurationError, match=r"^SETTING: is set, and SETTING_FILE as well; set one of them$"):
+        env.get("SETTING")
 
 
 @pytest.mark.parametrize(

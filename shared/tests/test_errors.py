@@ -92,8 +92,8 @@ def test_method_that_is_not_allowed_is_a_problem_document_with_allow(client):
     assert response["Allow"] == "GET, HEAD, OPTIONS"
 
 
-def test_path_that_is_not_ascii_comes_back_as_it_is(client):
-    assert "/gibt/es/nicht/ä".encode() in problem(client, "/gibt/es/nicht/%C3%A4").content
+def test_path_that_is_not_ascii_comes_back_as_a_uri(client):
+    assert b'"instance":"/gibt/es/%22nicht%22/%C3%A4"' in problem(client, "/gibt/es/%22nicht%22/%C3%A4").content
 
 
 @pytest.mark.parametrize("name", ["operational", "interface", "bare-database"])

@@ -1,5 +1,6 @@
 import pytest
 from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from servicekit.health import NotReady, check_database
 from tests.urls import CHECKS, not_ready
@@ -69,10 +70,13 @@ def test_not_ready_sends_the_gateway_nowhere(client, checks):
     assert "X-Accel-Redirect" not in client.get("/readyz", headers={"X-Readyz-Next": NEXT})
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_database_that_answers_is_ready(django_assert_num_queries):
+    MigrationRecorder(connection).ensure_schema()
     with django_assert_num_queries(1):
-        check_database()
+        check_database(MigrationRecorder.Migration)()
+    with connection.schema_editor() as editor:
+        editor.delete_model(MigrationRecorder.Migration)
 
 
 @pytest.mark.django_db
@@ -81,5 +85,12 @@ def test_database_that_fails_is_not_ready_and_its_words_do_not_show():
         raise OperationalError("secret@host is away")
 
     with connection.execute_wrapper(fail), pytest.raises(NotReady, match=r"^does not answer$") as reason:
-        check_database()
+        check_database(MigrationRecorder.Migration)()
     assert isinstance(reason.value.__cause__, OperationalError)
+
+
+@pytest.mark.django_db
+def test_database_without_the_services_table_is_not_ready():
+    assert "django_migrations" not in connection.introspection.table_names()
+    with pytest.raises(NotReady):
+        check_database(MigrationRecorder.Migration)()

@@ -1,7 +1,11 @@
+import gc
 import io
+import threading
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from django.db import connection
+from django.test import override_settings
 
 from servicekit.testing import bearer
 from servicekit.wsgi import service_application
@@ -48,3 +52,28 @@ def test_body_of_which_no_good_is_said_is_415(content_type):
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
 def test_good_body_is_taken(content_type):
     assert call("POST", content_type, b'{"a":1}') == ("200 OK", b'{"a":1}')
+
+
+def test_code_that_cannot_be_imported_stops_the_start():
+    with override_settings(ROOT_URLCONF="tests.missing"), pytest.raises(ModuleNotFoundError):
+        service_application()
+
+
+def test_connection_of_a_thread_that_has_ended_is_closed():
+    """Without waiting for a garbage collection, of which an idle process may see none."""
+    ended = []
+
+    def serve() -> None:
+        call("GET", "")
+        connection.ensure_connection()
+        real = connection.close
+        connection.close = lambda: (ended.append(True), real())
+
+    gc.disable()
+    try:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        thread.join()
+        assert ended
+    finally:
+        gc.enable()

@@ -79,6 +79,10 @@ class Account:
     refresh: str
 
 
+class Seconds(int):
+    """A time in a claim, counted from the moment when the token is made."""
+
+
 def wait_for(probe: Callable[[], T | None], *, within: float) -> T:
     deadline = time.monotonic() + within
     while (result := probe()) is None:
@@ -95,7 +99,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         port = probe.getsockname()[1]
     secret = secrets.token_urlsafe(48)
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "DATABASE_URL"))},
+        **{name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        # All that matters, since .env adds what is not here: it may name a database and a broker that are in use.
+        "DATABASE_URL": f"sqlite:///{state}/db.sqlite3",
+        # The stack's own, in the form in which it would choose it.
+        "REDIS_URL": f"unix://{state}/run/redis.sock",
+        "AUTH_RATE_LIMIT": "10",
+        "LOG_LEVEL": "INFO",
         "STATE_DIR": str(state),
         "GATEWAY_PORT": str(port),
         "JWT_KEYS": f"e2e:{secret}",
@@ -174,7 +184,11 @@ def forge(stack: Stack) -> Callable[..., str]:
         }
         headers = {"kid": "e2e", **(header or {})}
         return jwt.encode(
-            {name: value for name, value in payload.items() if value is not None},
+            {
+                name: now + value if isinstance(value, Seconds) else value
+                for name, value in payload.items()
+                if value is not None
+            },
             key,
             algorithm=algorithm,
             headers={name: value for name, value in headers.items() if value is not None},

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from .conftest import Account, Stack
+from .conftest import Account, Seconds, Stack
 
 DEEP = 978
 
@@ -83,10 +83,10 @@ FORGERIES: dict[str, dict[str, Any]] = {
     "a list of audiences": {"aud": ["task-api"]},
     "the type of a refresh token": {"token_type": "refresh"},
     "no type": {"token_type": None},
-    "expired": {"iat": int(time.time()) - 400, "exp": int(time.time()) - 100},
+    "expired": {"iat": Seconds(-400), "exp": Seconds(-100)},
     "an expiry beyond all dates": {"exp": 10**20},
-    "an expiry beyond the contract": {"exp": int(time.time()) + 86_400},
-    "issued in the future": {"iat": int(time.time()) + 200},
+    "an expiry beyond the contract": {"exp": Seconds(86_400)},
+    "issued in the future": {"iat": Seconds(200)},
     "no user": {"user_id": None},
     "user 0": {"user_id": "0"},
     "a negative user": {"user_id": "-1"},

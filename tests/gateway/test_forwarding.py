@@ -236,7 +236,7 @@ def test_the_gateway_logs_only_what_no_service_has_answered(upstreams: dict[str,
             "status": status,
             "duration_ms": True,
         }
-        for response, level, path, status in [(refused, "INFO", "/nowhere", 404), (away, "ERROR", "/api/jobs", 502)]
+        for response, level, path, status in [(refused, "INFO", "/nowhere", 400), (away, "ERROR", "/api/jobs", 502)]
     ]
 
 

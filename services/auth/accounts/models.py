@@ -17,11 +17,16 @@ USER_AGENT_MAXIMUM_UNITS = 200
 class UserManager(BaseUserManager["User"]):
     """Makes users whose names are normalised."""
 
-    def create_user(self, username: str, password: str, *, email: str = "", is_staff: bool = False) -> "User":
-        """Stores a user; raises IntegrityError where the normalised name is taken."""
+    def new_user(self, username: str, password: str, *, email: str = "", is_staff: bool = False) -> "User":
+        """A user that is not stored yet; hashing the password takes its time."""
         user = self.model(username=self.model.normalize_username(username), email=email, is_staff=is_staff)
         user.set_password(password)
-        user.save(using=self._db)
+        return user
+
+    def create_user(self, username: str, password: str, **fields: Any) -> "User":
+        """Stores a user; raises IntegrityError where the normalised name is taken."""
+        user = self.new_user(username, password, **fields)
+        user.save(using=self._db, force_insert=True)
         return user
 
     def create_superuser(self, username: str, password: str, *, email: str = "", **extra: Any) -> "User":
@@ -70,6 +75,14 @@ class User(AbstractBaseUser):
         user.stored = {name: user.__dict__[name] for name in cls.ENDS_SESSIONS if name in user.__dict__}
         return user
 
+    def set_password(self, raw_password: str | None) -> None:
+        """Hashes the password in one spelling: keyboards differ in how they write an é (NIST SP 800-63B, 3.1.1)."""
+        super().set_password(_one_spelling(raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether this is the password, in any of its spellings; upgrades an old hash."""
+        return super().check_password(_one_spelling(raw_password))
+
     @classmethod
     def normalize_username(cls, username: str) -> str:
         """One spelling of a name for all that look or sound the same: NFKC, caseless, trimmed.
@@ -80,6 +93,10 @@ class User(AbstractBaseUser):
         """
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
         return folded.strip()
+
+
+def _one_spelling(password: str | None) -> str | None:
+    return None if password is None else unicodedata.normalize("NFKC", password)
 
 
 class Session(models.Model):

@@ -41,6 +41,18 @@ class PasswordField(StrictCharField):
         super().__init__(trim_whitespace=False, max_length=PASSWORD_MAXIMUM_LENGTH)
 
 
+class NewPasswordField(PasswordField):
+    """One that its user can see: not of spaces and characters without a shape alone."""
+
+    default_error_messages = {"invisible": "Must hold characters that can be seen."}
+
+    def to_internal_value(self, data: Any) -> str:
+        password = super().to_internal_value(data)
+        if not any(character.isprintable() and not character.isspace() for character in password):
+            self.fail("invisible")
+        return password
+
+
 class StrictEmailField(serializers.EmailField, StrictCharField):
     """An address, or an empty string for none."""
 
@@ -52,7 +64,7 @@ class RegisterSerializer(StrictSerializer):
     """The body of POST /api/auth/register."""
 
     username = NewUsernameField()
-    password = PasswordField()
+    password = NewPasswordField()
     email = StrictEmailField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +76,8 @@ class RegisterSerializer(StrictSerializer):
 class LoginSerializer(StrictSerializer):
     """The body of POST /api/auth/token."""
 
-    username = StrictCharField(max_length=USERNAME_MAXIMUM_UNITS)
+    # As it was typed, which can be longer than the name that it stands for.
+    username = StrictCharField(max_length=4 * USERNAME_MAXIMUM_UNITS)
     password = PasswordField()
 
 
@@ -82,7 +95,7 @@ class PasswordSerializer(StrictSerializer):
     """The body of POST /api/auth/password; the context names the user."""
 
     current = PasswordField()
-    new = PasswordField()
+    new = NewPasswordField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         _validate_password(attrs["new"], field="new", user=self.context["user"])

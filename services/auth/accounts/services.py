@@ -20,11 +20,14 @@ class InvalidCredentials(Exception):
 
 def register_user(*, username: str, password: str, email: str = "") -> User:
     """Stores a user of validated fields; raises UsernameTaken."""
+    user = User.objects.new_user(username, password, email=email)
     try:
+        # Not the hashing too: it would keep the lock of SQLite's one writer for as long as it takes.
         with transaction.atomic():
-            return User.objects.create_user(username, password, email=email)
+            user.save(force_insert=True)
     except IntegrityError:
         raise UsernameTaken from None
+    return user
 
 
 def log_in(*, username: str, password: str, user_agent: str, address: str) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from django.urls import include, path
 
+from accounts.models import User
 from servicekit.health import check_database, check_redis, health_urls
 
 urlpatterns = [
     path("", include("accounts.urls")),
-    *health_urls(service="auth", checks={"database": check_database}, useful={"redis": check_redis}),
+    *health_urls(service="auth", checks={"database": check_database(User)}, useful={"redis": check_redis}),
 ]
 
 handler400 = "servicekit.errors.bad_request"

@@ -7,6 +7,7 @@ from typing import Any
 import jwt
 import pytest
 from django.contrib.auth.hashers import make_password
+from django.db import connection
 from django.test import Client
 from django.urls import get_resolver, reverse
 
@@ -109,8 +110,36 @@ class TestRegister:
         assert response.status_code == 400
         assert list(response.json()["errors"]) == ["email"]
 
+    def test_hashes_outside_of_the_transaction(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Else each registration would keep SQLite's one writer's lock for as long as a hash takes."""
+        hashing_in = []
+        real = User.set_password
+        monkeypatch.setattr(
+            User,
+            "set_password",
+            lambda user, raw: (hashing_in.append(len(connection.savepoint_ids)), real(user, raw)),
+        )
+        before = len(connection.savepoint_ids)
+        assert post(client, "register", {"username": "ada", "password": PASSWORD}).status_code == 201
+        assert hashing_in == [before]
+
+    @pytest.mark.parametrize("password", [" " * 8, "\u200b" * 8, "\r\n" * 4, "\u3000" * 10])
+    def test_refuses_a_password_that_nobody_can_see(self, client: Client, password: str) -> None:
+        response = post(client, "register", {"username": "ada", "password": password})
+        assert (response.status_code, list(response.json()["errors"])) == (400, ["password"])
+
 
 class TestToken:
+    def test_takes_a_password_in_another_spelling(self, client: Client) -> None:
+        post(client, "register", {"username": "ada", "password": "cafe\u0301 au lait"})
+        body = {"username": "ada", "password": "caf\u00e9 au lait"}
+        assert post(client, "token", body).status_code == 200
+
+    def test_takes_a_long_spelling_of_a_name_that_fits(self, client: Client) -> None:
+        body = {"username": "e\u0301" * 150, "password": PASSWORD}
+        assert post(client, "register", body).status_code == 201
+        assert post(client, "token", body).status_code == 200
+
     def test_answers_with_a_pair_of_tokens(self, client: Client, user: User) -> None:
         response = post(client, "token", {"username": "ADA ", "password": PASSWORD})
         body = response.json()
@@ -301,4 +330,6 @@ def test_every_route_but_the_public_ones_refuses_strangers(client: Client) -> No
         for pattern in patterns
     }
     assert paths > PUBLIC
-    assert {path for path in paths if client.get(path).status_code == 401} == paths - PUBLIC
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+        refused = {path for path in paths if client.generic(method, path).status_code == 401}
+        assert refused == paths - PUBLIC, method

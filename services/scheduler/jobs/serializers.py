@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from jobs.models import Run
+from jobs.models import RUNNING, Run
 from jobs.schedule import Job
 from servicekit.times import iso_utc
 
@@ -27,7 +27,7 @@ def represent_run(run: Run) -> dict[str, Any]:
         "slot": iso_utc(run.slot),
         "state": run.state,
         "started_at": iso_utc(run.started_at),
-        "finished_at": None if run.finished_at is None else iso_utc(run.finished_at),
+        "finished_at": None if run.state == RUNNING else iso_utc(run.finished_at),
         "outcome": run.outcome or None,
         "attempts": run.attempts,
     }

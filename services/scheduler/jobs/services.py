@@ -13,6 +13,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import Error as DatabaseLayerError
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from jobs.models import FAILED, RUNNING, SUCCEEDED, Run
@@ -65,8 +66,16 @@ def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[
 
 def claim_run(*, job: Job, slot: datetime.datetime, task_id: str) -> Run | None:
     """The run, where it is this message's to do; None where the slot is another's or is done."""
+    now = timezone.now()
     run = Run(
-        job=job.name, slot=slot, state=RUNNING, started_at=timezone.now(), outcome="", attempts=1, task_id=task_id
+        job=job.name,
+        slot=slot,
+        state=RUNNING,
+        started_at=now,
+        finished_at=now,
+        outcome="",
+        attempts=1,
+        task_id=task_id,
     )
     try:
         with transaction.atomic():
@@ -80,10 +89,12 @@ def _take_over(*, job: Job, slot: datetime.datetime, task_id: str) -> Run | None
     """The existing run as a further attempt of ours, where the one before is dead.
 
     It is where it was this very message's, which comes back only after the end of its process, or is older than any
-    attempt can be. The row is locked (SQLite: the whole database, by BEGIN IMMEDIATE) from the look to the change.
+    attempt can be. The row is locked from the look to the change.
     """
     with transaction.atomic():
-        run = Run.objects.select_for_update().get(job=job.name, slot=slot)
+        # A change locks the row on every engine. A SELECT with a lock is a hint, which not every server takes.
+        Run.objects.filter(job=job.name, slot=slot).update(attempts=F("attempts"))
+        run = Run.objects.get(job=job.name, slot=slot)
         now = timezone.now()
         dead = run.task_id == task_id or run.started_at < now - _time_limit()
         if run.state != RUNNING or not dead or run.attempts >= MAXIMUM_ATTEMPTS:
@@ -92,7 +103,9 @@ def _take_over(*, job: Job, slot: datetime.datetime, task_id: str) -> Run | None
         run.task_id = task_id
         run.started_at = now
         # Not save(), which trusts the row count, and drivers may report -1.
-        Run.objects.filter(id=run.id).update(attempts=run.attempts, task_id=run.task_id, started_at=run.started_at)
+        Run.objects.filter(id=run.id).update(
+            attempts=run.attempts, task_id=run.task_id, started_at=now, finished_at=now
+        )
     return run
 
 

@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from jobs.health import check_beat
+from jobs.models import Run
 from servicekit.health import check_database, check_redis, health_urls
 
 urlpatterns = [
@@ -10,7 +11,7 @@ urlpatterns = [
     *health_urls(
         service="scheduler",
         # In this order: without a database, the check of beat does not wait for one a second time.
-        checks={"database": check_database, "redis": check_redis, "beat": check_beat},
+        checks={"database": check_database(Run), "redis": check_redis, "beat": check_beat},
     ),
 ]
 

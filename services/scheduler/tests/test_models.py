@@ -15,8 +15,6 @@ pytestmark = pytest.mark.django_db
     [
         {"state": "unknown"},
         {"state": ""},
-        {"state": "running"},
-        {"state": "succeeded", "finished_at": None},
         {"attempts": 0},
     ],
 )

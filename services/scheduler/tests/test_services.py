@@ -242,7 +242,7 @@ def test_defect_around_the_job_is_not_taken_for_an_outage(monkeypatch):
 
 def test_abandoned_runs_are_failed_when_nothing_can_take_them_up_any_more():
     edge = LIMIT + JOB.expires * SECOND
-    running = {"state": "running", "finished_at": None, "outcome": ""}
+    running = {"state": "running", "outcome": ""}
     make_run(slot=SLOT, started_at=SLOT - SECOND, **running)
     make_run(slot=SLOT + MINUTE, started_at=SLOT, **running)
     make_run(slot=SLOT + 2 * MINUTE, started_at=SLOT - SECOND)

@@ -52,7 +52,7 @@ def test_jobs_show_the_run_of_the_newest_slot(staff, django_assert_num_queries):
 
 
 def test_running_run_has_neither_end_nor_outcome(staff):
-    run = make_run(state="running", finished_at=None, outcome="", attempts=2)
+    run = make_run(state="running", outcome="", attempts=2)
 
     response = staff("GET", f"/api/jobs/runs/{run.id}")
 

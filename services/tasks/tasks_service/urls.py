@@ -3,10 +3,11 @@
 from django.urls import include, path
 
 from servicekit.health import check_database, check_redis, health_urls
+from tasks.models import Task
 
 urlpatterns = [
     path("", include("tasks.urls")),
-    *health_urls(service="tasks", checks={"database": check_database}, useful={"redis": check_redis}),
+    *health_urls(service="tasks", checks={"database": check_database(Task)}, useful={"redis": check_redis}),
 ]
 
 handler400 = "servicekit.errors.bad_request"

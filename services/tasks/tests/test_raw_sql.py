@@ -37,8 +37,9 @@ def every_statement():
 
 def parse(sql: str, vendor: str):
     """The one statement in the text, as the dialect reads it; the parameters are ``?``."""
-    # T-SQL has the OUTPUT of a DELETE before the WHERE, where sqlglot does not know it.
+    # T-SQL has the OUTPUT of a DELETE before the WHERE, where sqlglot does not know it; so its place is looked at here.
     before, output, where = sql.partition(" OUTPUT deleted.id")
+    assert not output or (before, where[:7]) == ("DELETE FROM tasks_task", " WHERE ")
     (statement,) = sqlglot.parse((before + where + output).replace("%s", "?"), dialect=DIALECTS[vendor])
     return statement
 

@@ -23,7 +23,9 @@ def get(name: str, default: str = "") -> str:
     """The variable's value without surrounding white space; ``default`` where it is unset or empty."""
     value = os.environ.get(name, "").strip()
     path = os.environ.get(f"{name}_FILE", "").strip()
-    if value or not path:
+    if value and path:
+        raise ConfigurationError(name, f"is set, and {name}_FILE as well; set one of them")
+    if not path:
         return value or default
     try:
         return Path(path).read_text(encoding="utf-8").strip() or default

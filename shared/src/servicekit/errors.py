@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -80,7 +81,7 @@ def problem_body(
         "title": problem.title,
         "status": problem.status,
         "detail": detail or problem.detail,
-        "instance": path,
+        "instance": escape_uri_path(path),
         "request_id": request_id(),
     }
     if errors:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import redis
 from django.db import Error as DatabaseLayerError
-from django.db import connection
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
 
@@ -27,14 +27,16 @@ class NotReady(Exception):
 Check = Callable[[], None]
 
 
-def check_database() -> None:
-    """Raises NotReady when the database does not answer a query."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
-    except DatabaseLayerError as error:
-        raise NotReady("does not answer") from error
+def check_database(model: type[Model]) -> Check:
+    """A check that raises NotReady when a table of the service's own cannot be read: also where it was never made."""
+
+    def check() -> None:
+        try:
+            model._default_manager.order_by("pk").values_list("pk").first()
+        except DatabaseLayerError as error:
+            raise NotReady("does not answer") from error
+
+    return check
 
 
 def check_redis() -> None:

@@ -67,7 +67,6 @@ class Claims:
     principal: Principal
     token_type: TokenType
     jti: str
-    issued_at: int
     expires_at: int
 
 
@@ -166,7 +165,6 @@ def _claims_from(payload: dict[str, Any]) -> Claims:
         principal=Principal(user_id=int(user_id), session_id=payload["sid"], is_staff=is_staff),
         token_type=token_type,
         jti=payload["jti"],
-        issued_at=issued_at,
         expires_at=expires_at,
     )
 

@@ -42,6 +42,8 @@ def logging_config(service: str) -> dict[str, Any]:
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             # Repeats the request's own line; what is new in it is the traceback of a defect.
             "django.request": {"filters": ["traceback"]},
+            # A traceback for each request that Django finds malformed: anybody could fill the log with them.
+            "django.security": {"level": "CRITICAL"},
         },
     }
 
@@ -90,12 +92,15 @@ class TextFormatter(logging.Formatter):
         return text
 
 
+def printable(text: str) -> str:
+    """The text with what a terminal would act on as escapes, such as line breaks and changes of direction."""
+    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
+
+
 def _shown(value: object) -> str:
     """Bare where that is unambiguous, else as a JSON string, so that a value can never look like another field."""
     text = str(value)
     bare = text.isprintable() and not any(character in ' "=' for character in text)
     if bare and text:
         return text
-    # Other scripts stay readable; what a terminal would act on does not pass.
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in quoted)
+    return printable(json.dumps(text, ensure_ascii=False))

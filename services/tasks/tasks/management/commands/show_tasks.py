@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from servicekit.logging import printable
 from servicekit.times import iso_utc
 from tasks.models import Task
 
@@ -39,7 +40,7 @@ class Command(BaseCommand):
                 shown += 1
                 self.stdout.write(
                     # Tasks may be added meanwhile, so the total is what it was at the start or what has been seen.
-                    f"{shown}/{max(shown, total)}  #{task.id}  user {task.owner_id}  {task.title}"
+                    f"{shown}/{max(shown, total)}  #{task.id}  user {task.owner_id}  {printable(task.title)}"
                     f"  {task.duration} min  created {iso_utc(task.created_at)}  updated {iso_utc(task.updated_at)}"
                 )
                 self.stdout.flush()

@@ -1,5 +1,7 @@
 import pytest
+from django.test import RequestFactory
 
+from servicekit.authentication import client_address
 from servicekit.testing import bearer, make_token
 
 CHALLENGE = 'Bearer realm="api"'
@@ -68,3 +70,21 @@ def test_the_token_of_an_ended_session_is_401(client, monkeypatch):
     response = client.get("/echo", headers={"Authorization": f"Bearer {make_token(7, sid=ended)}"})
     assert (response.status_code, response["WWW-Authenticate"]) == (401, CHALLENGE_AFTER_A_TOKEN)
     assert response.json()["detail"] == "The session has ended."
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        ("198.51.100.4", "198.51.100.4"),
+        ("2001:DB8::1", "2001:db8::1"),
+        ("", "127.0.0.1"),
+        ("198.51.100.4, 192.0.2.1", "127.0.0.1"),
+        ("x" * 500, "127.0.0.1"),
+    ],
+)
+def test_client_address_is_one_address(forwarded, address):
+    assert client_address(RequestFactory().get("/", headers={"X-Forwarded-For": forwarded})) == address
+
+
+def test_client_address_may_be_unknown():
+    assert client_address(RequestFactory().get("/", REMOTE_ADDR="")) == ""

@@ -6,7 +6,14 @@ import pytest
 
 from .conftest import Gateway, Upstream, running_gateway
 
-LIMITED = ["/api/auth/token", "/api/auth/token/", "/api/auth/token/refresh", "/api/auth/register", "/api/auth/%74oken"]
+LIMITED = [
+    "/api/auth/token",
+    "/api/auth/token/",
+    "/api/auth/token/refresh",
+    "/api/auth/register",
+    "/api/auth/password",
+    "/api/auth/%74oken",
+]
 FREE = [("GET", "/api/auth/token"), ("POST", "/api/auth/token/verify"), ("GET", "/api/auth/me"), ("POST", "/api/tasks")]
 
 

@@ -4,8 +4,9 @@ import unicodedata
 import uuid
 from typing import Any, ClassVar
 
+from django.contrib.auth import hashers
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Length
 from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
@@ -52,9 +53,8 @@ class User(AbstractBaseUser):
 
     objects: ClassVar[UserManager] = UserManager()
 
-    # What a session was begun with; when one of them changes, it ends (accounts/receivers.py).
+    # What a session was begun with; when one of them changes, it ends.
     ENDS_SESSIONS = ("password", "is_active", "is_staff")
-    stored: dict[str, Any]
 
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
@@ -68,12 +68,19 @@ class User(AbstractBaseUser):
             ),
         )
 
-    @classmethod
-    def from_db(cls, *args: Any, **kwargs: Any) -> "User":
-        """Remembers what is stored, so that a change of it shows when the user is saved."""
-        user = super().from_db(*args, **kwargs)
-        user.stored = {name: user.__dict__[name] for name in cls.ENDS_SESSIONS if name in user.__dict__}
-        return user
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Stores the user, and ends the sessions that were begun with another password or other rights.
+
+        So it is for the admin and the management commands as well. QuerySet.update(), bulk_update() and SQL go around
+        it.
+        """
+        from accounts.sessions import end_sessions
+
+        with transaction.atomic():
+            stored = User.objects.filter(pk=self.pk).values(*self.ENDS_SESSIONS).first()
+            super().save(*args, **kwargs)
+            if stored and stored != User.objects.filter(pk=self.pk).values(*self.ENDS_SESSIONS).get():
+                end_sessions(user_id=self.pk)
 
     def set_password(self, raw_password: str | None) -> None:
         """Hashes the password in one spelling: keyboards differ in how they write an é (NIST SP 800-63B, 3.1.1)."""
@@ -81,7 +88,14 @@ class User(AbstractBaseUser):
 
     def check_password(self, raw_password: str | None) -> bool:
         """Whether this is the password, in any of its spellings; upgrades an old hash."""
-        return super().check_password(_one_spelling(raw_password))
+
+        def upgrade(raw: str) -> None:
+            checked = self.password
+            self.set_password(raw)
+            # The password is the same, so sessions go on; and only in the place of the hash that was looked at.
+            User.objects.filter(pk=self.pk, password=checked).update(password=self.password)
+
+        return hashers.check_password(_one_spelling(raw_password), self.password, upgrade)
 
     @classmethod
     def normalize_username(cls, username: str) -> str:

@@ -1,5 +1,6 @@
 """What clients may send, and what they get."""
 
+import unicodedata
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
@@ -13,6 +14,8 @@ from servicekit.times import iso_utc
 
 PASSWORD_MAXIMUM_LENGTH = 128  # Hashing takes time and memory; a longer one adds no safety.
 TOKEN_MAXIMUM_LENGTH = 4096
+# Printable by their category, and without a shape: the Braille blank and the Hangul fillers.
+BLANKS = "\u2800\u115f\u1160"
 
 
 class NewUsernameField(StrictCharField):
@@ -47,8 +50,11 @@ class NewPasswordField(PasswordField):
     default_error_messages = {"invisible": "Must hold characters that can be seen."}
 
     def to_internal_value(self, data: Any) -> str:
-        password = super().to_internal_value(data)
-        if not any(character.isprintable() and not character.isspace() for character in password):
+        # The rules look at what is stored, which is one spelling.
+        password = unicodedata.normalize("NFKC", super().to_internal_value(data))
+        if not any(
+            character.isprintable() and not character.isspace() and character not in BLANKS for character in password
+        ):
             self.fail("invisible")
         return password
 

@@ -11,34 +11,51 @@ import uuid
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import USER_AGENT_MAXIMUM_UNITS, Session, User
 from accounts.tokens import issue_tokens, new_jti
-from servicekit.jwt import LIFETIME_SECONDS, InvalidToken, verify
-from servicekit.revocation import RevocationUnavailable, announce_ended_sessions
+from servicekit.jwt import LEEWAY_SECONDS, LIFETIME_SECONDS, Claims, InvalidToken, verify
+from servicekit.revocation import RevocationUnavailable, announce_ended_sessions, is_ended
 
 SAME_ANSWER_FOR = datetime.timedelta(seconds=10)
 LIFETIME = datetime.timedelta(seconds=LIFETIME_SECONDS["refresh"])
+LONGEST_ACCESS = datetime.timedelta(seconds=LIFETIME_SECONDS["access"] + LEEWAY_SECONDS)
+# Of one user, at a time; one more ends the one that was used longest ago.
+MOST_SESSIONS = 100
 
 logger = logging.getLogger("accounts.sessions")
 
 
-def begin_session(*, user: User, user_agent: str, address: str) -> dict[str, Any]:
-    """A pair of tokens for a new session of the user."""
+def begin_session(*, user: User, user_agent: str, address: str) -> dict[str, Any] | None:
+    """A pair of tokens for a new session of the user; None where the password or the account changed meanwhile.
+
+    ``user`` is as it was when the password was checked.
+    """
     now = timezone.now()
-    # Nobody else removes what has expired, and nobody but its user ever sees it.
-    Session.objects.filter(user=user, expires_at__lte=now).delete()
-    session = Session.objects.create(
-        user=user,
-        created_at=now,
-        rotated_at=now,
-        expires_at=now + LIFETIME,
-        refresh_jti=new_jti(),
-        previous_jti="",
-        user_agent=_fit(user_agent),
-        address=address,
-    )
+    unchanged = User.objects.filter(id=user.id, password=user.password, is_active=True)
+    with transaction.atomic():
+        # Changes nothing, and locks the row: a new password ends the sessions before it, or finds this one.
+        unchanged.update(is_active=True)
+        if not unchanged.exists():
+            return None
+        sessions = Session.objects.filter(user=user)
+        # Nobody else removes what has expired, and nobody but its user ever sees it.
+        sessions.filter(expires_at__lte=now).delete()
+        session = Session.objects.create(
+            user=user,
+            created_at=now,
+            rotated_at=now,
+            expires_at=now + LIFETIME,
+            refresh_jti=new_jti(),
+            previous_jti="",
+            user_agent=_fit(user_agent),
+            address=address,
+        )
+        oldest = list(sessions.order_by("-rotated_at", "-id").values_list("id", flat=True)[MOST_SESSIONS:])
+        if oldest:
+            _end(sessions.filter(id__in=oldest))
     return issue_tokens(session=session, user=user)
 
 
@@ -51,6 +68,9 @@ def rotate_session(*, token: str, user_agent: str, address: str) -> dict[str, An
     claims = verify(token, token_type="refresh")
     session_id = uuid.UUID(claims.principal.session_id)
     now = timezone.now()
+    user = User.objects.filter(id=claims.principal.user_id, is_active=True).first()
+    if user is None:
+        raise InvalidToken("The session has ended.")
     with transaction.atomic():
         # The condition decides which of several requests at once is the first, and the change locks the row until the
         # others may look at what it did. Not a SELECT with a lock: that is a hint, which not every server takes.
@@ -63,14 +83,12 @@ def rotate_session(*, token: str, user_agent: str, address: str) -> dict[str, An
             address=address,
         )
         session = Session.objects.filter(id=session_id, user_id=claims.principal.user_id).first()
-        user = User.objects.filter(id=claims.principal.user_id, is_active=True).first()
-        if session is None or user is None:
+        if session is None:
             raise InvalidToken("The session has ended.")
         if claims.jti == session.previous_jti and now - session.rotated_at <= SAME_ANSWER_FOR:
             return issue_tokens(session=session, user=user)
         # No exception in here: it would undo this.
-        Session.objects.filter(id=session.id).delete()
-    _announce([session.id])
+        _end(Session.objects.filter(id=session.id))
     logger.warning("refresh token replayed", extra={"user": user.id, "session": str(session.id), "address": address})
     raise InvalidToken("The session has ended.")
 
@@ -97,21 +115,33 @@ def end_sessions(
     if except_session_id is not None:
         sessions = sessions.exclude(id=except_session_id)
     with transaction.atomic():
-        ended = list(sessions.values_list("id", flat=True))
-        Session.objects.filter(id__in=ended).delete()
-    _announce(ended)
-    return len(ended)
+        return _end(sessions)
 
 
-def _announce(session_ids: list[uuid.UUID]) -> None:
+def is_current(claims: Claims) -> bool:
+    """Whether the token still opens what it was made for: an access token as far as this process has heard."""
+    if claims.token_type == "access":
+        return not is_ended(claims.principal.session_id)
+    return Session.objects.filter(id=claims.principal.session_id, refresh_jti=claims.jti).exists()
+
+
+def _end(sessions: QuerySet[Session]) -> int:
+    """Ends the sessions, inside the caller's transaction; returns how many there were."""
+    # Only those of which an access token can be left: the others need no telling, and there may be many.
+    recent = timezone.now() - LONGEST_ACCESS
+    tell = [str(session_id) for session_id in sessions.filter(rotated_at__gt=recent).values_list("id", flat=True)]
+    count = sessions.count()
+    sessions.delete()
+
     def announce() -> None:
         try:
-            announce_ended_sessions(map(str, session_ids))
+            announce_ended_sessions(tell)
         except RevocationUnavailable:
-            logger.warning("ended sessions not announced", extra={"count": len(session_ids)}, exc_info=True)
+            logger.warning("ended sessions not announced", extra={"count": len(tell)}, exc_info=True)
 
     # Not before it is true: a process that heard of it early could see the session again after a rollback.
     transaction.on_commit(announce)
+    return count
 
 
 def _fit(user_agent: str) -> str:

@@ -28,7 +28,7 @@ from accounts.services import (
     log_in,
     register_user,
 )
-from accounts.sessions import end_sessions, log_out, rotate_session
+from accounts.sessions import end_sessions, is_current, log_out, rotate_session
 from servicekit.authentication import CHALLENGE, client_address, principal
 from servicekit.jwt import InvalidToken, verify_any
 from servicekit.views import APIView
@@ -93,9 +93,11 @@ class TokenVerifyView(PublicAPIView):
         serializer = VerifySerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
-            verify_any(serializer.validated_data["token"])
+            claims = verify_any(serializer.validated_data["token"])
         except InvalidToken as error:
             raise AuthenticationFailed(str(error)) from None
+        if not is_current(claims):
+            raise AuthenticationFailed("The session has ended.")
         return Response({})
 
 

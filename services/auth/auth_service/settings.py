@@ -7,6 +7,7 @@ from servicekit import env, jwt
 from servicekit import settings as shared
 from servicekit.database import database_from_env
 from servicekit.logging import logging_config
+from servicekit.redis_client import redis_url_from_env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
@@ -14,7 +15,7 @@ STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
 JWT_KEYS = jwt.keys_from_env()
 SECRET_KEY = shared.secret_key("AUTH_SECRET_KEY", jwt_keys=JWT_KEYS)
 # Where the sessions are that have been ended before their access tokens expire.
-REDIS_URL = env.require("REDIS_URL")
+REDIS_URL = redis_url_from_env()
 
 DEBUG = False
 # Nothing here builds a URL from the Host header, and only the gateway reaches this service.

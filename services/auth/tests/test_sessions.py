@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 import time_machine
 from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
-from accounts import sessions
+from accounts import services, sessions
 from accounts.models import Session, User
 from servicekit.jwt import InvalidToken
 from servicekit.testing import bearer, make_token
@@ -54,7 +55,9 @@ def commit(request: pytest.FixtureRequest, django_capture_on_commit_callbacks: C
 
 
 def log_in(user: User, *, user_agent: str = FIREFOX, address: str = "192.0.2.1") -> dict[str, Any]:
-    return sessions.begin_session(user=user, user_agent=user_agent, address=address)
+    pair = sessions.begin_session(user=user, user_agent=user_agent, address=address)
+    assert pair is not None
+    return pair
 
 
 def rotate(token: str, *, address: str = "192.0.2.1") -> dict[str, Any]:
@@ -212,6 +215,15 @@ class TestWhatEndsASession:
         stored.set_password("another horse battery")
         stored.save()
 
+    def test_other_rights_of_a_user_who_was_made_and_not_read(self, user: User) -> None:
+        user.is_active = False
+        user.save()
+
+    def test_other_rights_of_a_user_who_was_read_in_part(self, user: User) -> None:
+        stored = User.objects.only("username").get(id=user.id)
+        stored.is_active = False
+        stored.save(update_fields=["is_active"])
+
     def test_the_end_of_the_user(self, user: User) -> None:
         user.delete()
 
@@ -286,6 +298,109 @@ def test_redis_away_ends_the_session_all_the_same(client: Client, user: User, ca
     assert response.status_code == 204
     assert not Session.objects.exists()
     assert "ended sessions not announced" in caplog.messages
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTransactions:
+    def test_nothing_is_announced_before_it_is_true(self, user: User, announced: list[str]) -> None:
+        pair = log_in(user)
+        with transaction.atomic():
+            sessions.end_sessions(user_id=user.id)
+            assert announced == []
+        assert announced == [sid(pair)]
+        user.delete()
+
+    def test_nothing_is_announced_that_is_taken_back(self, user: User, announced: list[str]) -> None:
+        pair = log_in(user)
+        with transaction.atomic():
+            sessions.end_sessions(user_id=user.id)
+            transaction.set_rollback(True)
+        assert announced == []
+        assert rotate(pair["refresh"])
+        user.delete()
+
+    def test_a_new_password_and_the_end_of_the_others_are_one(
+        self, user: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(**kwargs: Any) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(services, "end_sessions", fail)
+        with pytest.raises(RuntimeError):
+            services.change_password(user=user, current=PASSWORD, new="another horse battery", session_id=uuid.uuid4())
+        assert User.objects.get().check_password(PASSWORD)
+        user.delete()
+
+
+class TestAChangeWhileAPasswordIsChecked:
+    """Checking takes a tenth of a second, and what was true before it need not be after it."""
+
+    @pytest.fixture
+    def meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        def arrange(**changes: Any) -> None:
+            real = User.check_password
+
+            def check(user: User, raw: str) -> bool:
+                result = real(user, raw)
+                User.objects.filter(id=user.id).update(**changes)
+                return result
+
+            monkeypatch.setattr(User, "check_password", check)
+
+        return arrange
+
+    @pytest.mark.parametrize("changes", [{"password": make_password("the owner's new one")}, {"is_active": False}])
+    def test_refuses_the_login(self, client: Client, user: User, meanwhile: Callable[..., None], changes: Any) -> None:
+        meanwhile(**changes)
+        body = {"username": "ada", "password": PASSWORD}
+        assert client.post("/api/auth/token", body, content_type="application/json").status_code == 401
+        assert not Session.objects.exists()
+
+    def test_keeps_the_password_that_came_first(self, user: User, meanwhile: Callable[..., None]) -> None:
+        first = make_password("the owner's new one")
+        meanwhile(password=first)
+        with pytest.raises(services.InvalidCredentials):
+            services.change_password(user=user, current=PASSWORD, new="the thief's new one", session_id=uuid.uuid4())
+        assert User.objects.get().password == first
+
+
+class TestMany:
+    def test_one_session_too_many_ends_the_one_used_longest_ago(
+        self, user: User, announced: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sessions, "MOST_SESSIONS", 3)
+        first, *others = (log_in(user) for _ in range(4))
+        assert announced == [sid(first)]
+        assert {str(session.id) for session in Session.objects.all()} == {sid(other) for other in others}
+
+    def test_only_those_are_announced_of_which_an_access_token_can_be_left(
+        self, user: User, announced: list[str], time_machine: time_machine.TimeMachineFixture
+    ) -> None:
+        time_machine.move_to(NOON, tick=False)
+        log_in(user)
+        time_machine.move_to(NOON + 306 * SECOND, tick=False)
+        fresh = log_in(user)
+        assert sessions.end_sessions(user_id=user.id) == 2
+        assert announced == [sid(fresh)]
+
+
+def test_the_refresh_token_of_an_inactive_user_is_refused(user: User) -> None:
+    pair = log_in(user)
+    User.objects.filter(id=user.id).update(is_active=False)  # Which ends no session.
+    with pytest.raises(InvalidToken):
+        rotate(pair["refresh"])
+
+
+@pytest.mark.parametrize("name", ["access", "refresh"])
+def test_verify_refuses_what_has_ended(
+    client: Client, user: User, announced: list[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    pair = log_in(user)
+    monkeypatch.setattr(sessions, "is_ended", lambda session_id: session_id in announced)
+    body = {"token": pair[name]}
+    assert client.post("/api/auth/token/verify", body, content_type="application/json").status_code == 200
+    sessions.end_sessions(user_id=user.id)
+    assert client.post("/api/auth/token/verify", body, content_type="application/json").status_code == 401
 
 
 class TestList:

@@ -123,10 +123,23 @@ class TestRegister:
         assert post(client, "register", {"username": "ada", "password": PASSWORD}).status_code == 201
         assert hashing_in == [before]
 
-    @pytest.mark.parametrize("password", [" " * 8, "\u200b" * 8, "\r\n" * 4, "\u3000" * 10])
+    @pytest.mark.parametrize("password", [" " * 8, "\u200b" * 8, "\r\n" * 4, "\u3000" * 10, "\u3164" * 8])
     def test_refuses_a_password_that_nobody_can_see(self, client: Client, password: str) -> None:
         response = post(client, "register", {"username": "ada", "password": password})
         assert (response.status_code, list(response.json()["errors"])) == (400, ["password"])
+
+    @pytest.mark.parametrize(
+        ("password", "reason"),
+        [
+            ("ｐａｓｓｗｏｒｄ１２３", "too common"),
+            ("ａｄａ.ｌｏｖｅｌａｃｅ", "too similar"),
+            ("e\u0301" * 7, "too short"),
+        ],
+    )
+    def test_applies_the_rules_to_the_spelling_that_is_stored(self, client: Client, password: str, reason: str) -> None:
+        response = post(client, "register", {"username": "ada.lovelace", "password": password})
+        assert response.status_code == 400
+        assert reason in " ".join(response.json()["errors"]["password"])
 
 
 class TestToken:

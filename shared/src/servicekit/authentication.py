@@ -1,5 +1,7 @@
 """Bearer tokens (RFC 6750) for Django REST framework, and the permissions that need nothing but the token."""
 
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any, cast
 
 from django.http import HttpRequest
@@ -53,6 +55,8 @@ class IsStaff(BasePermission):
 
 
 def client_address(request: Request) -> str:
-    """The address that the gateway saw; it overwrites whatever the client sends under this name."""
-    address: str = request.META.get("HTTP_X_FORWARDED_FOR") or request.META.get("REMOTE_ADDR", "")
-    return address
+    """The address that the gateway saw, which overwrites what the client sends under this name; empty if unknown."""
+    for name in ("HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"):
+        with suppress(ValueError):
+            return str(ip_address(request.META.get(name, "")))
+    return ""

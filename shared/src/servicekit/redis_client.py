@@ -5,7 +5,20 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from servicekit.env import ConfigurationError, require
+
 TIMEOUT_SECONDS = 1.0
+
+
+def redis_url_from_env() -> str:
+    """REDIS_URL in redis-py's form; raises ConfigurationError, which never shows the password."""
+    url = require("REDIS_URL")
+    try:
+        # Parses, and connects to nothing yet.
+        redis.Redis.from_url(url)
+    except ValueError:
+        raise ConfigurationError("REDIS_URL", "must be redis://…, rediss://… or unix:///path") from None
+    return url
 
 
 def connect() -> "redis.Redis":

@@ -73,6 +73,9 @@ class _Copy:
                 if not away:
                     logger.warning("ended sessions unknown", extra={"error": type(error).__name__})
                 away = True
+            except Exception:
+                # A defect of ours, or in the set. Whatever it is: without this thread nothing would ever be revoked.
+                logger.exception("ended sessions unreadable")
             else:
                 self.session_ids = frozenset(members)
                 self._first.set()

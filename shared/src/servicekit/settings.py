@@ -46,8 +46,7 @@ def secret_key(name: str, *, jwt_keys: tuple[Key, ...]) -> str:
         raise ConfigurationError(name, f"has fewer than {MINIMUM_SECRET_BYTES} bytes")
     if any(key.secret == value.encode() for key in jwt_keys):
         raise ConfigurationError(name, "equals a secret in JWT_KEYS; give each its own")
-    others = {variable.removesuffix("_FILE") for variable in os.environ} - {name}
-    for other in sorted(other for other in others if other.endswith("_SECRET_KEY")):
-        if env.get(other) == value:
+    for other in sorted(os.environ):
+        if other.endswith("_SECRET_KEY") and other != name and os.environ[other].strip() == value:
             raise ConfigurationError(name, f"equals {other}; give each its own")
     return value

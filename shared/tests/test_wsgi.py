@@ -1,10 +1,11 @@
 import gc
 import io
 import threading
+import weakref
 from wsgiref.util import setup_testing_defaults
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test import override_settings
 
 from servicekit.testing import bearer
@@ -59,21 +60,21 @@ def test_code_that_cannot_be_imported_stops_the_start():
         service_application()
 
 
-def test_connection_of_a_thread_that_has_ended_is_closed():
-    """Without waiting for a garbage collection, of which an idle process may see none."""
-    ended = []
+def test_connections_of_threads_that_have_ended_are_gone_when_a_new_one_serves():
+    """Not only when a garbage collection happens to come, of which an idle process may see none."""
+    left: list[weakref.ref] = []
 
     def serve() -> None:
         call("GET", "")
         connection.ensure_connection()
-        real = connection.close
-        connection.close = lambda: (ended.append(True), real())
+        left.append(weakref.ref(connections["default"]))
 
     gc.disable()
     try:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        thread.join()
-        assert ended
+        for _ in range(2):
+            thread = threading.Thread(target=serve)
+            thread.start()
+            thread.join()
+        assert [reference() is None for reference in left] == [True, False]
     finally:
         gc.enable()

@@ -1,11 +1,11 @@
 """What the application server calls."""
 
+import gc
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.core.wsgi import get_wsgi_application
-from django.db import connections
 from django.urls import get_resolver
 from django.utils.http import parse_header_parameters
 
@@ -27,30 +27,17 @@ def service_application() -> "WSGIApplication":
         resolver.resolve_error_handler(status)
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not hasattr(_thread, "end"):
-            _thread.end = _EndOfThread()
+        if not hasattr(_thread, "known"):
+            _thread.known = True
+            # The server lets idle threads go and makes new ones. What the old ones leave, their database connections
+            # among it, is in reference cycles: an idle process could keep it open for hours. Not a finaliser of the
+            # thread's: granian's threads end in a way in which running one ends the process.
+            gc.collect()
         if not _is_utf8(environ.get("CONTENT_TYPE", "")):
             environ["CONTENT_TYPE"] = ""
         return django_application(environ, start_response)
 
     return application
-
-
-class _EndOfThread:
-    """Closes a thread's database connections when the thread ends.
-
-    The server lets idle threads go. Django's connections are in reference cycles, so without this each would stay
-    open until a full garbage collection, which an idle process may not see for hours.
-    """
-
-    def __init__(self) -> None:
-        self._connections = connections.all()
-
-    def __del__(self) -> None:
-        for connection in self._connections:
-            # Made in this thread, but the interpreter may end it from another one.
-            connection.inc_thread_sharing()
-            connection.close()
 
 
 _thread = threading.local()

@@ -50,6 +50,16 @@ AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system
             "/failing/media-type",
             ("unsupported-media-type", "Unsupported Media Type", 415, "Send application/json, in UTF-8."),
         ),
+        (
+            "/failing/throttled",
+            (
+                "too-many-requests",
+                "Too Many Requests",
+                429,
+                "Too many attempts; the Retry-After header says when to go on.",
+            ),
+        ),
+        ("/failing/busy", AWAY),
         ("/failing/operational", AWAY),
         ("/failing/interface", AWAY),
         ("/failing/bare-database", AWAY),
@@ -96,8 +106,12 @@ def test_path_that_is_not_ascii_comes_back_as_a_uri(client):
     assert b'"instance":"/gibt/es/%22nicht%22/%C3%A4"' in problem(client, "/gibt/es/%22nicht%22/%C3%A4").content
 
 
-@pytest.mark.parametrize("name", ["operational", "interface", "bare-database"])
-def test_database_away_says_when_to_try_again(client, name):
+def test_throttled_says_in_whole_seconds_when_to_try_again(client):
+    assert problem(client, "/failing/throttled")["Retry-After"] == "3"
+
+
+@pytest.mark.parametrize("name", ["busy", "operational", "interface", "bare-database"])
+def test_unavailable_says_when_to_try_again(client, name):
     assert problem(client, f"/failing/{name}")["Retry-After"] == "2"
 
 
@@ -128,6 +142,7 @@ def test_every_problem_type_is_its_status_in_words():
         412: "Precondition Failed",
         413: "Payload Too Large",
         415: "Unsupported Media Type",
+        429: "Too Many Requests",
         500: "Internal Server Error",
         503: "Service Unavailable",
     }

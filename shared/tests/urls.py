@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from servicekit.authentication import IsStaff, principal
-from servicekit.exceptions import PayloadTooLarge, PreconditionFailed
+from servicekit.exceptions import PayloadTooLarge, PreconditionFailed, ServiceUnavailable, TooManyRequests
 from servicekit.health import NotReady, health_urls
 from servicekit.views import APIView
 
@@ -27,6 +27,8 @@ FAILURES: dict[str, Callable[[], Exception]] = {
     "precondition": PreconditionFailed,
     "too-large": PayloadTooLarge,
     "media-type": lambda: exceptions.UnsupportedMediaType("text/plain"),
+    "throttled": lambda: TooManyRequests(wait=2.1),
+    "busy": ServiceUnavailable,
     "operational": lambda: OperationalError("secret@host is away"),
     "interface": lambda: InterfaceError("secret@host is away"),
     "bare-database": lambda: DatabaseLayerError("secret@host is away"),

@@ -1,4 +1,4 @@
-"""The table of users."""
+"""The tables of users, of their sessions and of attempts to guess their passwords."""
 
 import unicodedata
 import uuid
@@ -135,3 +135,18 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class AttemptCount(models.Model):
+    """How many attempts at passwords there were lately, under one of the keys of accounts.lockout.
+
+    Each rule has its own use of the columns. A row that has expired says nothing, and is removed when others come.
+    """
+
+    key = models.CharField(primary_key=True, max_length=64)
+    failures = models.PositiveIntegerField()
+    until = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key

@@ -3,9 +3,10 @@
 import uuid
 from typing import Any
 
-from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 
+from accounts.hashers import hashing
+from accounts.lockout import counted_attempt
 from accounts.models import User
 from accounts.sessions import begin_session, end_sessions
 
@@ -19,8 +20,9 @@ class InvalidCredentials(Exception):
 
 
 def register_user(*, username: str, password: str, email: str = "") -> User:
-    """Stores a user of validated fields; raises UsernameTaken."""
-    user = User.objects.new_user(username, password, email=email)
+    """Stores a user of validated fields; raises UsernameTaken, or ServiceUnavailable where too many passwords wait."""
+    with hashing():
+        user = User.objects.new_user(username, password, email=email)
     try:
         # Not the hashing too: it would keep the lock of SQLite's one writer for as long as it takes.
         with transaction.atomic():
@@ -31,33 +33,38 @@ def register_user(*, username: str, password: str, email: str = "") -> User:
 
 
 def log_in(*, username: str, password: str, user_agent: str, address: str) -> dict[str, Any]:
-    """A pair of tokens for a new session; raises InvalidCredentials."""
-    try:
-        user = User.objects.get_by_natural_key(username)
-    except User.DoesNotExist:
-        # As much work as for a user that exists, so that the time does not tell which it was.
-        make_password(password)
-        raise InvalidCredentials from None
-    if not user.check_password(password) or not user.is_active:
-        raise InvalidCredentials
+    """A pair of tokens for a new session; raises InvalidCredentials, TooManyRequests or ServiceUnavailable."""
+    name = User.normalize_username(username)
+    # One who is not stored has no password: none is right, and finding that out takes as long as for one who is.
+    user = User.objects.filter(username=name).first() or User(username=name)
+    with counted_attempt(user=user, address=address):
+        with hashing():
+            right = user.check_password(password)
+        if not right or not user.is_active:
+            raise InvalidCredentials
     tokens = begin_session(user=user, user_agent=user_agent, address=address)
     if tokens is None:
         raise InvalidCredentials
     return tokens
 
 
-def change_password(*, user: User, current: str, new: str, session_id: uuid.UUID) -> None:
-    """Sets a validated password and ends the user's other sessions; raises InvalidCredentials."""
-    if not user.check_password(current):
-        raise InvalidCredentials
-    checked = user.password
-    user.set_password(new)
-    with transaction.atomic():
-        # In the place of the hash that was looked at, and of no other: two changes at once are one.
-        User.objects.filter(id=user.id, password=checked, is_active=True).update(password=user.password)
-        if not User.objects.filter(id=user.id, password=user.password).exists():
-            raise InvalidCredentials
-        end_sessions(user_id=user.id, except_session_id=session_id)
+def change_password(*, user: User, current: str, new: str, session_id: uuid.UUID, address: str) -> None:
+    """Sets a validated password and ends the user's other sessions.
+
+    Raises InvalidCredentials, TooManyRequests or ServiceUnavailable.
+    """
+    with counted_attempt(user=user, address=address):
+        with hashing():
+            if not user.check_password(current):
+                raise InvalidCredentials
+            checked = user.password
+            user.set_password(new)
+        with transaction.atomic():
+            # In the place of the hash that was looked at, and of no other: two changes at once are one.
+            User.objects.filter(id=user.id, password=checked, is_active=True).update(password=user.password)
+            if not User.objects.filter(id=user.id, password=user.password).exists():
+                raise InvalidCredentials
+            end_sessions(user_id=user.id, except_session_id=session_id)
 
 
 def change_email(*, user: User, email: str) -> User:

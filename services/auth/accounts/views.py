@@ -121,7 +121,12 @@ class PasswordView(APIView):
         serializer = PasswordSerializer(data=request.data, context={"user": user})
         serializer.is_valid(raise_exception=True)
         try:
-            change_password(user=user, session_id=_session_id(request), **serializer.validated_data)
+            change_password(
+                user=user,
+                session_id=_session_id(request),
+                address=client_address(request),
+                **serializer.validated_data,
+            )
         except InvalidCredentials:
             raise ValidationError({"current": ["This is not the current password."]}) from None
         return Response(status=204)

@@ -36,6 +36,7 @@ class TestTheDatabaseItself:
 
     def test_has_no_tables_of_djangos_contrib_apps(self) -> None:
         assert sorted(connection.introspection.table_names()) == [
+            "accounts_attemptcount",
             "accounts_session",
             "accounts_user",
             "django_migrations",

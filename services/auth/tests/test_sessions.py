@@ -327,7 +327,9 @@ class TestTransactions:
 
         monkeypatch.setattr(services, "end_sessions", fail)
         with pytest.raises(RuntimeError):
-            services.change_password(user=user, current=PASSWORD, new="another horse battery", session_id=uuid.uuid4())
+            services.change_password(
+                user=user, current=PASSWORD, new="another horse battery", session_id=uuid.uuid4(), address="192.0.2.1"
+            )
         assert User.objects.get().check_password(PASSWORD)
         user.delete()
 
@@ -360,7 +362,9 @@ class TestAChangeWhileAPasswordIsChecked:
         first = make_password("the owner's new one")
         meanwhile(password=first)
         with pytest.raises(services.InvalidCredentials):
-            services.change_password(user=user, current=PASSWORD, new="the thief's new one", session_id=uuid.uuid4())
+            services.change_password(
+                user=user, current=PASSWORD, new="the thief's new one", session_id=uuid.uuid4(), address="192.0.2.1"
+            )
         assert User.objects.get().password == first
 
 

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from servicekit.authentication import CHALLENGE
 from servicekit.context import request_id
 from servicekit.database import is_away
+from servicekit.exceptions import ServiceUnavailable, TooManyRequests
 from servicekit.renderers import JSONRenderer
 
 CONTENT_TYPE = "application/problem+json"
@@ -50,6 +51,7 @@ METHOD_NOT_ALLOWED = Problem(405, "method-not-allowed", "This method is not allo
 PRECONDITION_FAILED = Problem(412, "precondition-failed", "It has changed since you read it; read it again.")
 PAYLOAD_TOO_LARGE = Problem(413, "payload-too-large", "The body is larger than 64 KiB.")
 UNSUPPORTED_MEDIA_TYPE = Problem(415, "unsupported-media-type", "Send application/json, in UTF-8.")
+TOO_MANY_REQUESTS = Problem(429, "too-many-requests", "Too many attempts; the Retry-After header says when to go on.")
 INTERNAL_SERVER_ERROR = Problem(500, "internal-server-error", "Something went wrong here; the request id is logged.")
 SERVICE_UNAVAILABLE = Problem(503, "service-unavailable", "A part of the system is away. Try again soon.")
 
@@ -64,6 +66,7 @@ PROBLEMS: Mapping[int, Problem] = {
         PRECONDITION_FAILED,
         PAYLOAD_TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
+        TOO_MANY_REQUESTS,
         INTERNAL_SERVER_ERROR,
         SERVICE_UNAVAILABLE,
     )
@@ -108,6 +111,10 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         # RFC 6750, section 3.1: no error code where no token was sent.
         invalid = ', error="invalid_token"' if "HTTP_AUTHORIZATION" in request.META else ""
         headers["WWW-Authenticate"] = CHALLENGE + invalid
+    if isinstance(exc, TooManyRequests):
+        headers["Retry-After"] = str(exc.wait)
+    if isinstance(exc, ServiceUnavailable):
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(exc, exceptions.ValidationError):
         body = problem_body(problem, path=path, detail="Some fields are not valid.", errors=_field_errors(exc.detail))
     elif isinstance(exc, exceptions.ParseError | exceptions.AuthenticationFailed):

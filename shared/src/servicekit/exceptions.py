@@ -1,5 +1,7 @@
 """Refusals that Django REST framework has no exception for; servicekit.errors turns them into answers."""
 
+import math
+
 from rest_framework.exceptions import APIException
 
 
@@ -13,3 +15,19 @@ class PreconditionFailed(APIException):
     """412: If-Match names a version that is no longer current (RFC 9110, section 13.1.1)."""
 
     status_code = 412
+
+
+class TooManyRequests(APIException):
+    """429: not before ``wait`` seconds have passed; rounded up to whole ones, which is what Retry-After takes."""
+
+    status_code = 429
+
+    def __init__(self, *, wait: float) -> None:
+        super().__init__()
+        self.wait = math.ceil(wait)
+
+
+class ServiceUnavailable(APIException):
+    """503: there is too much to do already; the answer's Retry-After says when to try again."""
+
+    status_code = 503

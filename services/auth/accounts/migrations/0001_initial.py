@@ -19,6 +19,15 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='AttemptCount',
+            fields=[
+                ('key', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('failures', models.PositiveIntegerField()),
+                ('until', models.DateTimeField()),
+                ('expires_at', models.DateTimeField(db_index=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name='User',
             fields=[
                 ('password', models.CharField(max_length=128, verbose_name='password')),

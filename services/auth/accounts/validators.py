@@ -1,0 +1,27 @@
+"""Rules for passwords beyond Django's."""
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+
+from accounts.models import User
+
+SHORTEST_NAME = 3
+
+
+class OwnNameValidator:
+    """Refuses a password that holds the user's name, or is a part of it, in any spelling: Ada12345 for ada.
+
+    Django's UserAttributeSimilarityValidator compares lengths too, and lets a short name in a long password pass. Names
+    of one and two characters are in too many good passwords to be looked for.
+    """
+
+    def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
+        """Raises ValidationError."""
+        name = User.normalize_username(user.get_username()) if user else ""
+        spelled = User.normalize_username(password)
+        if len(name) >= SHORTEST_NAME and (name in spelled or spelled in name):
+            raise ValidationError("The password must not hold the username or be a part of it.", code="own_name")
+
+    def get_help_text(self) -> str:
+        """For the admin's forms."""
+        return "Your password must not hold your username or be a part of it."

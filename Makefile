@@ -72,6 +72,8 @@ check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks) ## lint, format, types, im
 	    || { echo "FAILED: the models of $$service need a migration" >&2; exit 1; }; \
 	  $(MANAGE) check --deploy --fail-level WARNING; \
 	done
+	@# manage.py of auth runs with the settings of the admin, which are more than those of the API.
+	@$(RUN) auth python manage.py check --settings auth_service.settings --deploy --fail-level WARNING
 	@set -e; for environment in local $(SERVICES) shared-dev $(SERVICES:%=%-dev) checks; do \
 	  $(UV) pip check --quiet --python $(ENV)/$$environment \
 	    || { echo "FAILED: the packages of $$environment do not fit together" >&2; exit 1; }; \
@@ -85,8 +87,12 @@ migrate: $(RUNTIME) ## bring the tables of every service up to date
 	@set -e; for service in $(SERVICES); do $(MANAGE) migrate --noinput; done
 
 .PHONY: superuser
-superuser: $(RUNTIME) ## make a user who may see and start background jobs
-	@$(RUN) auth python manage.py createsuperuser
+superuser: $(RUNTIME) ## make a user of staff, who may use the admin and see background jobs
+	@$(RUN) auth python manage.py createsuperuser $(if $(DJANGO_SUPERUSER_PASSWORD),--noinput)
+
+.PHONY: admin
+admin: $(RUNTIME) ## serve the admin of users and sessions on http://localhost:8001 (ADMIN_PORT), until Ctrl-C
+	@$(ENV)/local/bin/python local/admin.py
 
 .PHONY: show-tasks
 show-tasks: $(RUNTIME) ## print every task in the database, one each 10 seconds

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import secrets
+import socket
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -44,6 +45,7 @@ def load() -> dict[str, str]:
 
     defaults = {
         "GATEWAY_PORT": "8000",
+        "ADMIN_PORT": "8001",
         "DATABASE_URL": f"sqlite:///{quote(str(state / 'db.sqlite3'))}",
         "REDIS_URL": own_redis_url(str(run)),
         "AUTH_RATE_LIMIT": "10",
@@ -61,6 +63,26 @@ def load() -> dict[str, str]:
     }
     defaults = {name: value for name, value in defaults.items() if f"{name}_FILE" not in env}
     return defaults | env | computed
+
+
+def port_of(env: dict[str, str], name: str) -> int:
+    """The port that the variable names; raises StartError."""
+    text = env[name].strip()
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise StartError(f"{name}: must be a port number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def refuse_taken_port(port: int, name: str) -> None:
+    """Raises StartError where nobody can listen on the loopback port that the variable names."""
+    with socket.socket() as probe:
+        # As servers do it: connections of an earlier run that linger in TIME_WAIT do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError as error:
+            raise StartError(f"{name}: port {port} cannot be opened: {error.strerror}") from None
 
 
 def own_redis_url(run: str) -> str:

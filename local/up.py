@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url
+from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url, port_of, refuse_taken_port
 
 READY_WITHIN_SECONDS = 60
 REDIS_MINIMUM = (6, 2)
@@ -30,9 +30,9 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)
     try:
         env = load()
-        port = gateway_port(env)
+        port = port_of(env, "GATEWAY_PORT")
         lock = lock_state(env)
-        refuse_taken_port(port)
+        refuse_taken_port(port, "GATEWAY_PORT")
         env["NGINX_PROGRAM"] = find_nginx()
         if env.get("REDIS_URL") == own_redis_url(env["RUN_DIR"]):
             env["REDIS_PROGRAM"] = find_redis()
@@ -45,13 +45,6 @@ def main() -> int:
         return 130
     with lock:
         return supervise(env, port)
-
-
-def gateway_port(env: dict[str, str]) -> int:
-    text = env["GATEWAY_PORT"].strip()
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise StartError(f"GATEWAY_PORT: must be a port number from 1 to 65535, not {text!r}")
-    return int(text)
 
 
 def auth_rate_limit(env: dict[str, str]) -> str:
@@ -79,17 +72,6 @@ def lock_state(env: dict[str, str]) -> contextlib.AbstractContextManager[object]
     for left in Path(env["RUN_DIR"]).glob("*.sock"):
         left.unlink()
     return file
-
-
-def refuse_taken_port(port: int) -> None:
-    with socket.socket() as probe:
-        # As nginx does it: connections of an earlier run that linger in TIME_WAIT do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-            probe.listen()
-        except OSError as error:
-            raise StartError(f"GATEWAY_PORT: port {port} cannot be opened: {error.strerror}") from None
 
 
 def find_nginx() -> str:

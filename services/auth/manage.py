@@ -7,5 +7,6 @@ import sys
 from django.core.management import execute_from_command_line
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auth_service.settings")
+    # The service's settings and the admin's tables.
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auth_service.admin_settings")
     execute_from_command_line(sys.argv)

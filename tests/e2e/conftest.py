@@ -29,11 +29,12 @@ T = TypeVar("T")
 
 @dataclasses.dataclass
 class Stack:
-    """A running stack: its address, its secrets, and every line that it has printed."""
+    """A running stack: its address, its secrets, what it was started with, and every line that it has printed."""
 
     url: str
     secret: str
     state: Path
+    environment: dict[str, str]
     process: subprocess.Popen[str]
     lines: list[str]
 
@@ -126,7 +127,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     lines: list[str] = []
     reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True)
     reader.start()
-    running = Stack(url=f"http://127.0.0.1:{port}", secret=secret, state=state, process=process, lines=lines)
+    url = f"http://127.0.0.1:{port}"
+    running = Stack(url=url, secret=secret, state=state, environment=environment, process=process, lines=lines)
     try:
         running.printed(lambda line: line.startswith("Ready:"), within=READY_WITHIN_SECONDS)
     except AssertionError:

@@ -100,7 +100,7 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
         read |= set(re.findall(r'^VARIABLE = "([A-Z_]+)"', text, re.MULTILINE))
     given = set()
     for path in (CHECKOUT / "local").glob("*.py"):
-        read |= set(re.findall(r'\benv(?:\.get\(|\[)"([A-Z_]+)"', path.read_text()))
+        read |= set(re.findall(r'\benv(?:\.get\(|\[|, )"([A-Z_]+)"', path.read_text()))
         given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
     read |= set(re.findall(r"\$([A-Z_]+)", (CHECKOUT / "Procfile").read_text()))
     # What the launcher works out for itself.

@@ -9,10 +9,10 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
 from accounts.models import USERNAME_MAXIMUM_UNITS, Session, User
+from accounts.validators import LONGEST_PASSWORD
 from servicekit.serializers import StrictCharField, StrictSerializer
 from servicekit.times import iso_utc
 
-PASSWORD_MAXIMUM_LENGTH = 128  # Hashing takes time and memory; a longer one adds no safety.
 TOKEN_MAXIMUM_LENGTH = 4096
 # Printable by their category, and without a shape: the Braille blank and the Hangul fillers.
 BLANKS = "\u2800\u115f\u1160"
@@ -41,7 +41,7 @@ class PasswordField(StrictCharField):
     """Taken as it is, spaces included."""
 
     def __init__(self) -> None:
-        super().__init__(trim_whitespace=False, max_length=PASSWORD_MAXIMUM_LENGTH)
+        super().__init__(trim_whitespace=False, max_length=LONGEST_PASSWORD)
 
 
 class NewPasswordField(PasswordField):

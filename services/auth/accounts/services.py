@@ -32,8 +32,8 @@ def register_user(*, username: str, password: str, email: str = "") -> User:
     return user
 
 
-def log_in(*, username: str, password: str, user_agent: str, address: str) -> dict[str, Any]:
-    """A pair of tokens for a new session; raises InvalidCredentials, TooManyRequests or ServiceUnavailable."""
+def check_credentials(*, username: str, password: str, address: str) -> User:
+    """The active user of this name and password; raises InvalidCredentials, TooManyRequests or ServiceUnavailable."""
     name = User.normalize_username(username)
     # One who is not stored has no password: none is right, and finding that out takes as long as for one who is.
     user = User.objects.filter(username=name).first() or User(username=name)
@@ -42,6 +42,12 @@ def log_in(*, username: str, password: str, user_agent: str, address: str) -> di
             right = user.check_password(password)
         if not right or not user.is_active:
             raise InvalidCredentials
+    return user
+
+
+def log_in(*, username: str, password: str, user_agent: str, address: str) -> dict[str, Any]:
+    """A pair of tokens for a new session; raises InvalidCredentials, TooManyRequests or ServiceUnavailable."""
+    user = check_credentials(username=username, password=password, address=address)
     tokens = begin_session(user=user, user_agent=user_agent, address=address)
     if tokens is None:
         raise InvalidCredentials

@@ -6,6 +6,20 @@ from django.core.exceptions import ValidationError
 from accounts.models import User
 
 SHORTEST_NAME = 3
+LONGEST_PASSWORD = 128  # Hashing takes time and memory; a longer one adds no safety.
+
+
+class MaximumLengthValidator:
+    """Refuses a password that no login would take, wherever it is set."""
+
+    def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
+        """Raises ValidationError."""
+        if len(password) > LONGEST_PASSWORD:
+            raise ValidationError(self.get_help_text(), code="password_too_long")
+
+    def get_help_text(self) -> str:
+        """For the admin's forms."""
+        return f"The password must not have more than {LONGEST_PASSWORD} characters."
 
 
 class OwnNameValidator:

@@ -22,7 +22,7 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "auth_service.urls"
 WSGI_APPLICATION = "auth_service.wsgi.application"
-# simplejwt cannot be imported without the first two; their tables are not used, and not made (accounts/routers.py).
+# simplejwt cannot be imported without the first two. The admin has more of them: admin_settings.py.
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "accounts"]
 MIDDLEWARE = shared.MIDDLEWARE
 REST_FRAMEWORK = shared.REST_FRAMEWORK
@@ -30,7 +30,13 @@ SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
 APPEND_SLASH = False
 
 DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
-DATABASE_ROUTERS = ["accounts.routers.NoContribTables"]
+DATABASE_ROUTERS = ["accounts.routers.NoGroupTables"]
+# Django's own alter columns, which not every server takes (docs/adr/0009-admin.md). auth's tables are not made at all.
+MIGRATION_MODULES = {
+    "auth": None,
+    "contenttypes": "accounts.contrib_migrations.contenttypes",
+    "admin": "accounts.contrib_migrations.admin",
+}
 # One pool only: Django's persistent connections, not the ODBC driver manager's as well.
 DATABASE_CONNECTION_POOLING = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -43,6 +49,7 @@ PASSWORD_HASHERS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "accounts.validators.MaximumLengthValidator"},
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
         "OPTIONS": {"user_attributes": ("username", "email")},

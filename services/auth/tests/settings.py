@@ -19,8 +19,8 @@ os.environ.update(
 )
 # DATABASE_URL is left as it is: the same tests run on SQL Server where it names one.
 
-from auth_service.settings import *  # noqa: E402, F403
-from auth_service.settings import DATABASES  # noqa: E402
+from auth_service.admin_settings import *  # noqa: E402, F403
+from auth_service.settings import ALLOWED_HOSTS, DATABASES, MIDDLEWARE, ROOT_URLCONF  # noqa: E402, F401
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, as in a run: a database in memory knows nothing of the locks that some tests are about.

@@ -1,0 +1,39 @@
+"""`make admin`: serve the auth service's admin on loopback, beside a running stack or without one."""
+
+import os
+import subprocess
+import sys
+
+from environment import CHECKOUT, StartError, load, port_of, refuse_taken_port
+
+
+def main() -> None:
+    try:
+        env = load()
+        port = port_of(env, "ADMIN_PORT")
+        refuse_taken_port(port, "ADMIN_PORT")
+    except StartError as error:
+        sys.exit(f"error: {error}")
+    programs = f"{env['ENVIRONMENTS']}/auth/bin"
+    os.chdir(CHECKOUT / "services/auth")
+    tables = subprocess.run(
+        [f"{programs}/python", "manage.py", "migrate", "--check"],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if tables.returncode:
+        reason = tables.stderr.strip().splitlines() or ["the tables are not up to date; run `make migrate`"]
+        sys.exit(f"error: {reason[-1]}")
+    print(f"Admin: http://localhost:{port}/admin/ for users of staff (`make superuser`); stop with Ctrl-C", flush=True)
+    # Few people use it, and each process would be one more with the keys.
+    options = ["--workers", "1", "--blocking-threads", "2", "--no-ws", "--log-level", "warning"]
+    application = "auth_service.admin_wsgi:application"
+    where = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    os.execve(f"{programs}/granian", ["granian", *where, *options, application], env)
+
+
+if __name__ == "__main__":
+    main()

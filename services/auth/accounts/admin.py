@@ -1,0 +1,139 @@
+"""Users and sessions in Django's admin, for staff."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.forms import CharField, PasswordInput
+from django.http import HttpRequest
+from rest_framework.exceptions import ValidationError as InvalidField
+
+from accounts.models import Session, User
+from accounts.serializers import NewUsernameField
+from accounts.sessions import end_sessions
+from accounts.validators import LONGEST_PASSWORD
+from servicekit.exceptions import ServiceUnavailable, TooManyRequests
+
+if TYPE_CHECKING:
+    # Generic in the stubs only.
+    BaseNewUserForm = AdminUserCreationForm[User]
+    BaseSessionAdmin = admin.ModelAdmin[Session]
+    BaseUserAdmin = DjangoUserAdmin[User]
+else:
+    BaseNewUserForm, BaseSessionAdmin, BaseUserAdmin = AdminUserCreationForm, admin.ModelAdmin, DjangoUserAdmin
+
+
+class LoginForm(AdminAuthenticationForm):
+    """Says so where the password was not looked at."""
+
+    password = CharField(
+        strip=False,
+        max_length=LONGEST_PASSWORD,
+        widget=PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            return super().clean()
+        except TooManyRequests as refusal:
+            raise ValidationError(f"Too many attempts. Try again in {refusal.wait} seconds.") from None
+        except ServiceUnavailable:
+            raise ValidationError("Too many people log in at once. Try again.") from None
+
+
+class Site(admin.AdminSite):
+    """The admin of the auth service."""
+
+    site_title = site_header = "Task API: users and sessions"
+    index_title = "Accounts"
+    site_url = None
+    login_form = LoginForm
+
+
+site = Site()
+
+
+class NewUserForm(BaseNewUserForm):
+    """The rules of POST /api/auth/register."""
+
+    class Meta:
+        model = User
+        fields = ("username", "email")
+
+    def clean_username(self) -> str:
+        try:
+            username: str = NewUsernameField().run_validation(self.cleaned_data["username"])
+        except InvalidField as error:
+            raise ValidationError([str(message) for message in error.detail]) from None
+        return username
+
+
+@admin.register(User, site=site)
+class UserAdmin(BaseUserAdmin):
+    """Whoever loses a password, the staff flag or the account loses the sessions too: User.save() sees to it."""
+
+    # Tokens and the counts of failures know a user by what does not change.
+    readonly_fields = ("username", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "password", "email", "date_joined")}),
+        ("Rights", {"fields": ("is_active", "is_staff")}),
+    )
+    add_fieldsets = (
+        (None, {"classes": ("wide",), "fields": ("username", "email", "usable_password", "password1", "password2")}),
+    )
+    add_form = NewUserForm
+    list_display = ("username", "email", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_staff", "is_active")
+    search_fields = ("username", "email")
+    filter_horizontal = ()
+    actions = ("log_out_everywhere",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """A new user's name can be typed."""
+        return self.readonly_fields if obj else ()
+
+    @admin.action(description="Log selected users out everywhere", permissions=["change"])
+    def log_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Ends all sessions of the users."""
+        for user in queryset:
+            with transaction.atomic():
+                end_sessions(user_id=user.pk)
+                self.log_change(request, user, "Logged out everywhere.")
+        messages.success(request, "The sessions have ended; access tokens are refused within two seconds.")
+
+
+@admin.register(Session, site=site)
+class SessionAdmin(BaseSessionAdmin):
+    """To look at, and to end by deleting."""
+
+    list_display = ("user", "created_at", "last_used_at", "expires_at", "address", "user_agent")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "address")
+    ordering = ("-rotated_at", "-id")
+
+    @admin.display(description="last used", ordering="rotated_at")
+    def last_used_at(self, session: Session) -> Any:
+        """When its tokens were last issued."""
+        return session.rotated_at
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Logins make sessions."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
+        """What happened is not to be edited."""
+        return False
+
+    def delete_model(self, request: HttpRequest, obj: Session) -> None:
+        """Ends the session, its access token included."""
+        end_sessions(user_id=obj.user_id, session_id=obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        """Ends each of them."""
+        for session in queryset:
+            self.delete_model(request, session)

@@ -1,0 +1,67 @@
+"""The settings of the admin, a process and a port of its own (docs/adr/0009-admin.md).
+
+They are the service's settings with Django's admin added, and what `manage.py` runs with: here are all the apps that
+have tables.
+"""
+
+from auth_service import settings as service
+from auth_service.settings import *  # noqa: F403
+
+INSTALLED_APPS = [
+    *service.INSTALLED_APPS,
+    # Registers by accounts/admin.py alone, so that nothing appears that is not meant to.
+    "django.contrib.admin.apps.SimpleAdminConfig",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    *service.MIDDLEWARE,
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "auth_service.admin_urls"
+WSGI_APPLICATION = "auth_service.admin_wsgi.application"
+# Reached on the machine itself or through a tunnel; any other name is a web page that has itself resolved to here.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+
+# Counts attempts and hashes as the API does.
+AUTHENTICATION_BACKENDS = ["accounts.backends.CountingBackend"]
+LOGIN_URL = "admin:login"
+
+# Not sessionid: a browser sends a cookie to every port of its host.
+SESSION_COOKIE_NAME = "auth_admin_session"
+CSRF_COOKIE_NAME = "auth_admin_csrf"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_AGE = 8 * 60 * 60
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+
+STATIC_URL = "static/"
+# Straight from the packages: a few files for a few people need no collectstatic.
+WHITENOISE_USE_FINDERS = True
+
+SILENCED_SYSTEM_CHECKS = [
+    # It speaks plain HTTP on loopback, where browsers do not keep HSTS and some no secure cookies either.
+    "security.W004",
+    "security.W008",
+    "security.W012",
+    "security.W016",
+]

@@ -1,0 +1,11 @@
+"""Every route of the admin. The gateway leads to none of them."""
+
+from django.urls import path
+from django.views.generic import RedirectView
+
+from accounts.admin import site
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", site.urls),
+]

@@ -1,0 +1,137 @@
+"""The admin beside a running stack: what staff do there holds in every service within two seconds."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+import requests
+
+from .conftest import CHECKOUT, PASSWORD, Account, Stack, wait_for
+
+KNOWN_WITHIN_SECONDS = 2
+# A path of each service; the last is for staff.
+SERVICES = ("/api/auth/me", "/api/tasks", "/api/jobs")
+
+
+@pytest.fixture(scope="module")
+def environment(stack: Stack) -> dict[str, str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return stack.environment | {"ADMIN_PORT": str(port)}
+
+
+def make_staff(stack: Stack, environment: dict[str, str], name: str) -> None:
+    subprocess.run(
+        ["make", "superuser"],
+        cwd=CHECKOUT,
+        env=environment | {"DJANGO_SUPERUSER_USERNAME": name, "DJANGO_SUPERUSER_PASSWORD": PASSWORD},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture(scope="module")
+def admin(stack: Stack, first: Account, environment: dict[str, str]) -> Iterator["Admin"]:
+    make_staff(stack, environment, "grace")
+    process = subprocess.Popen(
+        ["make", "admin"],
+        cwd=CHECKOUT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    url = f"http://localhost:{environment['ADMIN_PORT']}"
+    assert f"{url}/admin/" in process.stdout.readline()
+    wait_for(lambda: answers(f"{url}/admin/login/"), within=15)
+    browser = Admin(url, requests.Session())
+    browser.post("login/?next=/admin/", username="grace", password=PASSWORD)
+    assert "Users" in browser.session.get(f"{url}/admin/", timeout=10).text
+    yield browser
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=10)
+    process.stdout.close()
+
+
+def answers(url: str) -> bool | None:
+    try:
+        return requests.get(url, timeout=5).status_code == 200 or None
+    except requests.ConnectionError:
+        return None
+
+
+class Admin:
+    """A browser as far as it is needed: cookies, and the token of each form."""
+
+    def __init__(self, url: str, session: requests.Session) -> None:
+        self.url, self.session = url, session
+
+    def post(self, path: str, **fields: str) -> None:
+        page = self.session.get(f"{self.url}/admin/{path}", timeout=10)
+        assert page.status_code == 200
+        [token] = set(re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text))
+        answer = self.session.post(
+            page.url, data={"csrfmiddlewaretoken": token, **fields}, timeout=10, allow_redirects=False
+        )
+        assert answer.status_code == 302, answer.text
+
+
+def demote(admin: Admin, user_id: int) -> None:
+    admin.post(f"accounts/user/{user_id}/change/", email="", is_active="on")
+
+
+def deactivate(admin: Admin, user_id: int) -> None:
+    admin.post(f"accounts/user/{user_id}/change/", email="", is_staff="on")
+
+
+def delete(admin: Admin, user_id: int) -> None:
+    admin.post(f"accounts/user/{user_id}/delete/", post="yes")
+
+
+@pytest.mark.parametrize("end", [demote, deactivate, delete])
+def test_whoever_loses_a_right_loses_every_token_everywhere(
+    stack: Stack, environment: dict[str, str], admin: Admin, end: Callable[[Admin, int], None]
+) -> None:
+    name = f"staff-to-{end.__name__}"
+    make_staff(stack, environment, name)
+    pair = stack.call("POST", "/api/auth/token", json={"username": name, "password": PASSWORD}).json()
+    for path in SERVICES:
+        assert stack.call("GET", path, token=pair["access"]).status_code == 200
+    user_id = stack.call("GET", "/api/auth/me", token=pair["access"]).json()["id"]
+
+    end(admin, user_id)
+
+    assert stack.call("POST", "/api/auth/token/refresh", json={"refresh": pair["refresh"]}).status_code == 401
+    for path in SERVICES:
+        wait_for(
+            lambda path=path: (
+                {stack.call("GET", path, token=pair["access"]).status_code for _ in range(8)} == {401} or None
+            ),
+            within=KNOWN_WITHIN_SECONDS,
+        )
+    again = stack.call("POST", "/api/auth/token", json={"username": name, "password": PASSWORD})
+    assert again.status_code == (200 if end is demote else 401)
+    if end is demote:
+        assert stack.call("GET", "/api/jobs", token=again.json()["access"]).status_code == 403
+
+
+def test_the_gateway_does_not_lead_there(stack: Stack, admin: Admin) -> None:
+    for path in ("/admin/", "/admin/login/", "/api/auth/admin/", "/api/auth/../admin/", "/static/admin/css/base.css"):
+        answer = stack.call("GET", path)
+        assert answer.status_code in (400, 404), path
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_it_listens_on_loopback_alone(admin: Admin) -> None:
+    port = int(admin.url.rpartition(":")[2])
+    listening = [c.laddr for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    assert {address.ip for address in listening if address.port == port} == {"127.0.0.1"}

@@ -8,12 +8,14 @@ from django.conf import settings
 from jwt import api_jws
 
 from servicekit.env import ConfigurationError
-from servicekit.jwt import InvalidToken, Key, Principal, keys_from_env, verify, verify_any
+from servicekit.jwt import InvalidToken, Key, Principal, current_keys, keys_from_env, verify, verify_any
 from servicekit.testing import make_token
 
 NOW = 1_800_000_000
 SESSION_ID = "6f1c5b0e-2f4b-4a39-9a3f-5d6f0f4c8f11"
 NEW, OLD = settings.JWT_KEYS
+# As they stand in a file.
+KEYS = {key: f"{key.kid}:{key.secret.decode()}" for key in (NEW, OLD)}
 INVALID = "The token is invalid."
 UNKNOWN_KEY = "The token is not signed by a known key."
 
@@ -91,6 +93,70 @@ class TestKeysFromEnv:
             keys_from_env()
         assert str(stop.value).startswith(f"JWT_KEYS: {problem}")
         assert good not in str(stop.value)
+
+
+class TestCurrentKeys:
+    @pytest.fixture
+    def file(self, clean_environment, monkeypatch, tmp_path, settings):
+        settings.JWT_KEYS = (NEW,)
+        file = tmp_path / "keys"
+        file.write_text(KEYS[NEW])
+        monkeypatch.setenv("JWT_KEYS_FILE", str(file))
+        monkeypatch.setattr("servicekit.jwt._copy", None)
+        return file
+
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        """What time.monotonic says."""
+        clock = [1000.0]
+        monkeypatch.setattr("servicekit.jwt.time.monotonic", lambda: clock[0])
+        return clock
+
+    def test_without_a_file_they_are_the_settings(self, clean_environment, settings):
+        assert current_keys() == (NEW, OLD)
+        settings.JWT_KEYS = (OLD,)
+        assert current_keys() == (OLD,)
+
+    def test_a_change_of_the_file_is_seen_a_second_after_the_last_look(self, file, clock):
+        assert current_keys() == (NEW,)
+        file.write_text(f"{KEYS[OLD]},{KEYS[NEW]}\n")
+        clock[0] += 0.99
+        assert current_keys() == (NEW,)
+        clock[0] += 0.02
+        assert current_keys() == (OLD, NEW)
+
+    def test_the_file_is_not_parsed_again_while_it_is_the_same(self, file, clock):
+        keys = current_keys()
+        clock[0] += 10
+        assert current_keys() is keys
+
+    def test_a_file_that_cannot_be_used_changes_nothing_and_is_logged_once(self, file, clock, records):
+        current_keys()
+        for text in (None, f"{KEYS[OLD]},{KEYS[OLD]}", "", KEYS[OLD]):
+            file.unlink(missing_ok=True)
+            if text is not None:
+                file.write_text(text)
+            for _ in range(3):
+                clock[0] += 1
+                keys = current_keys()
+            assert keys == ((OLD,) if text == KEYS[OLD] else (NEW,))
+        logged = [record for record in records() if record["logger"] == "servicekit.jwt"]
+        assert [record.get("problem") or record["kids"] for record in logged] == [
+            "JWT_KEYS_FILE: cannot be read: No such file or directory",
+            "JWT_KEYS: key 2 repeats the kid or the secret of another",
+            "JWT_KEYS: is not set; see .env.example",
+            ["old"],
+        ]
+        assert "o" * 64 not in str(logged)
+
+    def test_a_key_that_left_the_file_verifies_no_more(self, file, clock):
+        token = signed(payload(), key=NEW)
+        verify(token, token_type="access")
+        file.write_text(KEYS[OLD])
+        clock[0] += 1
+        with pytest.raises(InvalidToken, match=f"^{UNKNOWN_KEY}$"):
+            verify(token, token_type="access")
+        verify(signed(payload(), key=OLD), token_type="access")
 
 
 def test_secret_does_not_show_in_a_keys_repr():

@@ -5,19 +5,18 @@ import uuid
 from typing import Any
 
 import jwt
-from django.conf import settings
 from rest_framework_simplejwt import tokens
 from rest_framework_simplejwt.backends import TokenBackend
 
 from accounts.models import Session, User
-from servicekit.jwt import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SECONDS
+from servicekit.jwt import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SECONDS, current_keys
 
 
 class _KeyRingBackend(TokenBackend):
     """simplejwt's backend with the key's name in the header, so that keys can be rotated."""
 
     def encode(self, payload: dict[str, Any]) -> str:
-        key = settings.JWT_KEYS[0]
+        key = current_keys()[0]
         claims = {**payload, "iss": ISSUER, "aud": AUDIENCE}
         return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
 

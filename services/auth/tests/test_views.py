@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -160,6 +162,17 @@ class TestToken:
         assert list(body) == ["access", "refresh", "token_type", "expires_in"]
         assert (body["token_type"], body["expires_in"]) == ("Bearer", 300)
         assert response.headers["Cache-Control"] == "no-store"
+
+    def test_signs_with_the_first_key_that_the_file_holds_by_now(
+        self, client: Client, user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "keys").write_text(f"rotated:{'r' * 40},{os.environ['JWT_KEYS']}")
+        monkeypatch.delenv("JWT_KEYS")
+        monkeypatch.setenv("JWT_KEYS_FILE", str(tmp_path / "keys"))
+        monkeypatch.setattr("servicekit.jwt._copy", None)
+        pair = post(client, "token", {"username": "ada", "password": PASSWORD}).json()
+        assert {jwt.get_unverified_header(pair[name])["kid"] for name in ("access", "refresh")} == {"rotated"}
+        assert post(client, "token/refresh", {"refresh": pair["refresh"]}).status_code == 200
 
     def test_an_access_token_says_who_and_lasts_5_minutes(self, client: Client, user: User) -> None:
         access = post(client, "token", {"username": "ada", "password": PASSWORD}).json()["access"]

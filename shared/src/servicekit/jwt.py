@@ -5,17 +5,20 @@ first of ``JWT_KEYS`` signs, all of them verify. Verification needs no database 
 current practices) is where the strictness comes from.
 """
 
+import logging
+import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jwt
 from django.conf import settings
 
-from servicekit.env import ConfigurationError, require
+from servicekit import env
+from servicekit.env import ConfigurationError
 
 ALGORITHM = "HS256"
 ISSUER = "auth"
@@ -24,6 +27,7 @@ LEEWAY_SECONDS = 5
 LIFETIME_SECONDS: Mapping[str, int] = {"access": 5 * 60, "refresh": 7 * 24 * 60 * 60}
 MINIMUM_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as long as the hash's output.
 MAXIMUM_TOKEN_LENGTH = 4096
+KEY_FILE_SECONDS = 1.0
 
 TokenType = Literal["access", "refresh"]
 
@@ -32,6 +36,8 @@ _SESSION_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCI
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _REQUIRED_CLAIMS = ["iss", "aud", "token_type", "user_id", "sid", "jti", "iat", "exp"]
 _LARGEST_ID = 2**63 - 1
+
+logger = logging.getLogger("servicekit.jwt")
 
 
 class InvalidToken(Exception):
@@ -72,8 +78,54 @@ class Claims:
 
 def keys_from_env() -> tuple[Key, ...]:
     """Parses ``JWT_KEYS="kid:secret[,kid:secret…]"``; raises ConfigurationError that names the variable."""
+    return _parse(env.require("JWT_KEYS"))
+
+
+def current_keys() -> tuple[Key, ...]:
+    """The keys as they stand now: those of the settings, or of the file that ``JWT_KEYS_FILE`` names.
+
+    The file is read again by the first request that finds the copy a second old, so that a request which comes later
+    than that after a change never meets the old keys. A file that cannot be used changes nothing, and is logged once.
+    """
+    global _copy
+    if not os.environ.get("JWT_KEYS_FILE"):
+        return cast(tuple[Key, ...], settings.JWT_KEYS)
+    copy, now = _copy, time.monotonic()
+    if copy is None or now - copy.read_at >= KEY_FILE_SECONDS:
+        # Several threads may do this at once; none may take a copy for fresh before it is.
+        copy = _copy = _read_again(copy or _Copy(text="", keys=settings.JWT_KEYS, problem="", read_at=now), now)
+    return copy.keys
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    text: str = field(repr=False)
+    keys: tuple[Key, ...]
+    problem: str
+    read_at: float  # By time.monotonic().
+
+
+_copy: _Copy | None = None
+
+
+def _read_again(copy: _Copy, now: float) -> _Copy:
+    try:
+        text = env.require("JWT_KEYS")
+        if text == copy.text:
+            return replace(copy, problem="", read_at=now)
+        keys = _parse(text)
+    except ConfigurationError as error:
+        if str(error) != copy.problem:
+            logger.error("keys unreadable", extra={"problem": str(error)})
+        return replace(copy, problem=str(error), read_at=now)
+    if keys != copy.keys:
+        logger.info("keys changed", extra={"kids": [key.kid for key in keys]})
+    return _Copy(text=text, keys=keys, problem="", read_at=now)
+
+
+def _parse(text: str) -> tuple[Key, ...]:
     keys: list[Key] = []
-    for position, entry in enumerate(require("JWT_KEYS").split(","), start=1):
+    for position, entry in enumerate(text.split(","), start=1):
         kid, colon, secret = entry.strip().partition(":")
         if not colon or not _KID.fullmatch(kid):
             raise ConfigurationError(
@@ -106,7 +158,7 @@ def verify_any(token: str) -> Claims:
     """Like verify, for a token of either type."""
     if len(token) > MAXIMUM_TOKEN_LENGTH:
         raise InvalidToken("The token is too long.")
-    claims = _decode(token, settings.JWT_KEYS)
+    claims = _decode(token, current_keys())
     # Again, since the claims may have been read a while ago.
     if claims.expires_at <= time.time() - LEEWAY_SECONDS:
         raise InvalidToken("The token has expired.")

@@ -94,6 +94,10 @@ superuser: $(RUNTIME) ## make a user of staff, who may use the admin and see bac
 admin: $(RUNTIME) ## serve the admin of users and sessions on http://localhost:8001 (ADMIN_PORT), until Ctrl-C
 	@$(ENV)/local/bin/python local/admin.py
 
+.PHONY: rotate-key
+rotate-key: $(call ready,local) ## the next step to a new key for the tokens: prepare, activate, retire (STEP=)
+	@$(ENV)/local/bin/python local/rotate_key.py $(STEP) $(if $(filter 1,$(FORCE)),--force)
+
 .PHONY: show-tasks
 show-tasks: $(RUNTIME) ## print every task in the database, one each 10 seconds
 	@$(RUN) tasks python manage.py show_tasks

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import keys
 from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url, port_of, refuse_taken_port
 
 READY_WITHIN_SECONDS = 60
@@ -37,6 +38,7 @@ def main() -> int:
         if env.get("REDIS_URL") == own_redis_url(env["RUN_DIR"]):
             env["REDIS_PROGRAM"] = find_redis()
         render_nginx(env, port)
+        publish_keys(env)
         migrate(env)
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -72,6 +74,22 @@ def lock_state(env: dict[str, str]) -> contextlib.AbstractContextManager[object]
     for left in Path(env["RUN_DIR"]).glob("*.sock"):
         left.unlink()
     return file
+
+
+def publish_keys(env: dict[str, str]) -> None:
+    """Hand the keys of .env to the services in a file, which they read again when `make rotate-key` has changed it."""
+    # What the shell holds is its own to change, and what is said twice is for the services to refuse.
+    if "JWT_KEYS" not in env or "JWT_KEYS_FILE" in env or os.environ.get("JWT_KEYS", "").strip():
+        return
+    path = Path(env["RUN_DIR"], keys.PUBLISHED)
+    text = env.pop("JWT_KEYS")
+    try:
+        # The time of the file tells how long these keys have been in use.
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            keys.write_file(path, text)
+    except (OSError, ValueError, keys.KeysError):
+        raise StartError(f"STATE_DIR: {path} cannot be written") from None
+    env["JWT_KEYS_FILE"] = str(path)
 
 
 def find_nginx() -> str:

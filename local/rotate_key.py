@@ -1,0 +1,217 @@
+"""`make rotate-key`: the next step of a rotation of the tokens' key, on the running stack and without a restart.
+
+prepare   a new key: every service verifies with it, none signs
+activate  the new key signs; tokens of the old one go on working
+retire    the old key is gone, once no token of it can be valid any more
+
+A step is refused where it would cost anybody a request. Each may be stopped at any point and given again.
+"""
+
+import argparse
+import base64
+import datetime
+import fcntl
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import socket
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import environment
+import keys
+from environment import CHECKOUT, SERVICES
+from keys import Key, KeyFile, Keys, KeysError
+
+# As in servicekit.jwt, which is not installed here; a test holds them together.
+REFRESH_LIFETIME = datetime.timedelta(days=7)
+KEY_FILE_SECONDS = 1.0
+
+AGREED_WITHIN_SECONDS = 15
+# Each on a connection of its own, which any of a service's processes may take.
+PROBES = 8
+# A call in each service that tells a token of a known key (200, or 403 for a user without rights) from others (401).
+CALLS = {"auth": ("POST", "/api/auth/token/verify"), "tasks": ("GET", "/api/tasks"), "scheduler": ("GET", "/api/jobs")}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make rotate-key", description=__doc__, usage=argparse.SUPPRESS)
+    parser.add_argument("step", nargs="?", choices=("show", *keys.STEPS), metavar="STEP")
+    parser.add_argument("--force", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        if arguments.force and arguments.step != "retire":
+            raise KeysError("FORCE=1 is for STEP=retire alone")
+        env = environment.load()
+        file = key_file(env)
+        with file.locked():
+            rotate(file, Path(env["RUN_DIR"]), arguments.step, force=arguments.force)
+    except (KeysError, environment.StartError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def key_file(env: dict[str, str]) -> KeyFile:
+    if os.environ.get("JWT_KEYS", "").strip():
+        raise KeysError(
+            "JWT_KEYS is set in the shell, where nothing can change it; unset it, or rotate where it is set"
+        )
+    path = env.get("JWT_KEYS_FILE")
+    if path and "JWT_KEYS" in env:
+        raise KeysError("JWT_KEYS is set, and JWT_KEYS_FILE as well; set one of them")
+    if path and not Path(path).is_absolute():
+        raise KeysError("JWT_KEYS_FILE: must be an absolute path")
+    return KeyFile(Path(path) if path else CHECKOUT / ".env")
+
+
+def rotate(file: KeyFile, run: Path, step: str | None, *, force: bool) -> None:
+    """Take the step, or the next one where none is named; raises KeysError where it is not time for it."""
+    listed = file.read()
+    # The services read a file of the operator's by themselves; of .env's keys they have a copy.
+    published = KeyFile(run / keys.PUBLISHED) if file.is_dotenv else None
+    running = is_running(run)
+    if running and published:
+        catch_up(listed, published)
+    due = keys.next_step(listed)
+    if step == "show":
+        show(listed)
+        return
+    if step not in (None, due):
+        raise KeysError(f"the step that comes next is {due}, not {step}")
+    if due == "retire" and not force:
+        refuse_while_tokens_live(file, published)
+    if running and due != "prepare" and not force and (problem := wait_until_agreed(run, known=listed)):
+        raise KeysError(f"{problem}; nothing was changed")
+
+    after = keys.take_step(listed, due, now=datetime.datetime.now(datetime.UTC))
+    file.write(after)
+    if running:
+        if published:
+            keys.write_file(published.path, keys.format_keys(after))
+        if problem := wait_until_agreed(run, known=after, unknown=tuple(key for key in listed if key not in after)):
+            raise KeysError(f"{problem}; the step is written, and the next will wait until that is mended")
+    print(f"{due}: done")
+    show(after)
+    if not running:
+        print(
+            f"No stack runs in {run.parent}: this takes effect when the services are started next.\n"
+            "Where they run elsewhere (containers), see docs/key-rotation.md before the next step."
+        )
+
+
+def show(listed: Keys) -> None:
+    due = keys.next_step(listed)
+    for key in listed:
+        waits = due == "activate" and key == max(listed, key=lambda key: key.made)
+        print(f"  {key.kid}  {'signs and verifies' if key == listed[0] else 'verifies' + (', is to sign' * waits)}")
+    print(f"next: make rotate-key STEP={due}")
+
+
+def is_running(run: Path) -> bool:
+    """Whether `make up` holds its lock."""
+    try:
+        with (run / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def catch_up(listed: Keys, published: KeyFile) -> None:
+    """Finish what a step that was stopped has left: .env was changed, and the services do not know of it."""
+    if not published.path.exists():
+        raise KeysError("the running stack has its keys from elsewhere; restart it with the keys of .env")
+    known = published.read()
+    if known == listed:
+        return
+    if listed[0] not in known or known[0] not in listed:
+        raise KeysError("the running stack has other keys than .env; restart it")
+    keys.write_file(published.path, keys.format_keys(listed))
+    time.sleep(KEY_FILE_SECONDS)
+
+
+def refuse_while_tokens_live(file: KeyFile, published: KeyFile | None) -> None:
+    # Both only ever too late: whatever else is changed in .env, the wait begins anew.
+    activated = max(place.changed_at() for place in (file, published) if place and place.path.exists())
+    until = activated + REFRESH_LIFETIME
+    if datetime.datetime.now(datetime.UTC) < until:
+        raise KeysError(
+            f"refresh tokens of the old key may be valid until {until:%Y-%m-%d %H:%M:%S} UTC (seven days after the last"
+            f" change of {file.path.name}); FORCE=1 ends the sessions that have not been refreshed since activation"
+        )
+
+
+def wait_until_agreed(run: Path, *, known: Keys, unknown: Keys = ()) -> str | None:
+    """Wait until every service verifies with the one keys and not with the others; returns what is still amiss."""
+    # A process may look at its copy of the keys for this long. What comes after it is found out by asking, since a file
+    # may be somewhere else than a service looks.
+    time.sleep(KEY_FILE_SECONDS)
+    deadline = time.monotonic() + AGREED_WITHIN_SECONDS
+    for service in SERVICES:
+        while problem := find_disagreement(service, run / f"{service}.sock", known, unknown):
+            if time.monotonic() > deadline:
+                return problem
+            time.sleep(0.2)
+    return None
+
+
+def find_disagreement(service: str, path: Path, known: Keys, unknown: Keys) -> str | None:
+    for _ in range(PROBES):
+        for key in known + unknown:
+            status = ask(service, path, probe_token(key))
+            if status not in (200, 401, 403):
+                return f"{service} does not answer (status {status})"
+            if (status == 401) == (key in known):
+                return f"{service} {'does not verify' if key in known else 'still verifies'} with {key.kid}"
+    return None
+
+
+def ask(service: str, path: Path, token: str) -> int:
+    """The status of a call that the service refuses by 401 where it does not know the token's key; 0 for no answer."""
+    method, target = CALLS[service]
+    connection = http.client.HTTPConnection(service, timeout=5)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(5)
+    body = json.dumps({"token": token}) if method == "POST" else None
+    headers = {"Content-Type": "application/json"} if method == "POST" else {"Authorization": f"Bearer {token}"}
+    try:
+        connection.sock.connect(str(path))
+        connection.request(method, target, body, headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def probe_token(key: Key) -> str:
+    """An access token for a few seconds and a user that nobody is: the largest id of a 64-bit column."""
+    now = int(time.time())
+    claims = {
+        "iss": "auth",
+        "aud": "task-api",
+        "token_type": "access",
+        "user_id": str(2**63 - 1),
+        "sid": str(uuid.uuid4()),
+        "jti": uuid.uuid4().hex,
+        "iat": now,
+        "exp": now + 10,
+        "is_staff": False,
+    }
+    signed = ".".join(encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": key.kid}, claims))
+    return f"{signed}.{encode(hmac.digest(key.secret.encode(), signed.encode(), hashlib.sha256))}"
+
+
+def encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

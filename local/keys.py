@@ -41,6 +41,10 @@ class Key:
     secret: str = field(repr=False)
 
     @property
+    def is_timed(self) -> bool:
+        return self.made != datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
+    @property
     def made(self) -> datetime.datetime:
         try:
             return datetime.datetime.strptime(self.kid, _KID_TIME).replace(tzinfo=datetime.UTC)

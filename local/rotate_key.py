@@ -78,6 +78,11 @@ def rotate(file: KeyFile, run: Path, step: str | None, *, force: bool) -> None:
     if running and published:
         catch_up(listed, published)
     due = keys.next_step(listed)
+    if len(listed) > 1 and not any(key.is_timed for key in listed):
+        raise KeysError(
+            "there are several keys, and none was made by this command: which of them is new only you can tell; leave"
+            " the one that is to stay, once no token of the others is valid any more"
+        )
     if step == "show":
         show(listed)
         return

@@ -82,7 +82,9 @@ def publish_keys(env: dict[str, str]) -> None:
     if "JWT_KEYS" not in env or "JWT_KEYS_FILE" in env or os.environ.get("JWT_KEYS", "").strip():
         return
     path = Path(env["RUN_DIR"], keys.PUBLISHED)
-    text = env.pop("JWT_KEYS")
+    # Read again, under the lock of the state folder: a rotation may have changed them since.
+    del env["JWT_KEYS"]
+    text = load()["JWT_KEYS"]
     try:
         # The time of the file tells how long these keys have been in use.
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -155,7 +157,10 @@ def migrate(env: dict[str, str]) -> None:
             check=False,
         )
         if result.returncode:
-            raise StartError(f"{service} cannot migrate the database: {_last_line(result.stdout)}")
+            reason = _last_line(result.stdout)
+            if "no such table" in reason or "Invalid object name" in reason:
+                reason += " (an earlier state of the project made it: CHANGELOG.md)"
+            raise StartError(f"{service} cannot migrate the database: {reason}")
     print("the database is up to date")
 
 

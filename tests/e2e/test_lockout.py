@@ -24,11 +24,12 @@ def test_16_guessers_at_once_get_no_further_than_one(stack: Stack, victim: Accou
     looked_at = [answer for answer in answers if answer.status_code == 401]
     refused = [answer for answer in answers if answer.status_code == 429]
     # Five are free; on a slow machine the sixth may be due before the last has come.
-    assert 1 <= len(looked_at) <= 6
+    assert 5 <= len(looked_at) <= 6
     assert len(looked_at) + len(refused) == 16
     for answer in refused:
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert answer.json()["type"] == "/problems/too-many-requests"
+        # Refused by auth and not by the gateway.
+        assert answer.json()["detail"].startswith("Too many attempts")
         assert int(answer.headers["Retry-After"]) >= 1
 
     for account in (eve, victim):

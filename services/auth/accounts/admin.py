@@ -1,5 +1,6 @@
 """Users and sessions in Django's admin, for staff."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -8,7 +9,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.forms import CharField, PasswordInput
 from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError as InvalidField
@@ -18,6 +19,8 @@ from accounts.serializers import NewUsernameField
 from accounts.sessions import end_sessions
 from accounts.validators import LONGEST_PASSWORD
 from servicekit.exceptions import ServiceUnavailable, TooManyRequests
+
+logger = logging.getLogger("accounts.admin")
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
@@ -73,8 +76,30 @@ class NewUserForm(BaseNewUserForm):
         return username
 
 
+class Logged:
+    """Writes what staff do to the log as well, which is not deleted with them."""
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        _log(request, "addition", obj)
+        return super().log_addition(request, obj, message)  # type: ignore[misc]
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        _log(request, "change", obj)
+        return super().log_change(request, obj, message)  # type: ignore[misc]
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        for obj in queryset:
+            _log(request, "deletion", obj)
+        return super().log_deletions(request, queryset)  # type: ignore[misc]
+
+
+def _log(request: HttpRequest, action: str, obj: Model) -> None:
+    target = f"{obj._meta.model_name} {obj.pk}"
+    logger.info("admin action", extra={"staff": request.user.pk, "action": action, "target": target})
+
+
 @admin.register(User, site=site)
-class UserAdmin(BaseUserAdmin):
+class UserAdmin(Logged, BaseUserAdmin):
     """Whoever loses a password, the staff flag or the account loses the sessions too: User.save() sees to it."""
 
     # Tokens and the counts of failures know a user by what does not change.
@@ -94,8 +119,21 @@ class UserAdmin(BaseUserAdmin):
     actions = ("log_out_everywhere",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """A new user's name can be typed."""
-        return self.readonly_fields if obj else ()
+        """A new user's name can be typed. One's own rights stay, or there might be nobody left to give them back."""
+        if obj is None:
+            return ()
+        return (*self.readonly_fields, "is_active", "is_staff") if obj == request.user else self.readonly_fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Not oneself."""
+        return obj != request.user and super().has_delete_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
+        """Only what was changed here: the rest may have been changed elsewhere since it was read, a password say."""
+        if change:
+            obj.save(update_fields=form.changed_data)
+        else:
+            super().save_model(request, obj, form, change)
 
     @admin.action(description="Log selected users out everywhere", permissions=["change"])
     def log_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -104,11 +142,11 @@ class UserAdmin(BaseUserAdmin):
             with transaction.atomic():
                 end_sessions(user_id=user.pk)
                 self.log_change(request, user, "Logged out everywhere.")
-        messages.success(request, "The sessions have ended; access tokens are refused within two seconds.")
+        messages.success(request, "The sessions have ended.")
 
 
 @admin.register(Session, site=site)
-class SessionAdmin(BaseSessionAdmin):
+class SessionAdmin(Logged, BaseSessionAdmin):
     """To look at, and to end by deleting."""
 
     list_display = ("user", "created_at", "last_used_at", "expires_at", "address", "user_agent")

@@ -6,6 +6,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 
 from accounts.models import User
+from accounts.serializers import LONGEST_TYPED_NAME
 from accounts.services import InvalidCredentials, check_credentials
 
 
@@ -16,7 +17,7 @@ class CountingBackend(ModelBackend):
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
         """The active user; None for wrong credentials. Raises TooManyRequests or ServiceUnavailable."""
-        if request is None or username is None or password is None:
+        if request is None or username is None or password is None or len(username) > LONGEST_TYPED_NAME:
             return None
         # Not X-Forwarded-For: no gateway stands before the admin, so that header is whatever the client makes of it.
         address = request.META["REMOTE_ADDR"]

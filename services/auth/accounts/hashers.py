@@ -8,8 +8,8 @@ from django.contrib.auth import hashers
 
 from servicekit.exceptions import ServiceUnavailable
 
-# A hash is made to take a core and 19 MiB. One at once in each process leaves the other threads to requests that cost
-# little, and WEB_WORKERS bounds what a flood of logins takes from the machine.
+# A hash is made to take a core and 19 MiB. With one at once in each process, WEB_WORKERS bounds what a flood of logins
+# takes from the machine. Those that wait hold a thread each, of this service alone.
 _one_at_once = threading.Lock()
 LONGEST_WAIT_SECONDS = 1.0
 
@@ -29,7 +29,7 @@ class Argon2idHasher(hashers.Argon2PasswordHasher):
 
 @contextmanager
 def hashing() -> Iterator[None]:
-    """Around whatever hashes; raises ServiceUnavailable where this process is too busy with others' passwords.
+    """Around what the API hashes; raises ServiceUnavailable where this process is too busy with others' passwords.
 
     Not inside a transaction: others would wait for its locks as well.
     """

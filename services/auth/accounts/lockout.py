@@ -7,10 +7,10 @@ password takes its own back. Nobody is ever locked for good: every count runs em
 import datetime
 import ipaddress
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -20,6 +20,8 @@ from servicekit.exceptions import ServiceUnavailable, TooManyRequests
 
 # An address at which the user has given the right password counts as the user's own for this long.
 KNOWN_FOR = datetime.timedelta(days=30)
+# What a site has of IPv6 (RFC 6177): whoever has it can choose any address in it.
+SITE_PREFIX = 48
 # Each attempt leaves four rows at most, so the table shrinks whenever more than that have expired.
 REMOVED_AT_ONCE = 8
 
@@ -42,7 +44,8 @@ class Delays:
 
     def take_back(self, count: AttemptCount, now: datetime.datetime) -> None:
         count.failures = max(0, count.failures - 1)
-        count.until = now
+        # Others may have failed since, whose delay goes on.
+        count.until = min(count.until, now + self._delay(count.failures))
 
     def _delay(self, failures: int) -> datetime.timedelta:
         if failures < self.free:
@@ -116,7 +119,7 @@ def _count(*, user: User, network: str) -> list[tuple[str, Delays | Budget]]:
             (_key("address", network), ADDRESS_BUDGET),
         ]
     keys = [key for key, _ in rules]
-    # Whoever comes too early costs one read, and makes nobody wait for a lock.
+    # Whoever comes too early costs some reads, and makes nobody wait for a lock.
     found = AttemptCount.objects.in_bulk(keys)
     _refuse_early([(rule, found[key]) for key, rule in rules if key in found])
     for key in keys:
@@ -154,7 +157,9 @@ def _take_back(counted: list[tuple[str, Delays | Budget]]) -> None:
 def _make(key: str) -> None:
     """A row that says nothing yet, where there is none."""
     now = timezone.now()
-    AttemptCount.objects.get_or_create(key=key, defaults={"failures": 0, "until": now, "expires_at": now})
+    # Not get_or_create(), which reads the row that another has made: it may be removed again before that.
+    with suppress(IntegrityError), transaction.atomic():
+        AttemptCount.objects.create(key=key, failures=0, until=now, expires_at=now)
 
 
 def _lock(key: str) -> AttemptCount:
@@ -208,7 +213,7 @@ def _key(kind: str, *parts: str) -> str:
 
 
 def _network(address: str) -> str:
-    """What one client has: an IPv4 address, or the /64 network of an IPv6 address (RFC 6177)."""
+    """What one client can choose among: an IPv4 address, or the IPv6 network of a site."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -217,4 +222,4 @@ def _network(address: str) -> str:
         return str(parsed)
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(ipaddress.ip_network((parsed, SITE_PREFIX), strict=False))

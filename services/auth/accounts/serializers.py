@@ -14,8 +14,8 @@ from servicekit.serializers import StrictCharField, StrictSerializer
 from servicekit.times import iso_utc
 
 TOKEN_MAXIMUM_LENGTH = 4096
-# Printable by their category, and without a shape: the Braille blank and the Hangul fillers.
-BLANKS = "\u2800\u115f\u1160"
+# As it is typed, a name can be longer than the one that it stands for.
+LONGEST_TYPED_NAME = 4 * USERNAME_MAXIMUM_UNITS
 
 
 class NewUsernameField(StrictCharField):
@@ -45,18 +45,10 @@ class PasswordField(StrictCharField):
 
 
 class NewPasswordField(PasswordField):
-    """One that its user can see: not of spaces and characters without a shape alone."""
-
-    default_error_messages = {"invisible": "Must hold characters that can be seen."}
+    """In the one spelling that is stored, which is what the rules look at."""
 
     def to_internal_value(self, data: Any) -> str:
-        # The rules look at what is stored, which is one spelling.
-        password = unicodedata.normalize("NFKC", super().to_internal_value(data))
-        if not any(
-            character.isprintable() and not character.isspace() and character not in BLANKS for character in password
-        ):
-            self.fail("invisible")
-        return password
+        return unicodedata.normalize("NFKC", super().to_internal_value(data))
 
 
 class StrictEmailField(serializers.EmailField, StrictCharField):
@@ -82,8 +74,7 @@ class RegisterSerializer(StrictSerializer):
 class LoginSerializer(StrictSerializer):
     """The body of POST /api/auth/token."""
 
-    # As it was typed, which can be longer than the name that it stands for.
-    username = StrictCharField(max_length=4 * USERNAME_MAXIMUM_UNITS)
+    username = StrictCharField(max_length=LONGEST_TYPED_NAME)
     password = PasswordField()
 
 

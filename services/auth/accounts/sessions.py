@@ -34,7 +34,7 @@ def begin_session(*, user: User, user_agent: str, address: str) -> dict[str, Any
     ``user`` is as it was when the password was checked.
     """
     now = timezone.now()
-    unchanged = User.objects.filter(id=user.id, password=user.password, is_active=True)
+    unchanged = User.objects.filter(id=user.id, password=user.password, is_active=True, is_staff=user.is_staff)
     with transaction.atomic():
         # Changes nothing, and locks the row: a new password ends the sessions before it, or finds this one.
         unchanged.update(is_active=True)

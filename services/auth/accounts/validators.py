@@ -7,6 +7,21 @@ from accounts.models import User
 
 SHORTEST_NAME = 3
 LONGEST_PASSWORD = 128  # Hashing takes time and memory; a longer one adds no safety.
+# Printable by their category, and without a shape: the Braille blank and the Hangul fillers.
+BLANKS = "\u2800\u115f\u1160"
+
+
+class VisibleValidator:
+    """Refuses a password of nothing but spaces and characters without a shape: its user could not see it."""
+
+    def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
+        """Raises ValidationError."""
+        if not any(c.isprintable() and not c.isspace() and c not in BLANKS for c in password):
+            raise ValidationError("Must hold characters that can be seen.", code="password_invisible")
+
+    def get_help_text(self) -> str:
+        """For the admin's forms."""
+        return "Your password must hold characters that can be seen."
 
 
 class MaximumLengthValidator:

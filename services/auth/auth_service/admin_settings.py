@@ -54,6 +54,9 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_AGE = 8 * 60 * 60
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 
+# As the gateway has it for the API.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+
 STATIC_URL = "static/"
 # Straight from the packages: a few files for a few people need no collectstatic.
 WHITENOISE_USE_FINDERS = True

@@ -9,7 +9,8 @@ from django.test import Client
 from django.urls import resolve
 from django.urls.exceptions import Resolver404
 
-from accounts import sessions
+from accounts import backends, sessions
+from accounts.admin import UserAdmin
 from accounts.models import Session, User
 from auth_service import admin_settings
 
@@ -88,6 +89,12 @@ class TestTheDoor:
         body = {"username": "grace", "password": PASSWORD}
         assert Client().post("/api/auth/token", body, content_type="application/json").status_code == 429
 
+    def test_does_not_look_at_names_that_nobody_can_have(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Normalising one of a megabyte takes seconds."""
+        monkeypatch.setattr(backends, "check_credentials", None)
+        assert "correct username" in errors(log_in(Client(), "\ufdfa" * 601))
+        assert log_in(Client(), "x" * 70_000).status_code == 400
+
     @pytest.mark.parametrize("changes", [{"is_staff": False}, {"is_active": False}, {"password": "another"}])
     def test_shuts_behind_whoever_loses_the_right(self, admin: Client, staff: User, changes: dict[str, Any]) -> None:
         User.objects.filter(pk=staff.pk).update(**changes)
@@ -137,6 +144,7 @@ class TestUsers:
             ({"username": "GRACE"}, "already exists"),
             ({"username": "a b"}, "letters, digits"),
             ({"username": "𝒳" * 150 + "😀"}, "at most 150"),
+            ({"password1": "\u2800" * 8, "password2": "\u2800" * 8}, "can be seen"),
             ({"password1": "short", "password2": "short"}, "too short"),
             ({"password1": "x" * 129, "password2": "x" * 129}, "more than 128"),
             ({"password1": "ada-and-more", "password2": "ada-and-more"}, "hold the username"),
@@ -159,6 +167,32 @@ class TestUsers:
         assert not getattr(User.objects.get(pk=user.pk), lost)
         assert not Session.objects.filter(user=user).exists()
         assert LogEntry.objects.get().object_id == str(user.pk)
+
+    def test_keep_what_was_changed_elsewhere_since_the_form_was_read(
+        self, admin: Client, user: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save = UserAdmin.save_model
+
+        def save_late(*args: Any, **kwargs: Any) -> None:
+            other = User.objects.get(pk=user.pk)
+            other.set_password("another horse battery")
+            other.save()
+            save(*args, **kwargs)
+
+        monkeypatch.setattr(UserAdmin, "save_model", save_late)
+        form = {"email": "ada@example.com", "is_active": "on"}
+        assert admin.post(f"/admin/accounts/user/{user.pk}/change/", form).status_code == 302
+        stored = User.objects.get(pk=user.pk)
+        assert stored.email == "ada@example.com"
+        assert stored.check_password("another horse battery")
+
+    def test_cannot_take_their_own_rights(self, admin: Client, staff: User) -> None:
+        admin.post(f"/admin/accounts/user/{staff.pk}/change/", {"email": "grace@example.com"})
+        assert admin.get(f"/admin/accounts/user/{staff.pk}/delete/").status_code == 403
+        form = {"action": "delete_selected", "_selected_action": [str(staff.pk)], "post": "yes"}
+        admin.post("/admin/accounts/user/", form)
+        staff.refresh_from_db()
+        assert (staff.email, staff.is_active, staff.is_staff) == ("grace@example.com", True, True)
 
     def test_keep_their_names(self, admin: Client, user: User) -> None:
         admin.post(f"/admin/accounts/user/{user.pk}/change/", {"username": "eve", "email": "", "is_active": "on"})
@@ -207,6 +241,18 @@ class TestWhatIsEndedHere:
         assert told == [session]
         assert not Session.objects.exists()
         assert User.objects.filter(pk=user.pk).exists() == how.startswith("session")
+
+
+@pytest.mark.parametrize("path", ["user/{user}/change/", "user/{user}/delete/"])
+def test_what_staff_do_is_logged(
+    admin: Client, staff: User, user: User, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="accounts.admin")
+    form = {"email": "", "is_active": "on", "is_staff": "on", "post": "yes"}
+    assert admin.post(f"/admin/accounts/{path.format(user=user.pk)}", form).status_code == 302
+    [line] = [record for record in caplog.records if record.message == "admin action"]
+    expected = (staff.pk, "change" if "change" in path else "deletion", f"user {user.pk}")
+    assert (line.staff, line.action, line.target) == expected  # type: ignore[attr-defined]
 
 
 class TestSessions:

@@ -17,6 +17,7 @@ from django.test import Client
 from accounts import hashers
 from accounts.models import User
 from servicekit.exceptions import ServiceUnavailable
+from servicekit.testing import bearer
 
 PASSWORD = "correct horse battery"
 
@@ -50,6 +51,8 @@ def test_another_hash_is_taken_once_and_made_anew(client: Client, encoded: str) 
 @pytest.mark.django_db(transaction=True)
 def test_one_password_is_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever hashes: register, login and the change of a password."""
+    monkeypatch.setattr(hashers, "LONGEST_WAIT_SECONDS", 30)
+    users = [User.objects.create_user(f"changes{n}", PASSWORD) for n in range(8)]
     running, most, lock = 0, 0, threading.Lock()
 
     def watch(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,14 +76,17 @@ def test_one_password_is_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None
         path, body = [
             ("register", {"username": f"user{n}", "password": PASSWORD}),
             ("token", {"username": f"nobody{n}", "password": PASSWORD}),
-        ][n % 2]
+            ("password", {"current": PASSWORD, "new": "another horse battery"}),
+        ][n % 3]
+        headers = bearer(users[n // 3].id)
         try:
-            return Client().post(f"/api/auth/{path}", body, content_type="application/json").status_code
+            answer = Client().post(f"/api/auth/{path}", body, content_type="application/json", headers=headers)
+            return answer.status_code
         finally:
             connection.close()
 
     with ThreadPoolExecutor(max_workers=8) as pool:
-        assert sorted(pool.map(call, range(16))) == [201] * 8 + [401] * 8
+        assert sorted(pool.map(call, range(24))) == [201] * 8 + [204] * 8 + [401] * 8
     assert most == 1
 
 

@@ -15,6 +15,7 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts import services, sessions
 from accounts.models import Session, User
@@ -319,6 +320,15 @@ class TestTransactions:
         assert rotate(pair["refresh"])
         user.delete()
 
+    def test_the_end_of_a_user_locks_the_user_before_the_sessions(self, user: User) -> None:
+        """As a login and a new password do, or two of them could wait for each other."""
+        log_in(user)
+        with CaptureQueriesContext(connection) as queries:
+            user.delete()
+        writes = [query["sql"] for query in queries if query["sql"].startswith(("UPDATE", "DELETE"))]
+        assert "accounts_user" in writes[0]
+        assert any("accounts_session" in sql for sql in writes[1:])
+
     def test_a_new_password_and_the_end_of_the_others_are_one(
         self, user: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -351,7 +361,9 @@ class TestAChangeWhileAPasswordIsChecked:
 
         return arrange
 
-    @pytest.mark.parametrize("changes", [{"password": make_password("the owner's new one")}, {"is_active": False}])
+    @pytest.mark.parametrize(
+        "changes", [{"password": make_password("the owner's new one")}, {"is_active": False}, {"is_staff": True}]
+    )
     def test_refuses_the_login(self, client: Client, user: User, meanwhile: Callable[..., None], changes: Any) -> None:
         meanwhile(**changes)
         body = {"username": "ada", "password": PASSWORD}

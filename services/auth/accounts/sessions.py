@@ -21,6 +21,8 @@ from servicekit.revocation import RevocationUnavailable, announce_ended_sessions
 
 SAME_ANSWER_FOR = datetime.timedelta(seconds=10)
 LIFETIME = datetime.timedelta(seconds=LIFETIME_SECONDS["refresh"])
+# However often it is refreshed: then its user has to give the password again (NIST SP 800-63B, at AAL1).
+LONGEST_LIFETIME = datetime.timedelta(days=30)
 LONGEST_ACCESS = datetime.timedelta(seconds=LIFETIME_SECONDS["access"] + LEEWAY_SECONDS)
 # Of one user, at a time; one more ends the one that was used longest ago.
 MOST_SESSIONS = 100
@@ -68,9 +70,14 @@ def rotate_session(*, token: str, user_agent: str, address: str) -> dict[str, An
     claims = verify(token, token_type="refresh")
     session_id = uuid.UUID(claims.principal.session_id)
     now = timezone.now()
-    user = User.objects.filter(id=claims.principal.user_id, is_active=True).first()
-    if user is None:
+    session = (
+        Session.objects.select_related("user")
+        .filter(id=session_id, user_id=claims.principal.user_id, user__is_active=True, expires_at__gt=now)
+        .first()
+    )
+    if session is None:
         raise InvalidToken("The session has ended.")
+    user = session.user
     with transaction.atomic():
         # The condition decides which of several requests at once is the first, and the change locks the row until the
         # others may look at what it did. Not a SELECT with a lock: that is a hint, which not every server takes.
@@ -78,7 +85,7 @@ def rotate_session(*, token: str, user_agent: str, address: str) -> dict[str, An
             previous_jti=claims.jti,
             refresh_jti=new_jti(),
             rotated_at=now,
-            expires_at=now + LIFETIME,
+            expires_at=min(now + LIFETIME, session.created_at + LONGEST_LIFETIME),
             user_agent=_fit(user_agent),
             address=address,
         )
@@ -127,11 +134,13 @@ def is_current(claims: Claims) -> bool:
 
 def _end(sessions: QuerySet[Session]) -> int:
     """Ends the sessions, inside the caller's transaction; returns how many there were."""
+    # Before they are read, so that none is refreshed in between: nobody would be told of the new access token.
+    sessions.update(refresh_jti="")
+    rotated = dict(sessions.values_list("id", "rotated_at"))
+    Session.objects.filter(id__in=rotated).delete()
     # Only those of which an access token can be left: the others need no telling, and there may be many.
     recent = timezone.now() - LONGEST_ACCESS
-    tell = [str(session_id) for session_id in sessions.filter(rotated_at__gt=recent).values_list("id", flat=True)]
-    count = sessions.count()
-    sessions.delete()
+    tell = [str(session_id) for session_id, rotated_at in rotated.items() if rotated_at > recent]
 
     def announce() -> None:
         try:
@@ -141,7 +150,7 @@ def _end(sessions: QuerySet[Session]) -> int:
 
     # Not before it is true: a process that heard of it early could see the session again after a rollback.
     transaction.on_commit(announce)
-    return count
+    return len(rotated)
 
 
 def _fit(user_agent: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -50,7 +51,8 @@ def issue_tokens(*, session: Session, user: User) -> dict[str, Any]:
     access["is_staff"] = user.is_staff
     for token in (refresh, access):
         token.set_iat(at_time=session.rotated_at)
-        token.set_exp(from_time=session.rotated_at)
+    access.set_exp(from_time=session.rotated_at)
+    refresh.set_exp(from_time=session.expires_at, lifetime=timedelta(0))
     return {
         "access": str(access),
         "refresh": str(refresh),

@@ -125,6 +125,32 @@ class TestRotation:
         assert not Session.objects.exists()
         assert announced == [sid(first)]
 
+    def test_goes_on_for_30_days_and_not_longer(
+        self, user: User, announced: list[str], time_machine: time_machine.TimeMachineFixture
+    ) -> None:
+        time_machine.move_to(NOON, tick=False)
+        pair = log_in(user)
+        end = NOON + datetime.timedelta(days=30)
+        for day in (6, 12, 18, 24, 29):
+            time_machine.move_to(NOON + datetime.timedelta(days=day), tick=False)
+            pair = rotate(pair["refresh"])
+        assert Session.objects.get().expires_at == end
+        assert jwt.decode(pair["refresh"], options={"verify_signature": False})["exp"] == int(end.timestamp())
+        time_machine.move_to(end - SECOND, tick=False)
+        pair = rotate(pair["refresh"])
+        time_machine.move_to(end, tick=False)
+        with pytest.raises(InvalidToken):
+            rotate(pair["refresh"])
+
+    def test_is_not_for_a_session_unused_for_7_days(
+        self, user: User, time_machine: time_machine.TimeMachineFixture
+    ) -> None:
+        time_machine.move_to(NOON, tick=False)
+        pair = log_in(user)
+        time_machine.move_to(NOON + datetime.timedelta(days=7), tick=False)
+        with pytest.raises(InvalidToken):
+            rotate(pair["refresh"])
+
     def test_leaves_other_sessions_alone(self, user: User, announced: list[str]) -> None:
         first, other = log_in(user), log_in(user)
         rotate(rotate(first["refresh"])["refresh"])
@@ -398,6 +424,15 @@ class TestMany:
         fresh = log_in(user)
         assert sessions.end_sessions(user_id=user.id) == 2
         assert announced == [sid(fresh)]
+
+
+def test_sessions_are_locked_before_it_is_looked_which_of_them_to_announce(user: User, announced: list[str]) -> None:
+    """Else one that is refreshed in between would count as having no access token left, on SQL Server."""
+    log_in(user)
+    with CaptureQueriesContext(connection) as queries:
+        sessions.end_sessions(user_id=user.id)
+    verbs = [query["sql"].split()[0] for query in queries if "accounts_session" in query["sql"]]
+    assert verbs == ["UPDATE", "SELECT", "DELETE"]
 
 
 def test_the_refresh_token_of_an_inactive_user_is_refused(user: User) -> None:

@@ -1,11 +1,15 @@
 import base64
+import hashlib
+import hmac
 import json
 import time
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings
 from jwt import api_jws
+from jwt.algorithms import RSAAlgorithm
 
 from servicekit.env import ConfigurationError
 from servicekit.jwt import InvalidToken, Key, Principal, current_keys, keys_from_env, verify, verify_any
@@ -193,6 +197,7 @@ def test_the_tests_own_tokens_are_good():
         pytest.param({"user_id": str(2**63 - 1)}, id="largest user id"),
         pytest.param({"iat": NOW - 304, "exp": NOW - 4}, id="expired within the leeway"),
         pytest.param({"iat": NOW + 5, "exp": NOW + 305}, id="issued by a clock that is ahead within the leeway"),
+        pytest.param({"nbf": NOW + 5}, id="not before a time that is ahead within the leeway"),
         pytest.param({"extra": "claim"}, id="a claim that is not ours"),
     ],
 )
@@ -311,6 +316,23 @@ def _without_signature(header: dict[str, Any]) -> str:
     return f"{encoded(header)}.{encoded(payload())}."
 
 
+def _signed_under_another_name(algorithm: str) -> str:
+    """By HMAC-SHA256 with our key, and by what the header calls another algorithm."""
+    text = f"{encoded({'alg': algorithm, 'kid': 'new'})}.{encoded(payload())}"
+    return f"{text}.{encoded(hmac.digest(NEW.secret, text.encode(), hashlib.sha256))}"
+
+
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+FOREIGN = Key("new", b"a key of the attacker's own, of 32 bytes and more")
+FOREIGN_JWK = {"kty": "oct", "alg": "HS256", "kid": "new", "k": encoded(FOREIGN.secret)}
+
+
+def _signed_by_rsa() -> str:
+    """By the attacker's own key, which the header brings along."""
+    header = {"kid": "new", "jwk": RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True)}
+    return api_jws.encode(json.dumps(payload()).encode(), RSA_KEY, "RS256", header)
+
+
 GOOD = signed(payload())
 HEAD, BODY, SIGNATURE = GOOD.split(".")
 
@@ -319,9 +341,20 @@ BAD_FORMS = {
     "alg None": (_without_signature({"alg": "None", "kid": "new"}), INVALID),
     "no alg": (_without_signature({"kid": "new"}), INVALID),
     "HS512 with our key": (signed(payload(), algorithm="HS512"), INVALID),
-    "RS256 in the header": (f"{encoded({'alg': 'RS256', 'kid': 'new'})}.{BODY}.{SIGNATURE}", INVALID),
+    "our key under the name of RS256": (_signed_under_another_name("RS256"), INVALID),
+    "our key under the name of ES256": (_signed_under_another_name("ES256"), INVALID),
+    "our key under the name of hs256": (_signed_under_another_name("hs256"), INVALID),
+    "RS256 with the key in its header": (_signed_by_rsa(), INVALID),
+    "HS256 with the key in its header": (signed(payload(), key=FOREIGN, header={"jwk": FOREIGN_JWK}), INVALID),
+    "jku": (signed(payload(), key=FOREIGN, header={"jku": "https://keys.example/set.json"}), INVALID),
+    "x5u": (signed(payload(), key=FOREIGN, header={"x5u": "https://keys.example/chain.pem"}), INVALID),
     "no kid": (api_jws.encode(json.dumps(payload()).encode(), NEW.secret, "HS256"), UNKNOWN_KEY),
     "unknown kid": (signed(payload(), header={"kid": "other"}), UNKNOWN_KEY),
+    "kid a path": (signed(payload(), header={"kid": "../../../../dev/null"}, key=FOREIGN), UNKNOWN_KEY),
+    "kid SQL": (signed(payload(), header={"kid": "x' OR '1'='1"}), UNKNOWN_KEY),
+    "kid not ASCII": (signed(payload(), header={"kid": "neẅ"}), UNKNOWN_KEY),
+    "kid that NFKC makes ours": (signed(payload(), header={"kid": "ｎew"}), UNKNOWN_KEY),
+    "kid of 10 KB": (signed(payload(), header={"kid": "k" * 10_000}), "The token is too long."),
     "empty kid": (signed(payload(), header={"kid": ""}), UNKNOWN_KEY),
     "kid null": (f"{encoded({'alg': 'HS256', 'kid': None})}.{BODY}.{SIGNATURE}", INVALID),
     "kid a number": (f"{encoded({'alg': 'HS256', 'kid': 1})}.{BODY}.{SIGNATURE}", INVALID),
@@ -345,6 +378,7 @@ BAD_FORMS = {
     "half of a surrogate pair": (f"{GOOD}\ud800", INVALID),
     "NUL": (f"{GOOD}\0", INVALID),
     "5 KB": (signed(payload(extra="x" * 4000)), "The token is too long."),
+    "100 KB": (signed(payload(extra="x" * 100_000)), "The token is too long."),
 }
 
 
@@ -353,6 +387,20 @@ def test_token_of_a_bad_form_is_refused(token, message):
     with pytest.raises(InvalidToken) as refusal:
         verify(token, token_type="access")
     assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param({"jku": "https://keys.example/set.json"}, id="jku"),
+        pytest.param({"x5u": "https://keys.example/chain.pem"}, id="x5u"),
+        pytest.param({"jwk": FOREIGN_JWK}, id="jwk"),
+        pytest.param({"x5c": [FOREIGN_JWK["k"]]}, id="x5c"),
+    ],
+)
+def test_key_that_the_header_names_is_not_looked_at(header):
+    """Nor fetched: no socket may be opened in these tests."""
+    verify(signed(payload(), header=header), token_type="access")
 
 
 def test_the_form_that_the_bad_ones_are_made_of_is_good():

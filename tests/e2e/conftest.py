@@ -60,6 +60,12 @@ class Stack:
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [child.pid for child in family if any(program in part for part in child.cmdline())]
 
+    def socket_of(self, service: str) -> str:
+        """Where the service listens, behind the gateway."""
+        [pid, *_] = self.pids_of(f"{service}.sock")
+        command = psutil.Process(pid).cmdline()
+        return command[command.index("--uds") + 1]
+
     def printed(self, predicate: Callable[[str], bool], *, within: float) -> str:
         """The first line for which the predicate holds; fails when none is printed in time (seconds)."""
         return wait_for(lambda: next((line for line in list(self.lines) if predicate(line)), None), within=within)

@@ -1,10 +1,14 @@
 """What an attacker sends: another's ids, forged tokens, hostile bodies. Each is a 4xx problem and changes nothing."""
 
 import base64
+import hashlib
+import hmac
 import http.client
 import json
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,18 +69,40 @@ class TestSomebodyElsesTask:
         problem(stack.call("GET", f"/api/tasks/{task['id']}", token=eve.access, headers=headers), 404)
 
 
-def unsigned(claims: dict[str, Any], header: dict[str, Any]) -> str:
-    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (header, claims)]
-    return ".".join([*parts, ""])
+SERVICES = ["/api/tasks", "/api/auth/me", "/api/jobs"]
 
 
-ACCESS = {"iss": "auth", "aud": "task-api", "token_type": "access", "user_id": "1", "sid": "s", "jti": "j"}
+def encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+def handmade(*, header: dict[str, Any], key: str | None) -> str:
+    """Good claims under any header, signed by HMAC-SHA256 with any key or not at all: what PyJWT refuses to make."""
+    now = int(time.time())
+    claims = {
+        "iss": "auth",
+        "aud": "task-api",
+        "token_type": "access",
+        "user_id": "1",
+        "sid": "6f1c5b0e-2f4b-4a39-9a3f-5d6f0f4c8f11",
+        "jti": "j",
+        "iat": now,
+        "exp": now + 300,
+        "is_staff": True,
+    }
+    text = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
+    signature = b"" if key is None else hmac.digest(key.encode(), text.encode(), hashlib.sha256)
+    return f"{text}.{encoded(signature)}"
+
+
+FOREIGN_KEY = "a key of the attacker's own, long enough for HS256"
 
 FORGERIES: dict[str, dict[str, Any]] = {
     "another key": {"key": "x" * 64},
     "another algorithm": {"algorithm": "HS512"},
     "an unknown kid": {"header": {"kid": "other"}},
     "a kid that is a path": {"header": {"kid": "../../etc/passwd"}},
+    "a kid that is SQL": {"header": {"kid": f"x' UNION SELECT '{FOREIGN_KEY}' --"}, "key": FOREIGN_KEY},
     "no kid": {"header": {"kid": None}},
     "another issuer": {"iss": "somebody"},
     "another audience": {"aud": "another-api"},
@@ -84,6 +110,9 @@ FORGERIES: dict[str, dict[str, Any]] = {
     "the type of a refresh token": {"token_type": "refresh"},
     "no type": {"token_type": None},
     "expired": {"iat": Seconds(-400), "exp": Seconds(-100)},
+    "expired 10 s ago": {"iat": Seconds(-310), "exp": Seconds(-10)},
+    "not valid for another 10 s": {"nbf": Seconds(10)},
+    "issued 10 s ahead": {"iat": Seconds(10)},
     "an expiry beyond all dates": {"exp": 10**20},
     "an expiry beyond the contract": {"exp": Seconds(86_400)},
     "issued in the future": {"iat": Seconds(200)},
@@ -98,6 +127,34 @@ FORGERIES: dict[str, dict[str, Any]] = {
     "no session": {"sid": None},
     "no id": {"jti": None},
 }
+
+
+Way = Callable[[Stack, str], http.client.HTTPConnection]
+
+
+def gateway(stack: Stack, path: str) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(urlsplit(stack.url).netloc, timeout=30)
+
+
+def service(stack: Stack, path: str) -> http.client.HTTPConnection:
+    """Around the gateway, to the service of this path."""
+    name = {"/api/tasks": "tasks", "/api/auth/me": "auth", "/api/jobs": "scheduler"}[path]
+    connection = http.client.HTTPConnection(name)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(30)
+    connection.sock.connect(stack.socket_of(name))
+    return connection
+
+
+def authorized(connection: http.client.HTTPConnection, path: str, *tokens: str) -> int:
+    """The status of a request with an Authorization header for each of the tokens."""
+    connection.putrequest("GET", path)
+    for token in tokens:
+        connection.putheader("Authorization", f"Bearer {token}")
+    connection.endheaders()
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
 
 
 class TestForgedTokens:
@@ -117,13 +174,62 @@ class TestForgedTokens:
         problem(answer, 401)
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
 
+    @pytest.mark.parametrize(
+        "claims", [{"iat": Seconds(-290), "exp": Seconds(-2)}, {"iat": Seconds(3)}, {"nbf": Seconds(3)}]
+    )
+    def test_a_clock_may_be_off_by_a_little(
+        self, stack: Stack, first: Account, forge: Callable[..., str], claims: dict[str, Any]
+    ) -> None:
+        for path in SERVICES:
+            assert stack.call("GET", path, token=forge(is_staff=True, **claims)).status_code == 200
+
     @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "HS256"])
     def test_without_a_signature_are_refused(self, stack: Stack, algorithm: str) -> None:
-        now = int(time.time())
-        token = unsigned(
-            {**ACCESS, "iat": now, "exp": now + 300, "is_staff": True}, {"alg": algorithm, "kid": "e2e", "typ": "JWT"}
-        )
-        problem(stack.call("GET", "/api/tasks", token=token), 401)
+        token = handmade(header={"alg": algorithm, "kid": "e2e", "typ": "JWT"}, key=None)
+        for path in SERVICES:
+            problem(stack.call("GET", path, token=token), 401)
+
+    @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "HS384", "hs256", "", None])
+    def test_with_our_key_under_the_name_of_another_algorithm_are_refused(
+        self, stack: Stack, first: Account, algorithm: str | None
+    ) -> None:
+        good = handmade(header={"alg": "HS256", "kid": "e2e"}, key=stack.secret)
+        bad = handmade(header={"alg": algorithm, "kid": "e2e"}, key=stack.secret)
+        for path in SERVICES:
+            assert stack.call("GET", path, token=good).status_code == 200
+            problem(stack.call("GET", path, token=bad), 401)
+
+    @pytest.mark.parametrize("kid", ["../../../../../../dev/null", "/dev/null", "file:///dev/null", ""])
+    def test_with_a_kid_that_leads_to_an_empty_key_are_refused(self, stack: Stack, kid: str) -> None:
+        for path in SERVICES:
+            problem(stack.call("GET", path, token=handmade(header={"alg": "HS256", "kid": kid}, key="")), 401)
+
+    def test_that_bring_or_name_a_key_are_judged_by_our_own_and_nothing_is_fetched(
+        self, stack: Stack, first: Account, forge: Callable[..., str], listener: socket.socket
+    ) -> None:
+        address = "http://{}:{}/keys.json".format(*listener.getsockname())
+        key = {"kty": "oct", "alg": "HS256", "kid": "e2e", "k": encoded(FOREIGN_KEY.encode())}
+        for header in ({"jku": address}, {"x5u": address}, {"jwk": key}, {"x5c": [key["k"]]}, {"kid": address}):
+            for path in SERVICES:
+                problem(stack.call("GET", path, token=forge(is_staff=True, key=FOREIGN_KEY, header=header)), 401)
+                if "kid" not in header:
+                    assert stack.call("GET", path, token=forge(is_staff=True, header=header)).status_code == 200
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+    @pytest.mark.parametrize("kind", ["kid", "claim", "garbage"])
+    @pytest.mark.parametrize("size", [10_000, 100_000])
+    def test_of_many_kilobytes_are_refused(
+        self, stack: Stack, first: Account, forge: Callable[..., str], kind: str, size: int
+    ) -> None:
+        text = "x" * size
+        token = {"kid": lambda: forge(header={"kid": text}), "claim": lambda: forge(jti=text), "garbage": lambda: text}
+        for path in SERVICES:
+            problem(stack.call("GET", path, token=token[kind]()), 431)
+        # In a body they meet the limits of the field and of the body.
+        for path, field in (("verify", "token"), ("refresh", "refresh")):
+            answer = stack.call("POST", f"/api/auth/token/{path}", json={field: token[kind]()})
+            problem(answer, 400 if len(answer.request.body) <= 65_536 else 413)
 
     @pytest.mark.parametrize(
         "header",
@@ -142,12 +248,44 @@ class TestForgedTokens:
     def test_and_other_headers_are_refused(self, stack: Stack, header: str) -> None:
         problem(stack.call("GET", "/api/tasks", headers={"Authorization": header.encode()}), 401)
 
-    def test_in_the_query_are_not_looked_at(self, stack: Stack, ada: Account) -> None:
-        problem(stack.call("GET", f"/api/tasks?access_token={ada.access}&token={ada.access}"), 401)
+    @pytest.mark.parametrize("path", SERVICES)
+    @pytest.mark.parametrize("headers", ["good, bad", "bad, good", "good, good"])
+    @pytest.mark.parametrize(("way", "status"), [(gateway, 400), (service, 401)])
+    def test_in_two_headers_are_refused_by_the_gateway_and_by_each_service(
+        self, stack: Stack, first: Account, forge: Callable[..., str], path: str, headers: str, way: Way, status: int
+    ) -> None:
+        tokens = {"good": forge(is_staff=True), "bad": forge(is_staff=True, key=FOREIGN_KEY)}
+        with closing(way(stack, path)) as connection:
+            assert authorized(connection, path, tokens["good"]) == 200
+            assert authorized(connection, path, *(tokens[name] for name in headers.split(", "))) == status
+
+    @pytest.mark.parametrize("path", SERVICES)
+    @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR"])
+    def test_are_known_by_their_scheme_in_any_case(
+        self, stack: Stack, first: Account, forge: Callable[..., str], path: str, scheme: str
+    ) -> None:
+        """RFC 9110, section 11.1."""
+        headers = {"Authorization": f"{scheme} {forge(is_staff=True)}"}
+        assert stack.call("GET", path, headers=headers).status_code == 200
+
+    @pytest.mark.parametrize("path", SERVICES)
+    def test_in_the_query_are_not_looked_at(self, stack: Stack, forge: Callable[..., str], path: str) -> None:
+        token = forge(is_staff=True)
+        problem(stack.call("GET", f"{path}?access_token={token}&token={token}&authorization=Bearer%20{token}"), 401)
 
     def test_a_refresh_token_opens_nothing(self, stack: Stack, ada: Account) -> None:
-        for path in ("/api/tasks", "/api/auth/me", "/api/jobs"):
+        for path in SERVICES:
             problem(stack.call("GET", path, token=ada.refresh), 401)
+
+    def test_an_access_token_renews_nothing(self, stack: Stack, ada: Account) -> None:
+        problem(stack.call("POST", "/api/auth/token/refresh", json={"refresh": ada.access}), 401)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        yield server
 
 
 # Bodies for which {} stands for what follows, so that each is sent where a title is wanted.

@@ -329,6 +329,68 @@ class TestMe:
         assert response.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
 
 
+TEXTS = {
+    "NUL": "a\0b" * 4,
+    "half of a surrogate pair": "abcdefgh\ud800",
+    "the other half": "\udfffabcdefgh",
+    "emoji": "😀🏳️‍🌈" * 4,
+    "letters of other scripts": "пароль密码암호",
+    "combining marks": "e\u0301" * 8,
+    "a hundred marks on a letter": "a" + "\u0301" * 100,
+    "a letter that NFKC makes 18": "\ufdfa" * 8,
+    "150 of them": "\ufdfa" * 150,
+    "letters that change when folded": "İıßſΣςK" * 2,
+    "right to left, reversed": "\u202egnihtyreve\u202c",
+    "nothing to be seen": "\u200b\u2060\ufeff\u00ad" * 4,
+    "line breaks of Unicode": "one\u2028two\u2029\u0085",
+    "no characters": "\ufffe\uffff\U0010ffff" * 4,
+    "private use and tags": "\ue000\U000e0041" * 6,
+    "an escape sequence": "\x1b[2Jabcdefgh",
+    "digits of another script": "١٢٣٤٥٦٧٨",
+    "a domain": "ada@exämple.example",
+}
+FIELDS = {
+    "register": ("username", "password", "email"),
+    "token": ("username", "password"),
+    "token/refresh": ("refresh",),
+    "token/verify": ("token",),
+    "logout": ("refresh",),
+    "password": ("current", "new"),
+    "me": ("email",),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+@pytest.mark.parametrize(("path", "field"), [(path, field) for path, fields in FIELDS.items() for field in fields])
+def test_any_text_in_any_field_is_taken_as_it_is_or_refused(
+    client: Client, user: User, path: str, field: str, text: str
+) -> None:
+    body = {
+        "register": {"username": "eve", "password": PASSWORD, "email": "eve@example.com"},
+        "token": {"username": "ada", "password": PASSWORD},
+        "password": {"current": PASSWORD, "new": "another horse battery"},
+    }.get(path, {}) | {field: text}
+    answer = client.generic(
+        "PATCH" if path == "me" else "POST",
+        f"/api/auth/{path}",
+        json.dumps(body),
+        content_type="application/json",
+        headers=bearer(user.id),
+    )
+    if answer.status_code in (400, 401):
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+        return
+    assert answer.status_code in (200, 201, 204)
+    if field == "email":
+        assert answer.json()["email"] == text
+    elif path in ("register", "password"):
+        credentials = {"username": body.get("username", "ada"), "password": body.get("new", body.get("password"))}
+        assert post(client, "token", credentials).status_code == 200
+    else:
+        assert path == "logout"
+
+
 PUBLIC = {
     "/healthz",
     "/readyz",

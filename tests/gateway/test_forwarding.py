@@ -128,6 +128,20 @@ def test_a_service_gets_the_allowed_headers_and_no_others(gateway: Gateway, upst
     }
 
 
+@pytest.mark.parametrize(("named", "address"), [("127.0.0.1", "192.0.2.7"), ("192.0.2.1", "127.0.0.1")])
+def test_a_proxy_is_believed_about_the_clients_address_where_the_template_names_it(named: str, address: str) -> None:
+    """What SECURITY.md tells an operator to add who ends TLS before the gateway."""
+    realip = f"server_tokens off; set_real_ip_from {named}; real_ip_header X-Forwarded-For;"
+    with running_gateway(replace={"server_tokens off;": realip}) as gateway:
+        upstream = Upstream(gateway.folder / "tasks.sock")
+        try:
+            gateway.request("GET", "/api/tasks", headers={"X-Forwarded-For": "192.0.2.7"})
+        finally:
+            upstream.stop()
+    (received,) = upstream.received
+    assert received.headers["X-Forwarded-For"] == address
+
+
 def test_each_request_has_an_id_of_its_own_that_the_service_and_the_client_get(
     gateway: Gateway, upstreams: dict[str, Upstream]
 ) -> None:

@@ -1,0 +1,58 @@
+"""docs/security.md says which test shows what: each of them must be there, or the page says nothing."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from .conftest import CHECKOUT
+
+PAGE = (CHECKOUT / "docs/security.md").read_text(encoding="utf-8")
+ROWS = [re.split(r" *\| *", line)[1:-1] for line in PAGE.splitlines() if re.match(r"\| [^-]", line)]
+
+
+@cache
+def named_in(path: str) -> set[str]:
+    """The tests of a file as pytest names them, without what is in brackets."""
+
+    def names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
+        for node in body:
+            if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+                yield from names(node.body, f"{prefix}{node.name}::")
+            elif isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                yield prefix + node.name
+
+    return set(names(ast.parse((CHECKOUT / path).read_text(encoding="utf-8")).body))
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w/.-]+\.py::[\w:]+)`", PAGE))))
+def test_every_test_that_the_page_names_exists(name: str) -> None:
+    path, _, test = name.partition("::")
+    assert test in named_in(path)
+
+
+def test_a_row_is_met_and_names_a_test_or_says_why_not() -> None:
+    unshown = []
+    for row in ROWS:
+        # The first list has no levels.
+        state, how, tests = row[-3:]
+        assert len(row) in (4, 6), row
+        if state == "state":
+            continue
+        assert state.startswith(("met", "open", "n/a")), row
+        if state.startswith("met") and "::" not in tests:
+            unshown.append(row[0])
+        assert not state.startswith(("open", "n/a")) or len(state + how) > 12, row
+    # No test can show that something is not there.
+    assert unshown == ["6.2.10", "6.3.6"]
+
+
+def test_every_requirement_on_sessions_and_tokens_has_a_row() -> None:
+    """As many as the sections of ASVS 5.0.0 have."""
+    sections = {"7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 3, "7.6": 2, "9.1": 3, "9.2": 4}
+    sections |= {"6.1": 3, "6.2": 12, "6.3": 8, "6.4": 6}
+    expected = [f"{section}.{number}" for section, count in sections.items() for number in range(1, count + 1)]
+    found = [number for row in ROWS for number in re.findall(r"(?<![\d.])[679]\.\d\.\d+(?![\d.])", row[0])]
+    assert sorted(found) == sorted(expected)

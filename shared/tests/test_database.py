@@ -1,8 +1,9 @@
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from servicekit.database import database_from_env
+from servicekit.database import MSSQL_OPTIONS, database_from_env
 from servicekit.env import ConfigurationError
 
 PASSWORD = "p4ssw0rd-that-must-not-show"
@@ -93,6 +94,55 @@ def test_mssql_python_driver_takes_no_odbc_driver(monkeypatch):
     assert "driver" not in options
 
 
+def test_mssql_instance_is_found_by_its_name_and_not_by_a_port(monkeypatch):
+    entry = database(monkeypatch, "mssql://sa:x@db/tasks?instance=SQLEXPRESS")
+    assert (entry["HOST"], entry["PORT"]) == ("db\\SQLEXPRESS", "")
+
+
+def test_mssql_address_of_ipv6_has_no_brackets_for_the_driver(monkeypatch):
+    entry = database(monkeypatch, "mssql://sa:x@[::1]:1434/tasks")
+    assert (entry["HOST"], entry["PORT"]) == ("::1", "1434")
+
+
+def test_mssql_timeouts(monkeypatch):
+    options = database(monkeypatch, "mssql://sa:x@db/tasks?connect_timeout=1&query_timeout=300")["OPTIONS"]
+    assert (options["connection_timeout"], options["query_timeout"]) == (1, 300)
+
+
+# What the ODBC syntax, a URL, a shell or a format string could take for its own.
+ODD = [
+    ";{}=@/:%+ #?&",
+    "{b",
+    "}b",
+    "a}",
+    "{a};x",
+    "a}}b;",
+    "=b",
+    " lead",
+    "trail ",
+    "x;UID=eve;Server=evil",
+    "'\"\\",
+    "ä😀",
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_mssql_password_reaches_the_driver_as_it_is(monkeypatch, odd):
+    entry = database(monkeypatch, f"mssql://sa:{quote(odd, safe='')}@db/tasks")
+    assert entry["PASSWORD"] == odd
+    assert entry["OPTIONS"]["extra_params"] == "Encrypt=yes;TrustServerCertificate=no"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["no;Server=evil", "yes}", "{yes}", "SQLEXPRESS;UID=eve", "ODBC Driver 18 for SQL Server;Server=evil", "3;x=y"],
+)
+@pytest.mark.parametrize("option", MSSQL_OPTIONS)
+def test_mssql_option_cannot_bring_another_one_along(monkeypatch, option, odd):
+    with pytest.raises(ConfigurationError, match=f"^DATABASE_URL: {option} must be "):
+        database(monkeypatch, f"mssql://sa:x@db/tasks?{option}={quote(odd, safe='')}")
+
+
 MALFORMED = {
     "another scheme": ("postgres://sa:{}@db/tasks", "must start with mssql:// or sqlite://"),
     "no scheme": ("{}", "must start with mssql:// or sqlite://"),
@@ -110,11 +160,11 @@ MALFORMED = {
     ),
     "unknown option": (
         "mssql://sa:{}@db/tasks?timeout=3",
-        "has an unknown option; known are driver, encrypt, trust_server_certificate and python_driver",
+        f"has an unknown option; known are {', '.join(MSSQL_OPTIONS)}",
     ),
     "password with a bare question mark": (
         "mssql://sa:x@y/z?{}@db/tasks",
-        "has an unknown option; known are driver, encrypt, trust_server_certificate and python_driver",
+        f"has an unknown option; known are {', '.join(MSSQL_OPTIONS)}",
     ),
     "bad encrypt": (
         "mssql://sa:{}@db/tasks?encrypt=maybe",
@@ -127,6 +177,45 @@ MALFORMED = {
     "bad python driver": (
         "mssql://sa:{}@db/tasks?python_driver=odbc",
         "python_driver must be one of pyodbc, mssql_python",
+    ),
+    "bad driver": (
+        "mssql://sa:{}@db/tasks?driver=FreeTDS",
+        "driver must be one of Microsoft's, such as ODBC Driver 18 for SQL Server",
+    ),
+    "driver for the one that needs none": (
+        "mssql://sa:{}@db/tasks?python_driver=mssql_python&driver=ODBC+Driver+18+for+SQL+Server",
+        "driver is an option of pyodbc; mssql_python brings its own",
+    ),
+    "option twice": ("mssql://sa:{}@db/tasks?encrypt=no&encrypt=yes", "has encrypt twice"),
+    "bad instance": (
+        "mssql://sa:{}@db/tasks?instance=1%5C2",
+        "instance must be an instance's name, such as SQLEXPRESS",
+    ),
+    "port and instance": (
+        "mssql://sa:{}@db:1433/tasks?instance=SQLEXPRESS",
+        "has a port and an instance; a port alone leads to the instance that has it",
+    ),
+    "instance as SQL Server's tools write it": (
+        "mssql://sa:{}@db\\SQLEXPRESS/tasks",
+        "the host may only be a name or an address; an instance is ?instance=name, a port follows a colon",
+    ),
+    "port as SQL Server's tools write it": (
+        "mssql://sa:{}@db,1434/tasks",
+        "the host may only be a name or an address; an instance is ?instance=name, a port follows a colon",
+    ),
+    "endless connect": (
+        "mssql://sa:{}@db/tasks?connect_timeout=0",
+        "connect_timeout must be whole seconds from 1 to 999",
+    ),
+    "fraction of a second": (
+        "mssql://sa:{}@db/tasks?query_timeout=0.5",
+        "query_timeout must be whole seconds from 1 to 999",
+    ),
+    "number sign": ("mssql://sa:{}@db/tasks#1", "holds a #, which is written %23"),
+    "NUL": ("mssql://sa:{}%00@db/tasks", "holds a %00, which no user, password or database has"),
+    "space that mssql_python would cut off": (
+        "mssql://sa:{}%20@db/tasks?python_driver=mssql_python",
+        "the password begins or ends with a space, which mssql_python cuts off; use python_driver=pyodbc",
     ),
     "relative sqlite path": (
         "sqlite:///{}/db.sqlite3",

@@ -1,5 +1,6 @@
 """DATABASE_URL to Django's DATABASES entry (SQLite for a look, Microsoft SQL Server for work), and its absence."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -18,17 +19,28 @@ CONNECT_TIMEOUT_SECONDS = 3
 QUERY_TIMEOUT_SECONDS = 10
 CONNECTION_AGE_SECONDS = 600
 
+DRIVER = "ODBC Driver 18 for SQL Server"
+
+_MSSQL_FORM = "mssql://user:password@host:1433/name"
 _YES_NO = {"yes": "yes", "true": "yes", "1": "yes", "no": "no", "false": "no", "0": "no"}
 _ENCRYPT = {**_YES_NO, "strict": "strict", "mandatory": "yes", "optional": "no"}
+MSSQL_OPTIONS = (
+    "driver",
+    "encrypt",
+    "trust_server_certificate",
+    "python_driver",
+    "instance",
+    "connect_timeout",
+    "query_timeout",
+)
 
 
 def database_from_env(*, default_path: Path) -> dict[str, Any]:
     """The entry for DATABASE_URL, or for a SQLite file at ``default_path`` where it is unset.
 
-    ``sqlite:////absolute/path`` or
-    ``mssql://user:password@host[:port]/name[?driver=&encrypt=&trust_server_certificate=&python_driver=]``, where
-    user and password are percent-encoded. Raises ConfigurationError that names the part that is wrong and never
-    shows the password.
+    ``sqlite:////absolute/path`` or ``mssql://user:password@host[:port]/name[?option=value&…]``, where user, password
+    and name are percent-encoded; docs/sqlserver.md explains the options. Raises ConfigurationError that names the part
+    that is wrong and never shows the password.
     """
     url = env.get(VARIABLE)
     if not url:
@@ -77,38 +89,63 @@ def _sqlite(path: Path) -> dict[str, Any]:
 
 
 def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    driver = options.pop("driver", "ODBC Driver 18 for SQL Server")
-    python_driver = _option(options, "python_driver", "pyodbc", {"pyodbc": "pyodbc", "mssql_python": "mssql_python"})
-    encrypt = _option(options, "encrypt", "yes", _ENCRYPT)
-    trust = _option(options, "trust_server_certificate", "no", _YES_NO)
+    host, user, password = parts.hostname or "", unquote(parts.username or ""), unquote(parts.password or "")
     name = unquote(parts.path.removeprefix("/"))
-    if options:
-        # Not which one: it may be a piece of a password that was not percent-encoded.
+    options = _options(parts.query)
+    python_driver = _choice(options, "python_driver", "pyodbc", {name: name for name in ("pyodbc", "mssql_python")})
+    driver = options.get("driver", DRIVER)
+    instance = options.get("instance")
+    encrypt = _choice(options, "encrypt", "yes", _ENCRYPT)
+    trust = _choice(options, "trust_server_certificate", "no", _YES_NO)
+    connect_timeout = _seconds(options, "connect_timeout", CONNECT_TIMEOUT_SECONDS)
+    query_timeout = _seconds(options, "query_timeout", QUERY_TIMEOUT_SECONDS)
+
+    if parts.fragment:
+        raise ConfigurationError(VARIABLE, "holds a #, which is written %23")
+    if not host:
+        raise ConfigurationError(VARIABLE, f"the host is missing: {_MSSQL_FORM}")
+    if not re.fullmatch(r"[\w.:%-]+", host, re.ASCII):
+        # SQL Server's tools write host\instance and host,port.
         raise ConfigurationError(
-            VARIABLE, "has an unknown option; known are driver, encrypt, trust_server_certificate and python_driver"
+            VARIABLE, "the host may only be a name or an address; an instance is ?instance=name, a port follows a colon"
         )
-    if not parts.hostname:
-        raise ConfigurationError(VARIABLE, "the host is missing: mssql://user:password@host:1433/name")
-    if not parts.username or not parts.password:
-        raise ConfigurationError(VARIABLE, "the user or the password is missing: mssql://user:password@host:1433/name")
+    if not user or not password:
+        raise ConfigurationError(VARIABLE, f"the user or the password is missing: {_MSSQL_FORM}")
+    if "\0" in user + password + name:
+        raise ConfigurationError(VARIABLE, "holds a %00, which no user, password or database has")
+    if python_driver == "mssql_python" and password.strip() != password:
+        raise ConfigurationError(
+            VARIABLE, "the password begins or ends with a space, which mssql_python cuts off; use python_driver=pyodbc"
+        )
     if not name or "/" in name:
-        raise ConfigurationError(VARIABLE, "the database's name is missing: mssql://user:password@host:1433/name")
+        raise ConfigurationError(VARIABLE, f"the database's name is missing: {_MSSQL_FORM}")
+    if not re.fullmatch(r"ODBC Driver \d+ for SQL Server", driver, re.ASCII):
+        raise ConfigurationError(VARIABLE, f"driver must be one of Microsoft's, such as {DRIVER}")
+    if "driver" in options and python_driver != "pyodbc":
+        raise ConfigurationError(VARIABLE, "driver is an option of pyodbc; mssql_python brings its own")
+    if instance is not None and not re.fullmatch(r"[^\W\d][\w$#]{0,15}", instance):
+        raise ConfigurationError(VARIABLE, "instance must be an instance's name, such as SQLEXPRESS")
+    if instance is not None and port is not None:
+        # The driver would take the port and pass over the instance.
+        raise ConfigurationError(VARIABLE, "has a port and an instance; a port alone leads to the instance that has it")
+
     entry: dict[str, Any] = {
         "ENGINE": "mssql",
         "NAME": name,
-        "HOST": parts.hostname,
-        "PORT": str(port or 1433),
-        "USER": unquote(parts.username),
-        "PASSWORD": unquote(parts.password),
+        # Where an instance is named, the driver asks SQL Server Browser on the host for its port.
+        "HOST": f"{host}\\{instance}" if instance else host,
+        "PORT": "" if instance else str(port or 1433),
+        "USER": user,
+        "PASSWORD": password,
         "CONN_MAX_AGE": CONNECTION_AGE_SECONDS,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
+            # The backend appends this as it is, so nothing that anybody wrote may stand in it, only our own words.
             "extra_params": f"Encrypt={encrypt};TrustServerCertificate={trust}",
             # The backend's defaults are 15 s an attempt, and five attempts with five seconds between.
-            "connection_timeout": CONNECT_TIMEOUT_SECONDS,
+            "connection_timeout": connect_timeout,
             "connection_retries": 0,
-            "query_timeout": QUERY_TIMEOUT_SECONDS,
+            "query_timeout": query_timeout,
         },
     }
     if python_driver == "mssql_python":
@@ -118,8 +155,28 @@ def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
     return entry
 
 
-def _option(options: dict[str, str], name: str, default: str, choices: dict[str, str]) -> str:
-    value = choices.get(options.pop(name, default).lower())
+def _options(query: str) -> dict[str, str]:
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
+    if not options.keys() <= set(MSSQL_OPTIONS):
+        # Not which one: it may be a piece of a password that was not percent-encoded.
+        raise ConfigurationError(VARIABLE, f"has an unknown option; known are {', '.join(MSSQL_OPTIONS)}")
+    for name in MSSQL_OPTIONS:
+        if sum(name == other for other, _ in pairs) > 1:
+            raise ConfigurationError(VARIABLE, f"has {name} twice")
+    return options
+
+
+def _choice(options: dict[str, str], name: str, default: str, choices: dict[str, str]) -> str:
+    value = choices.get(options.get(name, default).lower())
     if value is None:
         raise ConfigurationError(VARIABLE, f"{name} must be one of {', '.join(choices)}")
     return value
+
+
+def _seconds(options: dict[str, str], name: str, default: int) -> int:
+    text = options.get(name, str(default))
+    # No 0, which means no limit to the drivers: a request must end.
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", text, re.ASCII):
+        raise ConfigurationError(VARIABLE, f"{name} must be whole seconds from 1 to 999")
+    return int(text)

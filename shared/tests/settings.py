@@ -12,6 +12,7 @@ ROOT_URLCONF = "tests.urls"
 MIDDLEWARE = shared.MIDDLEWARE
 REST_FRAMEWORK = shared.REST_FRAMEWORK
 ALLOWED_HOSTS = ["*"]
+INSTALLED_APPS = ["servicekit"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 USE_TZ = True
 USE_I18N = False

@@ -22,8 +22,9 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "auth_service.urls"
 WSGI_APPLICATION = "auth_service.wsgi.application"
-# simplejwt cannot be imported without the first two. The admin has more of them: admin_settings.py.
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "accounts"]
+# simplejwt cannot be imported without the first two, and the last brings its management commands. The admin has more of
+# them: admin_settings.py.
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "accounts", "servicekit"]
 MIDDLEWARE = shared.MIDDLEWARE
 REST_FRAMEWORK = shared.REST_FRAMEWORK
 SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS

@@ -20,7 +20,8 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "scheduler_service.urls"
 WSGI_APPLICATION = "scheduler_service.wsgi.application"
-INSTALLED_APPS = ["jobs"]
+# The last brings its management commands.
+INSTALLED_APPS = ["jobs", "servicekit"]
 MIDDLEWARE = shared.MIDDLEWARE
 REST_FRAMEWORK = shared.REST_FRAMEWORK
 SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS

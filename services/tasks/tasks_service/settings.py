@@ -22,7 +22,8 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tasks_service.urls"
 WSGI_APPLICATION = "tasks_service.wsgi.application"
-INSTALLED_APPS = ["tasks"]
+# The last brings its management commands.
+INSTALLED_APPS = ["tasks", "servicekit"]
 MIDDLEWARE = shared.MIDDLEWARE
 REST_FRAMEWORK = shared.REST_FRAMEWORK
 SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS

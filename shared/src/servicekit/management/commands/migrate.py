@@ -1,0 +1,23 @@
+"""manage.py migrate, in place of Django's: the same, one process at a time."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands import migrate
+from django.db import connections
+
+from servicekit.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
+
+
+class Command(migrate.Command):
+    """The services migrate one database, and each makes the table django_migrations where it finds none.
+
+    Two that do so at once fail. So do two processes of one service, which would both make the same tables.
+    """
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            with one_at_a_time(connections[options["database"]]):
+                super().handle(*args, **options)
+        except LockTimeout:
+            raise CommandError(f"another process has been migrating this database for {WAIT_SECONDS} s") from None

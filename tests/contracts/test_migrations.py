@@ -1,0 +1,43 @@
+"""The services migrate one database, in any order and all at once."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import CHECKOUT
+
+# Each service twice: its own processes make the same tables, different ones the same table of migrations.
+STARTS = ("auth", "tasks", "scheduler") * 2
+ROUNDS = 3
+
+
+def migrate_at_once(environment: dict[str, str]) -> list[tuple[int, str]]:
+    """Exit code and, where that is not 0, the output of each of the processes."""
+    processes = [
+        subprocess.Popen(
+            [CHECKOUT / f"var/env/{service}/bin/python", "manage.py", "migrate", "--noinput"],
+            cwd=CHECKOUT / "services" / service,
+            env={"PATH": os.defpath, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for service in STARTS
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    return [
+        (process.returncode, output if process.returncode else "")
+        for process, output in zip(processes, outputs, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("_", range(ROUNDS))
+def test_all_services_migrate_an_empty_database_at_once_and_again(
+    environment: dict[str, str], tmp_path: Path, _: int
+) -> None:
+    environment = environment | {"DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}"}
+
+    assert migrate_at_once(environment) == [(0, "")] * len(STARTS)
+    assert migrate_at_once(environment) == [(0, "")] * len(STARTS)

@@ -32,6 +32,14 @@ help: ## show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z][a-z0-9-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
+.PHONY: setup
+setup: $(RUNTIME) ## install what the stack needs, and make .env
+	@$(ENV)/local/bin/python local/setup.py
+
+.PHONY: doctor
+doctor: $(RUNTIME) ## say what is there of what the stack needs, and how to get the rest
+	@$(ENV)/local/bin/python local/doctor.py
+
 .PHONY: up
 up: $(RUNTIME) ## start everything on http://localhost:8000 (GATEWAY_PORT), until Ctrl-C
 	@$(ENV)/local/bin/python local/up.py
@@ -81,6 +89,10 @@ check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks) ## lint, format, types, im
 	@UV="$(UV)" PYTHON="$(PYTHON)" checks/lock --check
 
 ##@ Operate
+
+.PHONY: database
+database: $(RUNTIME) ## create the database on SQL Server where it is missing
+	@$(RUN) tasks python manage.py database
 
 .PHONY: migrate
 migrate: $(RUNTIME) ## bring the tables of every service up to date

@@ -4,12 +4,15 @@ import os
 import sys
 
 import environment
+import odbc
 
 
 def main() -> None:
     name, program, *arguments = sys.argv[1:]
     try:
         env = environment.load()
+        if odbc.is_sqlserver(env):
+            odbc.register_driver(env)
     except environment.StartError as error:
         sys.exit(f"error: {error}")
     part = name.removesuffix("-dev")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import keys
 from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url, port_of, refuse_taken_port
+from odbc import is_sqlserver, register_driver
 
 READY_WITHIN_SECONDS = 60
 REDIS_MINIMUM = (6, 2)
@@ -39,6 +40,8 @@ def main() -> int:
             env["REDIS_PROGRAM"] = find_redis()
         render_nginx(env, port)
         publish_keys(env)
+        if is_sqlserver(env):
+            register_driver(env)
         migrate(env)
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -167,7 +170,7 @@ def migrate(env: dict[str, str]) -> None:
 def _last_line(output: str) -> str:
     """What a program said last before it gave up: of a traceback, the exception's message."""
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it gave no reason"]
-    return re.sub(r"^[\w.]+\.(\w*(?:Error|Exception)\w*): ", "", lines[-1])
+    return re.sub(r"^[\w.]*(?:Error|Exception)\w*: ", "", lines[-1])
 
 
 def supervise(env: dict[str, str], port: int) -> int:

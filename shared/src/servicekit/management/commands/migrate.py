@@ -4,8 +4,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
+from django.db import Error as DatabaseLayerError
 from django.db import connections
 
+from servicekit.diagnosis import explain
 from servicekit.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
 
 
@@ -16,8 +18,13 @@ class Command(migrate.Command):
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
+        connection = connections[options["database"]]
         try:
-            with one_at_a_time(connections[options["database"]]):
+            connection.ensure_connection()
+        except DatabaseLayerError as error:
+            raise CommandError(explain(error)) from None
+        try:
+            with one_at_a_time(connection):
                 super().handle(*args, **options)
         except LockTimeout:
             raise CommandError(f"another process has been migrating this database for {WAIT_SECONDS} s") from None

@@ -1,0 +1,45 @@
+"""What a failure of SQL Server means to whoever set it up, and what helps."""
+
+import re
+
+# In this order: to what is wrong with a database (4060) the server adds that the login failed (18456). pyodbc gives the
+# server's numbers, in brackets at the end of its message, and mssql-python its words alone.
+# https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
+_MEANINGS = (
+    (
+        r"\((4060|911)\)|Cannot open database|database .* does not exist",
+        "the database does not exist, or the login may not use it: make database creates it",
+    ),
+    (
+        r"\(18456\)|Login failed for",
+        "the login failed: see the user and the password in DATABASE_URL, and that the server takes SQL logins",
+    ),
+    (
+        r"\((262|297|5011)\)|permission (was )?denied|not have permission",
+        "the login may not do this: let an administrator do it once, or grant it the right",
+    ),
+    (
+        r"\((5061|5070)\)|while other users are using",
+        "others are connected to the database: stop them, and run this again",
+    ),
+    (
+        r"certificate verify failed|self[- ]signed|certificate chain",
+        "the server's certificate is not trusted: install its authority, or, on a laptop only, add"
+        " trust_server_certificate=yes to DATABASE_URL",
+    ),
+    (
+        r"IM002|Can't open lib",
+        "the ODBC driver is missing: make registers the one in its wheel, elsewhere install Microsoft's",
+    ),
+    (
+        r"HYT00|08001|Login timeout|Client unable to establish connection",
+        "the server does not answer: see the host and the port in DATABASE_URL, that the server runs, that TCP is"
+        " enabled, and the firewall",
+    ),
+)
+
+
+def explain(error: Exception) -> str:
+    """One line for a person; for what is not known here the driver's own words, which hold no password."""
+    text = " ".join(str(error).split())
+    return next((meaning for pattern, meaning in _MEANINGS if re.search(pattern, text)), text)

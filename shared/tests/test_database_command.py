@@ -1,0 +1,91 @@
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+
+from servicekit.management.commands import database
+
+
+def test_sqlite_needs_nothing(capsys):
+    call_command("database")
+    call_command("database", "--check")
+    assert [line.split("SQLite")[0] for line in capsys.readouterr().out.splitlines()] == ["ok       database   "] * 2
+
+
+class Server:
+    """A SQL Server as far as the command looks at one: it has some databases, some of them with snapshots on."""
+
+    vendor = "microsoft"
+
+    def __init__(self, **snapshots: bool) -> None:
+        self.snapshots = snapshots
+        self.refuses = ""
+        self.statements: list[str] = []
+        self.settings_dict: dict[str, Any] = {"NAME": "tasks", "OPTIONS": {}}
+
+    def copy(self) -> "Server":
+        self.settings_dict = {**self.settings_dict, "OPTIONS": {}}
+        return self
+
+    def close(self) -> None:
+        pass
+
+    @contextmanager
+    def cursor(self):
+        if self.settings_dict["NAME"] not in {"master", *self.snapshots}:
+            raise OperationalError("Cannot open database (4060)")
+        yield self
+
+    def execute(self, sql: str, parameters: object = ()) -> None:
+        if sql.startswith("SELECT DB_ID"):
+            self._row = (5 if "tasks" in self.snapshots else None,)
+        elif sql.startswith("SELECT"):
+            self._row = (self.snapshots["tasks"],) if "tasks" in self.snapshots else None
+        else:
+            if self.refuses and self.refuses in sql:
+                raise OperationalError("others are there (5070)")
+            self.statements.append(sql)
+            self.snapshots["tasks"] = "SNAPSHOT ON" in sql
+
+    def fetchone(self) -> Any:
+        return self._row
+
+
+@pytest.fixture
+def run(monkeypatch):
+    @contextmanager
+    def lock(_: object):
+        yield
+
+    def run(server: Server) -> list[str]:
+        monkeypatch.setattr(database, "connection", server)
+        monkeypatch.setattr(database, "one_at_a_time", lock)
+        call_command("database")
+        return server.statements
+
+    return run
+
+
+CREATE = "CREATE DATABASE [tasks]"
+ALTER = "ALTER DATABASE [tasks] SET READ_COMMITTED_SNAPSHOT ON WITH NO_WAIT"
+
+
+@pytest.mark.parametrize(
+    ("server", "statements"),
+    [
+        pytest.param(Server(), [CREATE, ALTER], id="nothing there"),
+        pytest.param(Server(tasks=False), [ALTER], id="snapshots off"),
+        pytest.param(Server(tasks=True), [], id="all there"),
+    ],
+)
+def test_makes_what_is_missing_and_no_more(run, server, statements):
+    assert run(server) == statements
+
+
+def test_server_that_refuses_snapshots_is_a_failure_in_one_line(run):
+    server = Server(tasks=False)
+    server.refuses = "ALTER"
+    with pytest.raises(CommandError, match=r"^others are connected to the database: "):
+        run(server)

@@ -1,0 +1,99 @@
+"""`make doctor` says what is there, and where the ODBC driver is from."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import CHECKOUT, clean_environment
+
+NOBODY = "mssql://sa:hidden-password@127.0.0.1:1/tasks"
+DRIVER = "ODBC Driver 18 for SQL Server"
+
+
+def run_doctor(checkout: Path, state: Path, *arguments: str, **env: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    """The exit code, and for each thing whether it is there and what is said of it."""
+    environment = clean_environment(**{"STATE_DIR": str(state)} | env)
+    if "ODBCSYSINI" not in env:
+        # A machine without a driver, whatever this one has.
+        environment["ODBCINSTINI"] = "none.ini"
+        environment.pop("ODBCSYSINI", None)
+    result = subprocess.run(
+        [CHECKOUT / "var/env/local/bin/python", checkout / "local/doctor.py", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stderr == ""
+    assert "hidden-password" not in result.stdout
+    lines = [line.split(maxsplit=2) for line in result.stdout.splitlines()]
+    return result.returncode, {what: (mark, words) for mark, what, words in lines}
+
+
+def test_sqlite_needs_nothing_of_sql_server(copy: Path, tmp_path: Path) -> None:
+    code, things = run_doctor(copy, tmp_path)
+
+    assert code == 0
+    assert list(things) == ["Python", "nginx", "redis", "database"]
+    assert {mark for mark, _ in things.values()} == {"ok"}
+    assert not (copy / "var/odbc").exists()
+
+
+def test_the_suites_of_sql_server_do_not_pass_for_sqlite(copy: Path, tmp_path: Path) -> None:
+    code, things = run_doctor(copy, tmp_path, "--sqlserver")
+
+    assert code == 1
+    assert things["database"] == (
+        "missing",
+        "set DATABASE_URL=mssql://user:password@host:1433/name; see docs/sqlserver.md",
+    )
+
+
+def test_the_driver_in_the_wheel_serves_a_machine_without_one(copy: Path, tmp_path: Path) -> None:
+    code, things = run_doctor(copy, tmp_path, DATABASE_URL=NOBODY)
+
+    assert code == 1
+    assert things["driver"] == ("ok", f"{DRIVER}, from the wheel mssql-python-odbc")
+    mark, words = things["server"]
+    assert mark == "missing"
+    assert words.startswith("127.0.0.1 does not answer on port 1 (Connection refused): see ")
+    section, path = (copy / "var/odbc/odbcinst.ini").read_text().split("\nDriver=")
+    assert section == f"[{DRIVER}]"
+    assert Path(path.strip()).is_file()
+
+
+def test_the_machines_own_driver_comes_first(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "odbcinst.ini").write_text(f"[{DRIVER}]\nDriver=/anything\n")
+
+    _, things = run_doctor(copy, tmp_path, DATABASE_URL=NOBODY, ODBCSYSINI=str(tmp_path))
+
+    assert things["driver"] == ("ok", f"{DRIVER}, the machine's own")
+    assert not (copy / "var/odbc").exists()
+
+
+def test_a_machine_without_libodbc_is_told_what_to_install(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "pyodbc.py").write_text('raise ImportError("libodbc.so.2: cannot open shared object file")\n')
+
+    code, things = run_doctor(copy, tmp_path, DATABASE_URL=NOBODY, PYTHONPATH=str(tmp_path))
+
+    assert code == 1
+    mark, words = things["driver"]
+    assert mark == "missing"
+    assert words.startswith("libodbc is missing (libodbc.so.2: cannot open shared object file): install unixODBC")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DATABASE_URL", "mssql://sa@127.0.0.1/tasks", "DATABASE_URL: the user or the password is missing: "),
+        ("TASKS_SECRET_KEY", "short", "TASKS_SECRET_KEY: has fewer than 32 bytes"),
+    ],
+)
+def test_a_bad_setting_is_named(copy: Path, tmp_path: Path, name: str, value: str, words: str) -> None:
+    code, things = run_doctor(copy, tmp_path, **{name: value})
+
+    assert code == 1
+    assert things["settings"][0] == "missing"
+    assert things["settings"][1].startswith(words)

@@ -2,7 +2,7 @@
 
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from jobs.models import Run, Task
 from tests.conftest import SLOT, make_run
@@ -43,7 +43,7 @@ def test_migrations_make_the_models_and_not_the_table_of_another_service():
     ],
     ids=["newest", "newest of a job", "abandoned"],
 )
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="reads SQLite's plans")
+@pytest.mark.sqlite
 def test_reads_seek_and_do_not_sort(query, seek):
     plan = query.explain()
     assert seek in plan

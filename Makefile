@@ -66,6 +66,18 @@ test-e2e: $(RUNTIME) $(call ready,tests) ## requests through the gateway of a ru
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack
 	@$(ENV)/tests/bin/pytest tests/chaos
 
+# The test databases stay on the server and are made anew at the next run: to drop one, Django alters it, which not every
+# login and not every server lets it.
+.PHONY: test-sqlserver
+test-sqlserver: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## the suites on the SQL Server that DATABASE_URL names
+	@$(ENV)/local/bin/python local/doctor.py --sqlserver
+	@set -e; for service in $(SERVICES); do \
+	  echo "== services/$$service"; \
+	  $(RUN) $$service-dev pytest --create-db --reuse-db \
+	    || { echo "FAILED: the unit tests of $$service" >&2; exit 1; }; \
+	done
+	@$(ENV)/tests/bin/pytest --sqlserver tests/contracts tests/sqlserver tests/e2e
+
 .PHONY: check
 check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks) ## lint, format, types, import rules, migrations, deployment, locks
 	@$(ENV)/checks/bin/ruff check --quiet --output-format concise .

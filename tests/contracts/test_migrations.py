@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -35,9 +35,9 @@ def migrate_at_once(environment: dict[str, str]) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("_", range(ROUNDS))
 def test_all_services_migrate_an_empty_database_at_once_and_again(
-    environment: dict[str, str], tmp_path: Path, _: int
+    environment: dict[str, str], empty_database: Callable[[], dict[str, str]], _: int
 ) -> None:
-    environment = environment | {"DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}"}
+    environment = environment | empty_database()
 
     assert migrate_at_once(environment) == [(0, "")] * len(STARTS)
     assert migrate_at_once(environment) == [(0, "")] * len(STARTS)

@@ -37,6 +37,8 @@ class Stack:
     environment: dict[str, str]
     process: subprocess.Popen[str]
     lines: list[str]
+    # What a process needs to find the stack's database, besides STATE_DIR.
+    database: dict[str, str]
 
     def call(self, method: str, path: str, *, token: str | None = None, **arguments: Any) -> requests.Response:
         """One request. Waits where the gateway asks for it, as a client should."""
@@ -99,7 +101,7 @@ def wait_for(probe: Callable[[], T | None], *, within: float) -> T:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("state")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -119,6 +121,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "LOG_FORMAT": "json",
         "REPORT_USER_ID": "1",
     }
+    database = {}
+    if request.config.getoption("sqlserver"):
+        server = request.getfixturevalue("server")
+        database = {"DATABASE_URL": server.made(), **server.env}
+    environment |= database
     process = subprocess.Popen(
         ["make", "up"],
         cwd=CHECKOUT,
@@ -133,8 +140,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     lines: list[str] = []
     reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True)
     reader.start()
-    url = f"http://127.0.0.1:{port}"
-    running = Stack(url=url, secret=secret, state=state, environment=environment, process=process, lines=lines)
+    running = Stack(
+        url=f"http://127.0.0.1:{port}",
+        secret=secret,
+        state=state,
+        environment=environment,
+        process=process,
+        lines=lines,
+        database=database,
+    )
     try:
         running.printed(lambda line: line.startswith("Ready:"), within=READY_WITHIN_SECONDS)
     except AssertionError:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
+import pytest
+
 from .conftest import Account, Stack, wait_for
 
 # The longest that a writer waits for another's transaction, and some.
@@ -42,6 +44,7 @@ def test_redis_frozen_leaves_requests_alone_and_is_named_by_readyz(stack: Stack,
     wait_for(lambda: stack.call("GET", "/readyz").status_code == 200 or None, within=10)
 
 
+@pytest.mark.sqlite
 def test_a_locked_database_is_a_503_and_then_works_again(stack: Stack, ada: Account) -> None:
     with closing(sqlite3.connect(stack.state / "db.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -110,6 +110,7 @@ def test_show_tasks_prints_every_task(stack: Stack, task: dict[str, Any]) -> Non
         cwd=CHECKOUT / "services/tasks",
         env={
             "STATE_DIR": str(stack.state),
+            **stack.database,
             "JWT_KEYS": f"e2e:{stack.secret}",
             "REDIS_URL": "redis://nowhere.invalid",
             "TASKS_SECRET_KEY": "not the stack's, and long enough for one",

@@ -2,8 +2,18 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from django.db import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+)
 
-from servicekit.database import MSSQL_OPTIONS, database_from_env
+from servicekit.database import MSSQL_OPTIONS, database_from_env, is_away
 from servicekit.env import ConfigurationError
 
 PASSWORD = "p4ssw0rd-that-must-not-show"
@@ -238,3 +248,52 @@ def test_malformed_url_stops_the_start_names_the_part_and_shows_no_password(monk
     with pytest.raises(ConfigurationError) as stop:
         database(monkeypatch, url.format(PASSWORD))
     assert str(stop.value) == f"DATABASE_URL: {problem}"
+
+
+def odbc(state: str, words: str, number: int, function: str = "SQLExecDirectW") -> tuple[str, str]:
+    """The arguments of an exception of pyodbc's."""
+    return state, f"[{state}] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]{words} ({number}) ({function})"
+
+
+def mssql_python(words: str) -> str:
+    return f"Driver Error: Syntax error or access violation; DDBC Error: [Microsoft][SQL Server]{words}"
+
+
+MISSING = 'Cannot open database "tasks" requested by the login. The login failed.'
+READ_ONLY = 'Failed to update database "tasks" because the database is read-only.'
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (OperationalError(*odbc("08S01", "Communication link failure", 10054)), True),
+        (InterfaceError(*odbc("28000", "Login failed for user 'sa'.", 18456, "SQLDriverConnect")), True),
+        (ProgrammingError(*odbc("42000", MISSING, 4060, "SQLDriverConnect")), True),
+        (ProgrammingError(*odbc("42000", READ_ONLY, 3906)), True),
+        (ProgrammingError(*odbc("42000", "Database 'tasks' is not currently available.", 40613)), True),
+        (ProgrammingError(*odbc("42000", "The target database is participating in an availability group.", 976)), True),
+        (ProgrammingError(*odbc("42000", "Unable to access availability database 'tasks'.", 983)), True),
+        (ProgrammingError(*odbc("42000", "The transaction log for database 'tasks' is full.", 9002)), True),
+        (Error(*odbc("40001", "chosen as the deadlock victim.", 1205)), True),
+        (ProgrammingError(mssql_python(READ_ONLY)), True),
+        (ProgrammingError(mssql_python("The transaction log for database 'tasks' is full due to 'LOG_BACKUP'.")), True),
+        (OperationalError("Driver Error: Serialization failure"), True),
+        (ProgrammingError(*odbc("42S02", "Invalid object name 'tasks_task'.", 208)), False),
+        (ProgrammingError(*odbc("42000", "The SELECT permission was denied on the object 'x'.", 229)), False),
+        (IntegrityError(*odbc("23000", "The duplicate key value is ((4060)).", 2627)), False),
+        (DataError(*odbc("22001", "Truncated value: 'x (3906)'.", 2628)), False),
+        (ProgrammingError(mssql_python("Invalid object name 'tasks_task'.")), False),
+        (DatabaseError("unknown"), False),
+        (ValueError("4060"), False),
+    ],
+    ids=str,
+)
+def test_database_is_away_where_nothing_that_was_asked_is_wrong(error, away):
+    connection.ensure_connection()
+    assert is_away(error) is away
+
+
+def test_connection_that_does_not_come_about_is_the_databases_fault_in_any_words(monkeypatch):
+    monkeypatch.setattr(connection, "connection", None)
+    assert is_away(ProgrammingError("Driver Error: …; DDBC Error: Impossible d'ouvrir la base de données"))

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts.models import AttemptCount, User
+from servicekit.deadlocks import retries_deadlocks
 from servicekit.exceptions import ServiceUnavailable, TooManyRequests
 
 # An address at which the user has given the right password counts as the user's own for this long.
@@ -126,6 +127,13 @@ def _count(*, user: User, network: str) -> list[tuple[str, Delays | Budget]]:
     for key in keys:
         if key not in found:
             _make(key)
+    _add(rules)
+    _remove_expired()
+    return rules
+
+
+@retries_deadlocks
+def _add(rules: list[tuple[str, Delays | Budget]]) -> None:
     with transaction.atomic():
         # Always in this order, so that no two wait for each other.
         counts = [(rule, _lock(key)) for key, rule in rules]
@@ -136,8 +144,6 @@ def _count(*, user: User, network: str) -> list[tuple[str, Delays | Budget]]:
                 count.failures, count.until = 0, now
             rule.add(count, now)
             _store(count)
-    _remove_expired()
-    return rules
 
 
 def _refuse_early(counts: list[tuple[Delays | Budget, AttemptCount]]) -> None:

@@ -9,6 +9,7 @@ from accounts.hashers import hashing
 from accounts.lockout import counted_attempt
 from accounts.models import User
 from accounts.sessions import begin_session, end_sessions
+from servicekit.deadlocks import retries_deadlocks
 
 
 class UsernameTaken(Exception):
@@ -65,12 +66,17 @@ def change_password(*, user: User, current: str, new: str, session_id: uuid.UUID
                 raise InvalidCredentials
             checked = user.password
             user.set_password(new)
-        with transaction.atomic():
-            # In the place of the hash that was looked at, and of no other: two changes at once are one.
-            User.objects.filter(id=user.id, password=checked, is_active=True).update(password=user.password)
-            if not User.objects.filter(id=user.id, password=user.password).exists():
-                raise InvalidCredentials
-            end_sessions(user_id=user.id, except_session_id=session_id)
+        _store_password(user=user, checked=checked, session_id=session_id)
+
+
+@retries_deadlocks
+def _store_password(*, user: User, checked: str, session_id: uuid.UUID) -> None:
+    """In the place of the hash that was looked at, and of no other: two changes at once are one."""
+    with transaction.atomic():
+        User.objects.filter(id=user.id, password=checked, is_active=True).update(password=user.password)
+        if not User.objects.filter(id=user.id, password=user.password).exists():
+            raise InvalidCredentials
+        end_sessions(user_id=user.id, except_session_id=session_id)
 
 
 def change_email(*, user: User, email: str) -> User:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import USER_AGENT_MAXIMUM_UNITS, Session, User
 from accounts.tokens import issue_tokens, new_jti
+from servicekit.deadlocks import retries_deadlocks
 from servicekit.jwt import LEEWAY_SECONDS, LIFETIME_SECONDS, Claims, InvalidToken, verify
 from servicekit.revocation import RevocationUnavailable, announce_ended_sessions, is_ended
 
@@ -30,6 +31,7 @@ MOST_SESSIONS = 100
 logger = logging.getLogger("accounts.sessions")
 
 
+@retries_deadlocks
 def begin_session(*, user: User, user_agent: str, address: str) -> dict[str, Any] | None:
     """A pair of tokens for a new session of the user; None where the password or the account changed meanwhile.
 
@@ -61,6 +63,7 @@ def begin_session(*, user: User, user_agent: str, address: str) -> dict[str, Any
     return issue_tokens(session=session, user=user)
 
 
+@retries_deadlocks
 def rotate_session(*, token: str, user_agent: str, address: str) -> dict[str, Any]:
     """The successors of a refresh token and its access token; raises InvalidToken.
 
@@ -109,6 +112,7 @@ def log_out(*, token: str) -> None:
     end_sessions(user_id=claims.principal.user_id, session_id=uuid.UUID(claims.principal.session_id))
 
 
+@retries_deadlocks
 def end_sessions(
     *, user_id: int, session_id: uuid.UUID | None = None, except_session_id: uuid.UUID | None = None
 ) -> int:

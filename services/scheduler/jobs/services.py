@@ -19,6 +19,7 @@ from django.utils import timezone
 from jobs.models import FAILED, RUNNING, SUCCEEDED, Run
 from jobs.schedule import Job
 from servicekit.database import is_away
+from servicekit.deadlocks import retries_deadlocks
 from servicekit.times import iso_utc
 
 # A job that takes its process down with it every time is given up after as many attempts at the same slot.
@@ -64,6 +65,7 @@ def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[
     )
 
 
+@retries_deadlocks
 def claim_run(*, job: Job, slot: datetime.datetime, task_id: str) -> Run | None:
     """The run, where it is this message's to do; None where the slot is another's or is done."""
     now = timezone.now()
@@ -109,6 +111,7 @@ def _take_over(*, job: Job, slot: datetime.datetime, task_id: str) -> Run | None
     return run
 
 
+@retries_deadlocks
 def finish_run(*, run: Run, state: str, outcome: str) -> None:
     """Records the end of the attempt; nothing, where another one has taken over."""
     Run.objects.filter(id=run.id, attempts=run.attempts, state=RUNNING).update(
@@ -116,6 +119,7 @@ def finish_run(*, run: Run, state: str, outcome: str) -> None:
     )
 
 
+@retries_deadlocks
 def fail_abandoned_runs(*, job: Job) -> None:
     """Ends the runs whose attempt is dead and whose message has expired, so that none shows as running for ever."""
     now = timezone.now()

@@ -5,6 +5,7 @@ from typing import Literal
 
 from django.utils import timezone
 
+from servicekit.deadlocks import retries_deadlocks
 from tasks import raw_sql
 from tasks.models import Task
 from tasks.raw_sql import TaskRow
@@ -22,6 +23,7 @@ class TaskChanged(Exception):
 Versions = Literal["any"] | Sequence[int]
 
 
+@retries_deadlocks
 def create_task(*, owner_id: int, title: str, duration: int) -> TaskRow:
     """Stores a task of validated title and duration (minutes)."""
     now = timezone.now()
@@ -29,6 +31,7 @@ def create_task(*, owner_id: int, title: str, duration: int) -> TaskRow:
     return TaskRow(task.id, title, duration, task.version, now, now)
 
 
+@retries_deadlocks
 def rename_task(*, task_id: int, owner_id: int, title: str, versions: Versions = "any") -> TaskRow:
     """Sets the title; raises TaskNotFound or TaskChanged, and then has changed nothing."""
     now = timezone.now()
@@ -39,6 +42,7 @@ def rename_task(*, task_id: int, owner_id: int, title: str, versions: Versions =
     raise _why_not(task_id=task_id, owner_id=owner_id)
 
 
+@retries_deadlocks
 def delete_task(*, task_id: int, owner_id: int, versions: Versions = "any") -> None:
     """Deletes the task; raises TaskNotFound or TaskChanged, and then has changed nothing."""
     for version in _candidates(versions):

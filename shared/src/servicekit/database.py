@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.db import Error as DatabaseLayerError
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 
 from servicekit import env
 from servicekit.env import ConfigurationError
@@ -43,8 +43,11 @@ def database_from_env(*, default_path: Path) -> dict[str, Any]:
     that is wrong and never shows the password.
     """
     url = env.get(VARIABLE)
-    if not url:
-        return _sqlite(default_path)
+    return database_from_url(url) if url else _sqlite(default_path)
+
+
+def database_from_url(url: str) -> dict[str, Any]:
+    """The entry for a URL; see database_from_env."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -62,13 +65,38 @@ def database_from_env(*, default_path: Path) -> dict[str, Any]:
     raise ConfigurationError(VARIABLE, "must start with mssql:// or sqlite://")
 
 
-def is_away(error: Exception) -> bool:
-    """Whether the error says that the database cannot be worked with now, and not that we asked it something wrong.
+# A database that cannot be used for now, in SQL Server's numbers: missing, not recovered, offline, in restore, in
+# transition, on another replica, read-only, full, or short of memory or locks; a deadlock's victim; a session that was
+# ended; and what Azure answers when it moves or throttles one. Most arrive as ProgrammingError (SQLSTATE 42000).
+# https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
+_AWAY_CODES = frozenset(
+    {
+        *(596, 701, 802, 904, 911, 921, 922, 923, 924, 926, 927, 942, 945, 952, 954, 955, 976, 978, 979, 981, 982, 983),
+        *(1105, 1204, 1205, 1222, 3906, 3908, 4060, 6005, 8645, 9001, 9002),
+        *(10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920),
+    }
+)
+# mssql-python gives the server's words alone. These are of what happens on a connection that is open.
+_AWAY_WORDS = re.compile("because the database is read-only|Could not allocate space|The transaction log for database")
+# The number of the first of pyodbc's messages: [SQLSTATE] … (number) (function). A value may be quoted in the message,
+# so no other number in brackets is one.
+_NATIVE_CODE = re.compile(r"\((\d+)\) \(SQL\w+\)")
 
-    pyodbc reports some losses (a deadlock victim among them) as the bare base class; its other subclasses,
-    IntegrityError and ProgrammingError for example, mean a defect.
-    """
-    return isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseLayerError
+
+def is_away(error: Exception) -> bool:
+    """Whether the error says that the database cannot be worked with now, and not that we asked it something wrong."""
+    if not isinstance(error, DatabaseLayerError):
+        return False
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    # What pyodbc does not know is the bare base class: losses, and a deadlock's victim.
+    if type(error) is DatabaseLayerError:
+        return True
+    # Nothing that was asked can be wrong where no connection came about.
+    if isinstance(error, ProgrammingError) and connection.connection is None:
+        return True
+    code = _NATIVE_CODE.search(str(error))
+    return (code is not None and int(code[1]) in _AWAY_CODES) or bool(_AWAY_WORDS.search(str(error)))
 
 
 def _sqlite(path: Path) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from django.db.models.functions import Length
 from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
 
+from accounts.fields import ExactCharField, HexUUIDField
+from servicekit.deadlocks import retries_deadlocks
+
 USERNAME_MAXIMUM_UNITS = 150
 USER_AGENT_MAXIMUM_UNITS = 200
 
@@ -43,7 +46,7 @@ class User(AbstractBaseUser):
     """Somebody who can log in."""
 
     id = models.BigAutoField(primary_key=True)
-    username = models.CharField(max_length=USERNAME_MAXIMUM_UNITS, unique=True)
+    username = ExactCharField(max_length=USERNAME_MAXIMUM_UNITS, unique=True)
     email = models.EmailField(max_length=254, blank=True, default="")
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
@@ -68,6 +71,7 @@ class User(AbstractBaseUser):
             ),
         )
 
+    @retries_deadlocks
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Stores the user, and ends the sessions that were begun with another password or other rights.
 
@@ -128,7 +132,7 @@ class Session(models.Model):
     lost can ask again, and one that was stolen and used late shows.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    id = HexUUIDField(primary_key=True, default=uuid.uuid4)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     created_at = models.DateTimeField()
     # When the current refresh token was issued: at the login, or at the last rotation.

@@ -30,6 +30,25 @@ class TestTheDatabaseItself:
         with pytest.raises(IntegrityError):
             User.objects.create_user(" ADA", "correct horse battery")
 
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("か", "カ"),  # kana
+            ("æsir", "aesir"),
+            ("þor", "thor"),
+            ("rené", "rene"),
+            ("\U00020000", "\U00020001"),  # ideographs beyond the first plane, which old collations have no weight for
+            ("a\U00020000", "a"),
+            ("\u1e9e", "\u0282"),
+            ("ıq", "iq"),
+        ],
+    )
+    def test_takes_names_for_two_that_a_collation_may_take_for_one(self, one: str, other: str) -> None:
+        for name in (one, other):
+            User.objects.create_user(name, "correct horse battery")
+        for name in (one, other):
+            assert User.objects.get_by_natural_key(name).username == User.normalize_username(name)
+
     def test_refuses_an_empty_name(self) -> None:
         with pytest.raises(IntegrityError):
             User.objects.create_user(" ", "correct horse battery")

@@ -1,0 +1,126 @@
+"""The T-SQL of the migrations, as it was reviewed. A migration that changes it has to change this page as well."""
+
+import re
+from typing import Any
+
+import pytest
+
+# https://learn.microsoft.com/en-us/sql/t-sql/data-types/data-types-transact-sql
+KEY = "bigint NOT NULL PRIMARY KEY IDENTITY (1, 1)"
+TIME = "datetimeoffset NOT NULL"
+
+TABLES = {
+    ("auth", "accounts"): {
+        "accounts_user": {
+            "id": KEY,
+            "username": "nvarchar(150) COLLATE Latin1_General_100_BIN2 NOT NULL UNIQUE",
+            "password": "nvarchar(128) NOT NULL",
+            "email": "nvarchar(254) NOT NULL",
+            "is_active": "bit NOT NULL",
+            "is_staff": "bit NOT NULL",
+            "date_joined": TIME,
+            "CONSTRAINT accounts_user_username_not_empty": "CHECK (LEN(username) >= 1)",
+        },
+        "accounts_attemptcount": {
+            "key": "nvarchar(64) NOT NULL PRIMARY KEY",
+            "failures": "int NOT NULL CONSTRAINT accounts_attemptcount_failures_1f6d9cb1_check CHECK (failures >= 0)",
+            "until": TIME,
+            "expires_at": TIME,
+        },
+        "accounts_session": {
+            "id": "nvarchar(32) NOT NULL PRIMARY KEY",
+            "user_id": "bigint NOT NULL",
+            "created_at": TIME,
+            "rotated_at": TIME,
+            "expires_at": TIME,
+            "refresh_jti": "nvarchar(32) NOT NULL",
+            "previous_jti": "nvarchar(32) NOT NULL",
+            "user_agent": "nvarchar(200) NOT NULL",
+            "address": "nvarchar(45) NOT NULL",
+        },
+    },
+    ("tasks", "tasks"): {
+        "tasks_task": {
+            "id": KEY,
+            "owner_id": "bigint NOT NULL",
+            "title": "nvarchar(200) NOT NULL",
+            "duration": "int NOT NULL",
+            "version": "int NOT NULL",
+            "created_at": TIME,
+            "updated_at": TIME,
+            "CONSTRAINT tasks_task_title_length": "CHECK ((LEN(title) >= 1 AND LEN(title) <= 200))",
+            "CONSTRAINT tasks_task_duration": "CHECK ((duration >= 1 AND duration <= 525600))",
+        },
+    },
+    ("scheduler", "jobs"): {
+        "jobs_run": {
+            "id": KEY,
+            "job": "nvarchar(64) NOT NULL",
+            "slot": TIME,
+            "state": "nvarchar(16) NOT NULL",
+            "started_at": TIME,
+            "finished_at": TIME,
+            "outcome": "nvarchar(200) NOT NULL",
+            "attempts": "int NOT NULL",
+            "task_id": "nvarchar(64) NOT NULL",
+            "CONSTRAINT jobs_run_once": "UNIQUE (job, slot)",
+            "CONSTRAINT jobs_run_state_known": "CHECK (state IN ('running', 'succeeded', 'failed'))",
+            "CONSTRAINT jobs_run_attempts": "CHECK (attempts >= 1)",
+        },
+    },
+}
+AFTERWARDS = {
+    ("auth", "accounts"): [
+        "ALTER TABLE accounts_session ADD CONSTRAINT accounts_session_user_id_d5aaed01_fk_accounts_user_id"
+        " FOREIGN KEY (user_id) REFERENCES accounts_user (id)",
+        "CREATE INDEX accounts_attemptcount_expires_at_c0f57527 ON accounts_attemptcount (expires_at)",
+        "CREATE INDEX accounts_session_user_id_d5aaed01 ON accounts_session (user_id)",
+    ],
+    ("tasks", "tasks"): [
+        "CREATE INDEX tasks_task_newest ON tasks_task (owner_id, created_at DESC, id DESC)",
+    ],
+    ("scheduler", "jobs"): [
+        "CREATE INDEX jobs_run_newest ON jobs_run (slot DESC, id DESC)",
+        "CREATE INDEX jobs_run_state ON jobs_run (state, started_at)",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def database(server) -> str:
+    return server.made()
+
+
+@pytest.fixture(params=TABLES, ids=lambda part: part[0])
+def statements(request: pytest.FixtureRequest, manage: Any, database: str) -> tuple[tuple[str, str], list[str]]:
+    """What the initial migration sends, without the brackets around names."""
+    service, app = request.param
+    result = manage("sqlmigrate", app, "0001", service=service, DATABASE_URL=database)
+    assert result.returncode == 0, result.stderr
+    lines = re.sub(r"[\[\]]", "", result.stdout).replace("  ", " ").splitlines()
+    words = [line.rstrip(";") for line in lines if not line.startswith(("--", "BEGIN", "COMMIT"))]
+    return request.param, words
+
+
+def test_columns_and_constraints(statements: tuple[tuple[str, str], list[str]]) -> None:
+    part, lines = statements
+    made = {}
+    for line in lines:
+        if table := re.fullmatch(r"CREATE TABLE (\w+) \((.*)\)", line):
+            # A comma inside of parentheses separates no columns.
+            pieces = re.split(r", (?=(?:CONSTRAINT )?\w+ (?:[a-z]+\b|CHECK|UNIQUE))", table[2])
+            made[table[1]] = dict(re.fullmatch(r"((?:CONSTRAINT )?\w+) (.*)", piece).groups() for piece in pieces)
+    assert made == TABLES[part]
+
+
+def test_keys_and_indexes_after_them(statements: tuple[tuple[str, str], list[str]]) -> None:
+    part, lines = statements
+    # Django sends them in no order of its own.
+    assert sorted(line for line in lines if not line.startswith("CREATE TABLE")) == sorted(AFTERWARDS[part])
+
+
+def test_no_column_is_of_unlimited_length_or_of_another_encoding(
+    statements: tuple[tuple[str, str], list[str]],
+) -> None:
+    for line in statements[1]:
+        assert not re.search(r"\((max)\)|\b(char|varchar|text|ntext|datetime|datetime2)\b", line, re.IGNORECASE), line

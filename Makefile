@@ -103,8 +103,9 @@ check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks) ## lint, format, types, im
 ##@ Operate
 
 .PHONY: database
-database: $(RUNTIME) ## create the database on SQL Server where it is missing
+database: $(RUNTIME) ## create the database on SQL Server, and with SERVICE_LOGINS=1 a login for each service
 	@$(RUN) tasks python manage.py database
+	@$(ENV)/local/bin/python local/logins.py
 
 .PHONY: migrate
 migrate: $(RUNTIME) ## bring the tables of every service up to date

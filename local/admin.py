@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 
-from environment import CHECKOUT, StartError, load, port_of, refuse_taken_port
+from environment import CHECKOUT, StartError, load, port_of, refuse_taken_port, url_variable
+from odbc import is_sqlserver, register_driver
 
 
 def main() -> None:
@@ -12,6 +13,8 @@ def main() -> None:
         env = load()
         port = port_of(env, "ADMIN_PORT")
         refuse_taken_port(port, "ADMIN_PORT")
+        if is_sqlserver(env):
+            register_driver(env)
     except StartError as error:
         sys.exit(f"error: {error}")
     programs = f"{env['ENVIRONMENTS']}/auth/bin"
@@ -32,6 +35,7 @@ def main() -> None:
     options = ["--workers", "1", "--blocking-threads", "2", "--no-ws", "--log-level", "warning"]
     application = "auth_service.admin_wsgi:application"
     where = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    env["DATABASE_URL"] = env.get(url_variable("auth"), env.get("DATABASE_URL", ""))
     os.execve(f"{programs}/granian", ["granian", *where, *options, application], env)
 
 

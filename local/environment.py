@@ -13,6 +13,8 @@ from dotenv.parser import parse_stream
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SERVICES = ("auth", "tasks", "scheduler")
+# A service's own login, where it has one.
+_URL_VARIABLES = ("AUTH_DATABASE_URL", "TASKS_DATABASE_URL", "SCHEDULER_DATABASE_URL")
 
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux, the final NUL included.
 SOCKET_PATH_BYTES = 103
@@ -32,6 +34,10 @@ def load() -> dict[str, str]:
     written = {name: value for name, value in _read_dotenv(CHECKOUT / ".env").items() if value.strip()}
     # The shell wins, also where it names a file for what .env holds.
     env = {name: value for name, value in written.items() if f"{name}_FILE" not in shell} | shell
+    if "DATABASE_URL" in shell or "DATABASE_URL_FILE" in shell:
+        # The services' logins in .env belong to the database in .env.
+        env = {name: value for name, value in env.items() if name not in _URL_VARIABLES or name in shell}
+    _refuse_other_databases(env)
 
     state = CHECKOUT / env.get("STATE_DIR", "var")
     run = _run_dir(state)
@@ -51,6 +57,7 @@ def load() -> dict[str, str]:
         "AUTH_RATE_LIMIT": "10",
         "LOG_FORMAT": "text",
         "LOG_LEVEL": "INFO",
+        "SERVICE_LOGINS": "0",
         "WEB_WORKERS": "2",
         "WEB_THREADS": "4",
     }
@@ -83,6 +90,26 @@ def refuse_taken_port(port: int, name: str) -> None:
             probe.listen()
         except OSError as error:
             raise StartError(f"{name}: port {port} cannot be opened: {error.strerror}") from None
+
+
+def url_variable(service: str) -> str:
+    return f"{service.upper()}_DATABASE_URL"
+
+
+def _refuse_other_databases(env: dict[str, str]) -> None:
+    """What is migrated is what the services work on, also after DATABASE_URL was changed."""
+    if "DATABASE_URL_FILE" in env:
+        return
+    place = _place(env.get("DATABASE_URL", ""))
+    for name in _URL_VARIABLES:
+        if name in env and _place(env[name]) != place:
+            raise StartError(f"{name}: names another database than DATABASE_URL; remove it from .env, or change it")
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Scheme, and host with name: all but who logs in, and how."""
+    start, _, rest = url.partition("?")[0].rpartition("@")
+    return start.partition(":")[0], rest
 
 
 def own_redis_url(run: str) -> str:

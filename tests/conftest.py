@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+PASSWORD = f"aA1{secrets.token_urlsafe(32)}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,10 +32,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def manage(*arguments: str, service: str = "tasks", **env: str) -> subprocess.CompletedProcess[str]:
     """Run a service's manage.py, or with -c a script in its Python, with the local stack's variables and these."""
-    command = arguments if arguments[0] == "-c" else ("manage.py", *arguments)
+    script = arguments[0] == "-c"
+    command = arguments if script else ("manage.py", *arguments)
+    settings = {"DJANGO_SETTINGS_MODULE": f"{service}_service.settings"} if script else {}
     return subprocess.run(
         [CHECKOUT / "var/env/local/bin/python", CHECKOUT / "local/run.py", service, "python", *command],
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": f"{service}_service.settings", **env},
+        env={**os.environ, **settings, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def make_logins(**env: str) -> subprocess.CompletedProcess[str]:
+    """The part of `make database` that SERVICE_LOGINS asks for."""
+    return subprocess.run(
+        [CHECKOUT / "var/env/local/bin/python", CHECKOUT / "local/logins.py"],
+        env={**os.environ, "SERVICE_LOGINS": "1", **env},
         capture_output=True,
         text=True,
         timeout=120,
@@ -55,6 +70,10 @@ for attempt in range(50):
             cursor.execute("SELECT DB_ID(%s)", [name])
             if cursor.fetchone()[0] is not None:
                 cursor.execute(f"DROP DATABASE [{name.replace(']', ']]')}]")
+            for service in ("auth", "tasks", "scheduler"):
+                cursor.execute("SELECT SUSER_ID(%s)", [f"{name}_{service}"])
+                if cursor.fetchone()[0] is not None:
+                    cursor.execute(f"DROP LOGIN [{name}_{service}]")
         break
     except Error:
         if attempt == 49:
@@ -100,6 +119,17 @@ class Server:
         assert created.returncode == 0, created.stderr
         return url
 
+    def logins(self, url: str) -> dict[str, str]:
+        """What SERVICE_LOGINS makes of a database, tables included: each service's own URL, by its variable."""
+        parts = urlsplit(url)
+        logins = {}
+        for service in ("auth", "tasks", "scheduler"):
+            netloc = f"{parts.path.strip('/')}_{service}:{PASSWORD}@{parts.netloc.rpartition('@')[2]}"
+            logins[f"{service.upper()}_DATABASE_URL"] = parts._replace(netloc=netloc).geturl()
+        made = make_logins(DATABASE_URL=url, **logins)
+        assert made.returncode == 0, made.stderr
+        return logins
+
     def drop_all(self) -> None:
         for url in self._made:
             dropped = manage("-c", DROP, DATABASE_URL=url)
@@ -109,6 +139,11 @@ class Server:
 @pytest.fixture(scope="session", name="manage")
 def manage_fixture() -> Callable[..., subprocess.CompletedProcess[str]]:
     return manage
+
+
+@pytest.fixture(scope="session", name="make_logins")
+def make_logins_fixture() -> Callable[..., subprocess.CompletedProcess[str]]:
+    return make_logins
 
 
 @pytest.fixture(scope="session")

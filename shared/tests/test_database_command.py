@@ -89,3 +89,8 @@ def test_server_that_refuses_snapshots_is_a_failure_in_one_line(run):
     server.refuses = "ALTER"
     with pytest.raises(CommandError, match=r"^others are connected to the database: "):
         run(server)
+
+
+def test_login_needs_a_server_that_has_logins():
+    with pytest.raises(CommandError, match="names no SQL Server"):
+        call_command("database_login")

@@ -125,6 +125,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if request.config.getoption("sqlserver"):
         server = request.getfixturevalue("server")
         database = {"DATABASE_URL": server.made(), **server.env}
+        environment |= server.logins(database["DATABASE_URL"])
     environment |= database
     process = subprocess.Popen(
         ["make", "up"],

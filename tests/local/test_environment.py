@@ -6,6 +6,8 @@ import stat
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from .conftest import CHECKOUT, clean_environment
 
 SECRETS = ("JWT_KEYS", "AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY")
@@ -68,6 +70,28 @@ def test_a_value_in_single_quotes_is_taken_as_it_is(copy: Path) -> None:
     assert load(copy)["DATABASE_URL"] == "mssql://sa:a$HOME#${HOME} b@host/name"
 
 
+LOGIN = "TASKS_DATABASE_URL=mssql://tasks_tasks:b@host:1433/tasks?encrypt=no\n"
+
+
+def test_a_service_has_the_login_that_stands_beside_its_database(copy: Path) -> None:
+    (copy / ".env").write_text("DATABASE_URL=mssql://sa:a@host:1433/tasks\n" + LOGIN)
+
+    assert load(copy)["TASKS_DATABASE_URL"] == "mssql://tasks_tasks:b@host:1433/tasks?encrypt=no"
+    # Another database in the shell has other logins, or none.
+    assert "TASKS_DATABASE_URL" not in load(copy, DATABASE_URL="mssql://sa:a@host:1433/tasks")
+
+
+@pytest.mark.parametrize("line", ["", "DATABASE_URL=mssql://sa:a@other:1433/tasks\n", "DATABASE_URL=sqlite:////x\n"])
+def test_a_login_for_another_database_stops_the_start(copy: Path, line: str) -> None:
+    (copy / ".env").write_text(line + LOGIN)
+
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        load(copy)
+
+    assert "TASKS_DATABASE_URL: names another database than DATABASE_URL" in error.value.stderr
+    assert ":b@" not in error.value.stderr
+
+
 def test_a_relative_state_folder_is_relative_to_the_checkout(copy: Path) -> None:
     env = load(copy, STATE_DIR="elsewhere")
 
@@ -102,7 +126,7 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
     for path in (CHECKOUT / "local").glob("*.py"):
         read |= set(re.findall(r'\benv(?:\.get\(|\[|, )"([A-Z_]+)"', path.read_text()))
         given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
-    read |= set(re.findall(r"\$([A-Z_]+)", (CHECKOUT / "Procfile").read_text()))
+    read |= set(re.findall(r"\$\{?([A-Z_]+)", (CHECKOUT / "Procfile").read_text()))
     # What the launcher works out for itself.
     given |= {"RUN_DIR", "ENVIRONMENTS"}
 

@@ -1,0 +1,209 @@
+"""SERVICE_LOGINS: each service's login does what the service needs, and nothing else."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+# One connection for all of it: a list of statements is given, each one's error or its first value printed.
+EXECUTE = """
+import json, os, django
+django.setup()
+from django.db import Error, connection
+answers = []
+for statement in json.loads(os.environ["STATEMENTS"]):
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            answers.append(["done", str((cursor.fetchone() or [""])[0]) if cursor.description else ""])
+    except Error as error:
+        answers.append(["refused", str(error)])
+print(json.dumps(answers))
+"""
+USER = "INSERT INTO accounts_user (password, username, email, is_active, is_staff, date_joined)"
+TASK = "INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at)"
+RUN = "INSERT INTO jobs_run (job, slot, state, started_at, finished_at, outcome, attempts, task_id)"
+NOW = "SYSDATETIMEOFFSET()"
+
+MAY = {
+    "auth": [
+        f"{USER} VALUES (N'hash', N'ada', N'', 1, 0, {NOW})",
+        "UPDATE accounts_user SET email = N'a@example.com'",
+        "SELECT password FROM accounts_user",
+        "SELECT COUNT(*) FROM accounts_session",
+        "DELETE FROM accounts_session",
+        "SELECT COUNT(*) FROM django_migrations",
+    ],
+    "tasks": [
+        f"{TASK} VALUES (1, N'Read', 5, 1, {NOW}, {NOW})",
+        "UPDATE tasks_task SET title = N'Write' OUTPUT inserted.title",
+        "DELETE FROM tasks_task OUTPUT deleted.id WHERE owner_id = 2",
+        "SELECT version FROM tasks_task",
+        "SELECT COUNT(*) FROM django_migrations",
+    ],
+    "scheduler": [
+        f"{RUN} VALUES (N'job', {NOW}, N'running', {NOW}, {NOW}, N'', 1, N'')",
+        "UPDATE jobs_run SET state = N'failed'",
+        "SELECT id, owner_id, title, duration, created_at, updated_at FROM tasks_task",
+        "SELECT COUNT(*) FROM django_migrations",
+    ],
+}
+MAY_NOT = {
+    "auth": [
+        "SELECT title FROM tasks_task",
+        "UPDATE tasks_task SET owner_id = 2",
+        "SELECT job FROM jobs_run",
+        "DELETE FROM jobs_run",
+        "DROP TABLE accounts_session",
+    ],
+    "tasks": [
+        "SELECT password FROM accounts_user",
+        "SELECT id FROM accounts_user",
+        "UPDATE accounts_user SET is_staff = 1",
+        "SELECT refresh_jti FROM accounts_session",
+        f"{USER} VALUES (N'hash', N'eve', N'', 1, 1, {NOW})",
+        "SELECT job FROM jobs_run",
+        "UPDATE django_migrations SET name = N''",
+        "DROP TABLE tasks_task",
+        "ALTER TABLE tasks_task ADD more int",
+        "CREATE TABLE more (id int)",
+        "GRANT SELECT ON accounts_user TO {login}",
+        "CREATE LOGIN more WITH PASSWORD = N'aA1-aA1-aA1'",
+    ],
+    "scheduler": [
+        "UPDATE tasks_task SET title = N'Renamed'",
+        "DELETE FROM tasks_task",
+        f"{TASK} VALUES (1, N'Read', 5, 1, {NOW}, {NOW})",
+        "SELECT version FROM tasks_task",
+        "SELECT password FROM accounts_user",
+        "DELETE FROM accounts_user",
+        "DROP TABLE jobs_run",
+    ],
+}
+SERVICES = tuple(MAY)
+
+
+@pytest.fixture(scope="module")
+def database(server) -> str:
+    return server.made()
+
+
+@pytest.fixture(scope="module")
+def logins(server, database: str) -> dict[str, str]:
+    return server.logins(database)
+
+
+def execute(manage: Any, service: str, logins: dict[str, str], statements: list[str]) -> list[list[str]]:
+    url = logins[f"{service.upper()}_DATABASE_URL"]
+    statements = [statement.replace("{login}", urlsplit(url).username or "") for statement in statements]
+    result = manage("-c", EXECUTE, service=service, DATABASE_URL=url, STATEMENTS=json.dumps(statements))
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_may_do_its_work(manage, logins: dict[str, str], service: str) -> None:
+    answers = execute(manage, service, logins, MAY[service])
+
+    assert [outcome for outcome, _ in answers] == ["done"] * len(MAY[service]), answers
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_is_refused_what_is_not_its_own(manage, logins: dict[str, str], service: str) -> None:
+    answers = dict(zip(MAY_NOT[service], execute(manage, service, logins, MAY_NOT[service]), strict=True))
+
+    assert {statement for statement, (outcome, _) in answers.items() if outcome != "refused"} == set()
+    # For want of a right, and not because of a mistake in the statement.
+    assert {
+        statement: words
+        for statement, (_, words) in answers.items()
+        if not any(word in words.lower() for word in ("permission", "must be owner", "not the owner"))
+    } == {}
+
+
+def test_making_them_again_and_at_once_changes_nothing(
+    manage, make_logins, database: str, logins: dict[str, str]
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda _: make_logins(DATABASE_URL=database, **logins), range(2)))
+
+    assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
+    assert execute(manage, "tasks", logins, ["SELECT COUNT(*) FROM tasks_task"])[0][0] == "done"
+
+
+def test_urls_of_a_database_in_the_shell_are_not_written_into_env(make_logins, database: str) -> None:
+    result = make_logins(DATABASE_URL=database)
+
+    assert (result.returncode, result.stderr) == (
+        1,
+        "error: AUTH_DATABASE_URL: set it where DATABASE_URL is set, which is not in .env\n",
+    )
+
+
+def test_urls_of_a_database_in_env_are_written_there_once(server, manage, tmp_path: Path) -> None:
+    url = server.made()
+    # A checkout with a .env of its own; the environments and the services are the real ones.
+    (tmp_path / "var").mkdir()
+    for name in ("services", "var/env"):
+        (tmp_path / name).symlink_to(CHECKOUT / name)
+    shutil.copytree(CHECKOUT / "local", tmp_path / "local")
+    secrets = re.sub(r"^\w*DATABASE_URL=.*$", "", (CHECKOUT / ".env").read_text(), flags=re.MULTILINE)
+    (tmp_path / ".env").write_text(f"{secrets}\nSERVICE_LOGINS=1\nDATABASE_URL='{url}'")
+    env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+
+    for _ in range(2):
+        command = [CHECKOUT / "var/env/local/bin/python", tmp_path / "local/logins.py"]
+        made = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+        assert (made.returncode, made.stderr) == (0, "")
+
+    written = re.findall(r"^([A-Z]+_DATABASE_URL)='(.*)'$", (tmp_path / ".env").read_text(), re.MULTILINE)
+    assert [name for name, _ in written] == ["AUTH_DATABASE_URL", "TASKS_DATABASE_URL", "SCHEDULER_DATABASE_URL"]
+    assert execute(manage, "tasks", dict(written), ["SELECT COUNT(*) FROM tasks_task"]) == [["done", "0"]]
+
+
+def test_login_that_is_there_keeps_its_password(manage, make_logins, database: str, logins: dict[str, str]) -> None:
+    url = logins["TASKS_DATABASE_URL"]
+    other = {"TASKS_DATABASE_URL": url.replace(urlsplit(url).password or "", "hidden-Passw0rd")}
+
+    result = make_logins(DATABASE_URL=database, **logins | other)
+
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
+    assert result.stderr.startswith("error: TASKS_DATABASE_URL: ")
+    assert "the login failed" in result.stderr
+    assert "hidden-Passw0rd" not in result.stdout + result.stderr
+    assert execute(manage, "tasks", logins, ["SELECT 1"]) == [["done", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("user", "names DATABASE_URL's own user"),
+        ("database", "names another database than DATABASE_URL"),
+        ("password", "the user or the password is missing"),
+    ],
+)
+def test_url_that_cannot_be_meant_is_refused(
+    make_logins, database: str, logins: dict[str, str], part: str, words: str
+) -> None:
+    url = urlsplit(logins["AUTH_DATABASE_URL"])
+    host = url.netloc.rpartition("@")[2]
+    changed = {
+        "user": database,
+        "database": url._replace(path="/another").geturl(),
+        "password": url._replace(netloc=f"{url.username}@{host}").geturl(),
+    }[part]
+
+    result = make_logins(DATABASE_URL=database, **logins | {"AUTH_DATABASE_URL": changed})
+
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("error: AUTH_DATABASE_URL: ")
+    assert words in result.stderr

@@ -7,7 +7,6 @@ https://learn.microsoft.com/en-us/sql/t-sql/statements/set-statistics-profile-tr
 import json
 import os
 import re
-from typing import Any
 
 import pytest
 

@@ -11,16 +11,18 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import django
 import pyodbc
 
-sys.path.insert(0, os.getcwd())
+sys.path.insert(0, str(Path.cwd()))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tasks_service.settings")
 django.setup()
 
 from django.db import connection  # noqa: E402 - after setup()
 from django.utils import timezone  # noqa: E402
+
 from servicekit.pagination import Page  # noqa: E402
 from tasks import raw_sql, selectors, services  # noqa: E402
 from tasks.models import Task  # noqa: E402

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from time_machine import TimeMachineFixture
 
 from accounts import hashers, lockout
@@ -22,6 +21,8 @@ from accounts.models import AttemptCount, User
 from accounts.services import InvalidCredentials
 from servicekit.exceptions import ServiceUnavailable, TooManyRequests
 from servicekit.testing import bearer, make_token
+
+from .statements import statements
 
 PASSWORD = "correct horse battery"
 HOME, OFFICE, ATTACKER = "192.0.2.1", "192.0.2.2", "203.0.113.66"
@@ -261,10 +262,10 @@ class TestManyAtOnce:
     def test_are_put_in_order_by_a_write(self, user: User) -> None:
         """SQLite takes its lock when the transaction begins; a server takes a row's when it is written to."""
         guess(user, HOME)
-        with CaptureQueriesContext(connection) as queries:
+        with statements() as sent:
             guess(user, HOME)
         # One statement for each key, but for the look before the transaction, which has them all.
-        touched = [(sql.split()[0], re.findall(r"'([0-9a-f]{64})'", sql)) for sql in (q["sql"] for q in queries)]
+        touched = [(sql.split()[0], re.findall(r"\b[0-9a-f]{64}\b", str(params))) for sql, params in sent]
         changed = {keys[0] for verb, keys in touched if verb == "UPDATE"}
         assert len(changed) == 3
         for key in changed:

@@ -15,12 +15,13 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from accounts import services, sessions
 from accounts.models import Session, User
 from servicekit.jwt import InvalidToken
 from servicekit.testing import bearer, make_token
+
+from .statements import statements
 
 PASSWORD = "correct horse battery"
 NOON = datetime.datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=datetime.UTC)
@@ -349,9 +350,9 @@ class TestTransactions:
     def test_the_end_of_a_user_locks_the_user_before_the_sessions(self, user: User) -> None:
         """As a login and a new password do, or two of them could wait for each other."""
         log_in(user)
-        with CaptureQueriesContext(connection) as queries:
+        with statements() as sent:
             user.delete()
-        writes = [query["sql"] for query in queries if query["sql"].startswith(("UPDATE", "DELETE"))]
+        writes = [sql for sql, _ in sent if sql.startswith(("UPDATE", "DELETE"))]
         assert "accounts_user" in writes[0]
         assert any("accounts_session" in sql for sql in writes[1:])
 
@@ -429,9 +430,9 @@ class TestMany:
 def test_sessions_are_locked_before_it_is_looked_which_of_them_to_announce(user: User, announced: list[str]) -> None:
     """Else one that is refreshed in between would count as having no access token left, on SQL Server."""
     log_in(user)
-    with CaptureQueriesContext(connection) as queries:
+    with statements() as sent:
         sessions.end_sessions(user_id=user.id)
-    verbs = [query["sql"].split()[0] for query in queries if "accounts_session" in query["sql"]]
+    verbs = [sql.split()[0] for sql, _ in sent if "accounts_session" in sql]
     assert verbs == ["UPDATE", "SELECT", "DELETE"]
 
 

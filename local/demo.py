@@ -1,0 +1,205 @@
+"""`make demo`: a tour of the running stack in the terminal, each call as curl would make it, with its answer.
+
+The calls are made here and not by curl, which a machine may not have; a test holds the two together.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import re
+import secrets
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from environment import StartError, load
+
+# Of an answer's headers, those that a client acts on.
+TELLING = ("Location", "ETag", "Link", "WWW-Authenticate", "RateLimit-Policy")
+JWT = re.compile(r"(eyJ[\w-]{9})[\w-]*\.[\w-]+\.[\w-]+")
+VARIABLE = re.compile(r"\$([A-Z_]+)")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request. ``$NAME`` in a header or in the body stands for a token, here and in the shell."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def all_headers(self) -> dict[str, str]:
+        return self.headers | ({} if self.body is None else {"Content-Type": "application/json"})
+
+    def text(self) -> str | None:
+        return None if self.body is None else json.dumps(self.body, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    reason: str
+    headers: http.client.HTTPMessage
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def as_curl(call: Call, url: str) -> str:
+    """The command that makes this call."""
+    method = "" if call.method == ("POST" if call.body is not None else "GET") else f"-X {call.method} "
+    lines = [f"curl -sS {method}{_quoted(url + call.path)}"]
+    lines += [f"-H {_quoted(f'{name}: {value}')}" for name, value in call.all_headers().items()]
+    if (text := call.text()) is not None:
+        lines.append(f"-d {_quoted(text)}")
+    return " \\\n    ".join(lines)
+
+
+def _quoted(text: str) -> str:
+    """For the shell, which is to put in the variables and nothing else."""
+    if re.fullmatch(r"[\w:/.-]+", text, re.ASCII):
+        return text
+    if "$" in text and not re.search(r'["\\`]', text):
+        return f'"{text}"'
+    return VARIABLE.sub(r"""'"$\1"'""", "'" + text.replace("'", r"'\''") + "'")
+
+
+def send(call: Call, port: int, variables: dict[str, str]) -> Answer:
+    """Makes the call; waits and repeats it where the gateway says that there were too many."""
+
+    def filled(text: str) -> str:
+        return VARIABLE.sub(lambda match: variables[match[1]], text)
+
+    connection = http.client.HTTPConnection("localhost", port, timeout=30)
+    text = call.text()
+    try:
+        connection.request(
+            call.method,
+            call.path,
+            body=None if text is None else filled(text).encode(),
+            headers={name: filled(value) for name, value in call.all_headers().items()},
+        )
+        response = connection.getresponse()
+        answer = Answer(response.status, response.reason, response.headers, response.read().decode())
+    finally:
+        connection.close()
+    if answer.status == 429:
+        time.sleep(int(answer.headers["Retry-After"]))
+        return send(call, port, variables)
+    return answer
+
+
+class Tour:
+    """Shows calls, one after the other, and remembers the tokens by the names that they have on the screen."""
+
+    def __init__(self, port: int, *, pause: float) -> None:
+        self.port = port
+        self.pause = pause
+        self.variables: dict[str, str] = {}
+        self.colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+    def show(
+        self,
+        title: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        expect: int,
+        bearer: str | None = "TOKEN",
+        **headers: str,
+    ) -> Answer:
+        """One stop: what it is about, the command, the answer. Raises StartError where the answer is another one."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if bearer is not None:
+            sent = {"Authorization": f"Bearer ${bearer}", **sent}
+        call = Call(method, path, body, sent)
+        print(self._coloured("1", f"\n# {title}"))
+        print(self._coloured("36", as_curl(call, f"http://localhost:{self.port}")), flush=True)
+        answer = send(call, self.port, self.variables)
+        print(self._coloured("32" if answer.status < 400 else "33", f"HTTP {answer.status} {answer.reason}"))
+        for name in TELLING:
+            if name in answer.headers:
+                print(f"{name}: {answer.headers[name]}")
+        if answer.text:
+            print(JWT.sub(r"\1…", json.dumps(answer.json(), indent=2, ensure_ascii=False)))
+        sys.stdout.flush()
+        if answer.status != expect:
+            raise StartError(f"this should have been answered by {expect}")
+        time.sleep(self.pause)
+        return answer
+
+    def _coloured(self, code: str, text: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if self.colours else text
+
+
+def tour(stop: Tour) -> None:
+    # Names of this run's own, so that the next one finds its own free.
+    run = secrets.token_hex(3)
+    ada = {"username": f"ada-{run}", "password": "correct horse battery staple"}
+    eve = {"username": f"eve-{run}", "password": "correct horse battery staple"}
+
+    stop.show("Is everything up?", "GET", "/readyz", expect=200, bearer=None)
+
+    stop.show("Register.", "POST", "/api/auth/register", ada, expect=201, bearer=None)
+    title = "Log in. From here on $TOKEN is the access token, good for five minutes, and $REFRESH the other one."
+    tokens = stop.show(title, "POST", "/api/auth/token", ada, expect=200, bearer=None).json()
+    stop.variables |= {"TOKEN": tokens["access"], "REFRESH": tokens["refresh"]}
+
+    report = {"title": "Write the report", "duration": 90}
+    created = stop.show("Create a task of 90 minutes.", "POST", "/api/tasks", report, expect=201)
+    path, version = created.headers["Location"], created.headers["ETag"]
+    stop.show("And one of five.", "POST", "/api/tasks", {"title": "Water the plants", "duration": 5}, expect=201)
+    stop.show("List the last four, newest first.", "GET", "/api/tasks", expect=200)
+    title = "Rename it, if it is still the version that I have read."
+    stop.show(title, "PATCH", path, {"title": "Send the report"}, expect=200, If_Match=version)
+    title = "The same once more: somebody was faster, and nothing changes."
+    stop.show(title, "PATCH", path, {"title": "Burn the report"}, expect=412, If_Match=version)
+    title = "The duration may not change, and beside it nothing else does."
+    stop.show(title, "PATCH", path, {"title": "Send it", "duration": 5}, expect=400)
+
+    stop.show("Somebody else registers …", "POST", "/api/auth/register", eve, expect=201, bearer=None)
+    title = "… and logs in. Eve's access token is $EVE."
+    stop.variables["EVE"] = stop.show(title, "POST", "/api/auth/token", eve, expect=200, bearer=None).json()["access"]
+    stop.show("To Eve, my task does not exist.", "GET", path, expect=404, bearer="EVE")
+    stop.show("Without a token, nothing does.", "GET", path, expect=401, bearer=None)
+    stop.show("Background jobs are for staff (make superuser).", "GET", "/api/jobs", expect=403)
+
+    title = "The next pair of tokens. Each refresh token is good once."
+    body = {"refresh": "$REFRESH"}
+    tokens = stop.show(title, "POST", "/api/auth/token/refresh", body, expect=200, bearer=None).json()
+    stop.variables |= {"TOKEN": tokens["access"], "REFRESH": tokens["refresh"]}
+    stop.show("Delete the task.", "DELETE", path, expect=204)
+    stop.show("Log out.", "POST", "/api/auth/logout", body, expect=204, bearer=None)
+    time.sleep(2)
+    title = "Two seconds later every service knows, although the token's five minutes are not over."
+    stop.show(title, "GET", "/api/tasks", expect=401)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="A tour of the running stack.")
+    parser.add_argument("--pause", type=float, default=0.4, metavar="SECONDS", help="after each answer (0.4)")
+    arguments = parser.parse_args()
+    port = 0
+    try:
+        port = int(load()["GATEWAY_PORT"])
+        send(Call("GET", "/healthz"), port, {})
+        tour(Tour(port, pause=arguments.pause))
+    except StartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        print(f"error: no stack answers at http://localhost:{port} ({reason}); make up starts one", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

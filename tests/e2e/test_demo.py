@@ -1,0 +1,131 @@
+"""`make demo` against the running stack, and that what it shows is what it sends."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from .conftest import CHECKOUT, Stack
+
+TOUR = [200, 201, 200, 201, 201, 200, 200, 412, 400, 201, 200, 404, 401, 403, 200, 204, 204, 401]
+
+CALLS = [
+    ("GET", "/api/tasks?limit=1", None, {"Authorization": "Bearer $TOKEN"}),
+    ("GET", "/readyz", None, {}),
+    ("POST", "/api/tasks", {"title": "It's 5 o'clock 😀", "duration": 5}, {"Authorization": "Bearer $TOKEN"}),
+    ("POST", "/api/auth/token/refresh", {"refresh": "$REFRESH"}, {}),
+    ("PATCH", "/api/tasks/1", {"title": 'say "hello" \\ `id`'}, {"If-Match": '"1", "2"'}),
+    ("DELETE", "/api/tasks/1", None, {"Authorization": "Bearer $TOKEN", "If-Match": '"1"'}),
+]
+TOKENS = {"TOKEN": "aaa.bbb.ccc", "REFRESH": "ddd.eee.fff"}
+
+# What demo.py makes of the calls on its standard input: sends each, and prints the commands.
+SEND = """
+import json, sys, demo
+port, tokens, calls = json.load(sys.stdin)
+calls = [demo.Call(*call) for call in calls]
+print(json.dumps([demo.as_curl(call, f"http://localhost:{port}") for call in calls]))
+for call in calls:
+    demo.send(call, port, tokens)
+"""
+
+
+def demo(port: int) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [CHECKOUT / "var/env/local/bin/python", CHECKOUT / "local/demo.py", "--pause", "0"],
+        env={**os.environ, "GATEWAY_PORT": str(port)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_tour_shows_every_answer_and_can_be_taken_again(stack: Stack) -> None:
+    for _ in range(2):
+        result = demo(int(stack.url.rpartition(":")[2]))
+        assert (result.returncode, result.stderr) == (0, "")
+        assert [int(status) for status in re.findall(r"^HTTP (\d+) ", result.stdout, re.MULTILINE)] == TOUR
+        assert len(re.findall(r"^curl -sS ", result.stdout, re.MULTILINE)) == len(TOUR)
+        assert '\n  "title": "Send the report",\n  "duration": 90,\n' in result.stdout
+        # No token on the screen.
+        assert not re.search(r"eyJ[\w-]{20}", result.stdout)
+
+
+def test_it_takes_about_ten_seconds_and_paints_nothing_into_a_pipe(stack: Stack) -> None:
+    started = time.monotonic()
+    output = subprocess.run(
+        ["make", "demo"],
+        cwd=CHECKOUT,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+            "GATEWAY_PORT": stack.url.rpartition(":")[2],
+        },
+        capture_output=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert 5 < time.monotonic() - started < 30
+    assert b"\033" not in output
+
+
+def test_without_a_stack_it_says_so_in_one_line() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    result = demo(port)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"error: no stack answers at http://localhost:{port} (Connection refused); make up starts one\n"
+    )
+
+
+class Recorder(BaseHTTPRequestHandler):
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        told = {name: self.headers.get(name) for name in ("Authorization", "Content-Type", "If-Match")}
+        self.server.received.append((self.command, self.path, told, body))
+        self.send_response(204)
+        self.end_headers()
+
+    do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - the names that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def recorder() -> Iterator[Any]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
+        server.received = []
+        threading.Thread(target=server.serve_forever).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_command_that_is_shown_makes_the_call_that_is_sent(recorder: Any) -> None:
+    shown = subprocess.run(
+        [CHECKOUT / "var/env/local/bin/python", "-c", SEND],
+        cwd=CHECKOUT / "local",
+        input=json.dumps([recorder.server_port, TOKENS, CALLS]),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+    sent, recorder.received = recorder.received, []
+    for command in json.loads(shown):
+        subprocess.run(["sh", "-c", command], env={**os.environ, **TOKENS}, timeout=30, check=True)
+    assert len(sent) == len(CALLS)
+    assert recorder.received == sent
+    assert [call[2]["Authorization"] for call in sent].count("Bearer aaa.bbb.ccc") == 3

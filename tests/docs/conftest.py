@@ -1,0 +1,220 @@
+"""A newcomer: a fresh copy of the project, a shell in it for each document, and the stack that the README starts."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .documents import CHECKOUT, Command, commands
+
+WITHIN_SECONDS = 120
+STOPPED_WITHIN_SECONDS = 20
+
+# What is another with each run stands in the documents as it once was, and a … stands for anything.
+MASKS = {
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z": "<time>",
+    r"eyJ[\w-]+\.[\w-]+\.[\w-]+": "<token>",
+    r"\b[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\b": "<uuid>",
+    r"\b[0-9a-f]{32}\b": "<id>",
+    r"before=[\w-]+": "before=<cursor>",
+    # A number depends on what the documents before have made.
+    r'"id":\d+': '"id":<number>',
+    r"/api/tasks/\d+": "/api/tasks/<number>",
+}
+
+
+def masked(text: str) -> str:
+    for pattern, name in MASKS.items():
+        text = re.sub(pattern, name, text)
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def agrees(*, shown: str, real: str) -> bool:
+    """Whether a document shows what really came."""
+    pattern = ".*".join(re.escape(part) for part in masked(shown).split("…"))
+    return re.fullmatch(pattern, masked(real), re.DOTALL) is not None
+
+
+@dataclass
+class Newcomer:
+    """Follows the documents in a copy of the project, on a port of its own in place of 8000."""
+
+    folder: Path
+    port: int
+    environment: dict[str, str]
+    shells: list["subprocess.Popen[str]"] = field(default_factory=list)
+
+    def follow(self, document: Path, *, and_stay: bool = False) -> None:
+        """Run every command of the document in one shell, and hold the answers that it shows against the real ones.
+
+        A README speaks from its own folder, all other documents from the project's. What runs until it is stopped is
+        stopped at the end, unless the newcomer stays.
+        """
+        relative = document.relative_to(CHECKOUT).parent if document.name == "README.md" else Path()
+        # In a service's folder, its own programs and settings.
+        service = relative.name if relative.parts[:1] == ("services",) else None
+        shell = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=self.folder / relative,
+            env=self.environment | (self._of_service(service) if service else {}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self.shells.append(shell)
+        print("set -euo pipefail", file=shell.stdin)
+        for command in commands(document):
+            if command.why_not is None:
+                self._run(command, shell)
+        shell.stdin.close()
+        shell.wait(timeout=10)
+        if not and_stay:
+            self.leave()
+
+    def _of_service(self, service: str) -> dict[str, str]:
+        """What `make up` gives to the service's processes."""
+        written = (self.folder / ".env").read_text(encoding="utf-8")
+        return {
+            **dict(re.findall(r"^([A-Z_]+)=(.+)$", written, re.MULTILINE)),
+            "REDIS_URL": f"unix://{self.folder}/var/run/redis.sock",
+            "PATH": f"{self.folder}/var/env/{service}/bin:{self.environment['PATH']}",
+            # Where a service by itself would take 8000.
+            "GRANIAN_PORT": str(free_port()),
+        }
+
+    def _run(self, command: Command, shell: "subprocess.Popen[str]") -> None:
+        file, printed, done = (self.folder / f"var/block.{suffix}" for suffix in ("sh", "output", "done"))
+        file.write_text(command.text.replace("localhost:8000", f"localhost:{self.port}"), encoding="utf-8")
+        printed.unlink(missing_ok=True)
+        done.unlink(missing_ok=True)
+
+        def output() -> str:
+            text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
+            return text.replace(f"localhost:{self.port}", "localhost:8000")
+
+        if command.says is None:
+            # Not in braces: what a block sets, the next one finds.
+            print(f". {file} </dev/null >{printed} 2>&1; touch {done}", file=shell.stdin, flush=True)
+        else:
+            print(f"{{ . {file}; }} </dev/null >{printed} 2>&1 &", file=shell.stdin, flush=True)
+        deadline = time.monotonic() + WITHIN_SECONDS
+        while not (done.exists() if command.says is None else command.says in output()):
+            assert shell.poll() is None, f"{command} fails with exit code {shell.returncode}:\n{output()}"
+            assert time.monotonic() < deadline, f"{command} takes more than {WITHIN_SECONDS} s:\n{output()}"
+            time.sleep(0.02)
+        if command.says is not None:
+            return
+        if command.answer is None:
+            assert '"type":"/problems/' not in output(), f"{command} gets an error that is not shown:\n{output()}"
+        else:
+            assert agrees(shown=command.answer, real=output()), (
+                f"{command} is answered otherwise than shown:\n{masked(command.answer)}\n\n{masked(output())}"
+            )
+
+    def leave(self) -> None:
+        """End what the last document has started, as Ctrl-C does; without a terminal, bash lets nobody hear that."""
+        shell = self.shells.pop()
+        shell.stdin.close()
+        deadline = time.monotonic() + STOPPED_WITHIN_SECONDS
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGTERM)
+        shell.wait(timeout=STOPPED_WITHIN_SECONDS)
+        while _runs(shell.pid):
+            assert time.monotonic() < deadline, "what the document has started does not stop"
+            time.sleep(0.05)
+
+
+def _runs(group: int) -> bool:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def copy() -> Iterator[Path]:
+    """The project as a clone has it, without .env and state; the environments are the real ones, to save minutes."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed, and the documents' commands call it")
+    # Not tmp_path: what stands in the copy's paths must be short enough for sockets.
+    with tempfile.TemporaryDirectory(prefix="newcomer-") as name:
+        folder = Path(name).resolve()
+        copy_checkout(folder)
+        yield folder
+
+
+def copy_checkout(folder: Path) -> None:
+    shutil.copytree(
+        CHECKOUT,
+        folder,
+        dirs_exist_ok=True,
+        symlinks=True,
+        ignore=lambda path, names: [
+            name
+            for name in names
+            if (name == "var" and Path(path) == CHECKOUT)
+            or name in (".git", ".env", "node_modules", "__pycache__")
+            or name.endswith("_cache")
+        ],
+    )
+    for part in ("local", "services/auth", "services/tasks", "services/scheduler"):
+        ready, lock = CHECKOUT / "var/env" / Path(part).name / ".ready", CHECKOUT / part / "requirements.txt"
+        assert ready.stat().st_mtime >= lock.stat().st_mtime, f"{part} is not installed as locked; make test does that"
+    environments = folder / "var/env"
+    environments.mkdir(parents=True)
+    for environment in (CHECKOUT / "var/env").iterdir():
+        if environment.is_dir():
+            (environments / environment.name).symlink_to(environment)
+    # make's note of where and by which Python they were made. With another one it would make them anew, by the links.
+    note = (CHECKOUT / "var/env/python").read_text(encoding="utf-8")
+    assert note.startswith(f"{CHECKOUT} "), "the checkout was moved; make test makes the environments anew"
+    (environments / "python").write_text(note.replace(str(CHECKOUT), str(folder), 1), encoding="utf-8")
+    os.utime(environments / "python", (0, 0))
+
+
+@pytest.fixture(scope="session")
+def newcomer(copy: Path) -> Iterator[Newcomer]:
+    ours = set(re.findall(r"^(?:# )?([A-Z_]+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE))
+    port = free_port()
+    environment = {
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if name not in ours and not name.startswith(("MAKE", "MFLAGS"))
+        },
+        "PYTHON": (copy / "var/env/python").read_text().split()[1],
+        "GATEWAY_PORT": str(port),
+        "NO_PROXY": "localhost",
+        "LC_ALL": "C.UTF-8",
+    }
+    person = Newcomer(folder=copy, port=port, environment=environment)
+    yield person
+    while person.shells:
+        person.leave()
+
+
+@pytest.fixture(scope="session")
+def readme(newcomer: Newcomer) -> Newcomer:
+    """A newcomer who has done what the README says, and whose stack is up."""
+    newcomer.follow(CHECKOUT / "README.md", and_stay=True)
+    return newcomer

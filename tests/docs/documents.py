@@ -1,0 +1,116 @@
+"""The project's documents as CommonMark has them: commands with what stands before and after them, headings, links."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+# A command is in a block of one of these; commands that are run here are in "sh".
+SHELLS = {"sh", "bash", "console", "shell", "zsh", "powershell", "bat", "cmd"}
+ANSWERS = {"json", "text", "http"}
+
+NOT_RUN = re.compile(r"<!-- not run: (.+?) -->", re.DOTALL)
+REST_NOT_RUN = re.compile(r"<!-- nothing below is run: (.+?) -->", re.DOTALL)
+UNTIL_STOPPED = re.compile(r"<!-- runs until stopped; it says: (.+?) -->", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A block of commands; ``why_not`` and ``says`` are from a comment before it, ``answer`` is the block after it."""
+
+    document: Path
+    line: int
+    shell: str
+    text: str
+    why_not: str | None
+    says: str | None
+    answer: str | None
+
+    def __str__(self) -> str:
+        return f"{self.document.relative_to(CHECKOUT)}:{self.line}"
+
+
+@cache
+def documents() -> tuple[Path, ...]:
+    """The README, then every other Markdown file of the project."""
+    found = []
+    for folder, below, files in os.walk(CHECKOUT):
+        below[:] = [name for name in below if not name.startswith(".") and name not in ("var", "node_modules")]
+        found += [Path(folder, name) for name in files if name.endswith(".md")]
+    return tuple(sorted(found, key=lambda path: (path != CHECKOUT / "README.md", path)))
+
+
+def _blocks(document: Path) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(document.read_text(encoding="utf-8"))
+
+
+def commands(document: Path) -> list[Command]:
+    """Its blocks of commands, in their order."""
+    blocks = _blocks(document)
+    found = []
+    below: re.Match[str] | None = None
+    for before, block, after in zip([None, *blocks], blocks, [*blocks[1:], None], strict=False):
+        if block.type == "html_block":
+            below = REST_NOT_RUN.search(block.content) or below
+        if block.type != "fence" or block.info not in SHELLS:
+            continue
+        note = before.content if before and before.type == "html_block" else ""
+        why_not, says = NOT_RUN.search(note) or below, UNTIL_STOPPED.search(note)
+        found.append(
+            Command(
+                document=document,
+                line=block.map[0] + 1,
+                shell=block.info,
+                text=block.content,
+                why_not=why_not[1] if why_not else None,
+                says=says[1] if says else None,
+                answer=after.content if after and after.type == "fence" and after.info in ANSWERS else None,
+            )
+        )
+    return found
+
+
+def notes(document: Path) -> list[str]:
+    """Its comments, of which each should belong to a block of commands."""
+    return [block.content for block in _blocks(document) if block.type == "html_block"]
+
+
+def _inline(document: Path) -> Iterator[Token]:
+    for block in _blocks(document):
+        yield from block.children or []
+
+
+def codes(document: Path) -> list[str]:
+    """What stands in `backticks`."""
+    return [token.content for token in _inline(document) if token.type == "code_inline"]
+
+
+def links(document: Path) -> list[str]:
+    """The targets of its links and pictures."""
+    targets = [token.attrGet("href") or token.attrGet("src") for token in _inline(document)]
+    return [unquote(str(target)) for target in targets if target is not None]
+
+
+def anchors(document: Path) -> set[str]:
+    """The names that GitHub gives to its headings."""
+    found: set[str] = set()
+    blocks = _blocks(document)
+    for opening, heading in pairwise(blocks):
+        if opening.type != "heading_open":
+            continue
+        words = "".join(token.content for token in heading.children or [] if token.type in ("text", "code_inline"))
+        name = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
+        number = 0
+        while (name if number == 0 else f"{name}-{number}") in found:
+            number += 1
+        found.add(name if number == 0 else f"{name}-{number}")
+    return found

@@ -2,8 +2,6 @@ import json
 
 import pytest
 
-from servicekit.errors import PROBLEMS
-
 REQUEST_ID = "0123456789abcdef0123456789abcdef"
 
 
@@ -79,6 +77,23 @@ def test_whatever_is_raised_is_a_problem_document_with_its_members_in_order(clie
     assert (response.status_code, response["Content-Type"]) == (expected[2], "application/problem+json")
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "title", "detail"),
+    [("unlisted", 406, "Not Acceptable", "Not in this form."), ("odd-status", 499, "Error", "Odd.")],
+)
+def test_refusal_whose_status_is_not_in_the_list_says_no_more_than_that(client, name, status, title, detail):
+    response = problem(client, f"/failing/{name}")
+    assert (response.status_code, response["Content-Type"]) == (status, "application/problem+json")
+    assert response.json() == {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": f"/failing/{name}",
+        "request_id": REQUEST_ID,
+    }
+
+
 def test_invalid_fields_are_named(client):
     response = problem(client, "/failing/fields")
     errors = {"title": ["Too long.", "Too dull."], "body": ["Both."]}
@@ -130,19 +145,3 @@ def test_failure_of_ours_is_logged_once_with_its_traceback(client, records, name
 def test_failure_of_the_callers_is_one_line_in_the_log(client, records, path):
     problem(client, path)
     assert [record["message"] for record in records()] == ["request"]
-
-
-def test_every_problem_type_is_its_status_in_words():
-    assert {status: problem.title for status, problem in PROBLEMS.items()} == {
-        400: "Bad Request",
-        401: "Unauthorized",
-        403: "Forbidden",
-        404: "Not Found",
-        405: "Method Not Allowed",
-        412: "Precondition Failed",
-        413: "Payload Too Large",
-        415: "Unsupported Media Type",
-        429: "Too Many Requests",
-        500: "Internal Server Error",
-        503: "Service Unavailable",
-    }

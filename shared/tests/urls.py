@@ -17,6 +17,14 @@ from servicekit.exceptions import PayloadTooLarge, PreconditionFailed, ServiceUn
 from servicekit.health import NotReady, health_urls
 from servicekit.views import APIView
 
+
+class OddStatus(exceptions.APIException):
+    """A status that nobody has words for."""
+
+    status_code = 499
+    default_detail = "Odd."
+
+
 FAILURES: dict[str, Callable[[], Exception]] = {
     "parse": lambda: exceptions.ParseError("The body is not valid JSON."),
     "fields": lambda: exceptions.ValidationError({"title": ["Too long.", "Too dull."], "non_field_errors": ["Both."]}),
@@ -29,6 +37,8 @@ FAILURES: dict[str, Callable[[], Exception]] = {
     "media-type": lambda: exceptions.UnsupportedMediaType("text/plain"),
     "throttled": lambda: TooManyRequests(wait=2.1),
     "busy": ServiceUnavailable,
+    "unlisted": lambda: exceptions.NotAcceptable("Not in this form."),
+    "odd-status": OddStatus,
     "operational": lambda: OperationalError("secret@host is away"),
     "interface": lambda: InterfaceError("secret@host is away"),
     "bare-database": lambda: DatabaseLayerError("secret@host is away"),

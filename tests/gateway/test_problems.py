@@ -113,7 +113,7 @@ def test_a_long_address(gateway: Gateway, problem) -> None:
 def test_a_large_header(gateway: Gateway, problem) -> None:
     response = gateway.request("GET", "/api/tasks", headers={"X-Big": "a" * 9000})
 
-    problem(response, 431, "header-fields-too-large")
+    problem(response, 431, "request-header-fields-too-large")
 
 
 def test_a_condition_that_the_page_does_not_meet(gateway: Gateway, problem) -> None:

@@ -1,12 +1,7 @@
-"""Every error as ``application/problem+json`` (RFC 9457), whoever raised it.
-
-``PROBLEMS`` is the one list of the problem types that the services answer with; the gateway answers with the same
-ones (and a few of its own) where a request does not reach a service.
-"""
+"""Every error as ``application/problem+json`` (RFC 9457), whoever raised it; the types are in servicekit.problems."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,6 +13,16 @@ from servicekit.authentication import CHALLENGE
 from servicekit.context import request_id
 from servicekit.database import is_away
 from servicekit.exceptions import ServiceUnavailable, TooManyRequests
+from servicekit.problems import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    INTERNAL_SERVER_ERROR,
+    NOT_FOUND,
+    PROBLEMS,
+    SERVICE_UNAVAILABLE,
+    Problem,
+    Unlisted,
+)
 from servicekit.renderers import JSONRenderer
 
 CONTENT_TYPE = "application/problem+json"
@@ -25,58 +30,11 @@ CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger("servicekit.errors")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A kind of error: ``type`` is its URI, ``detail`` what is said of it when there is nothing more precise."""
-
-    status: int
-    slug: str
-    detail: str
-
-    @property
-    def type(self) -> str:
-        return f"/problems/{self.slug}"
-
-    @property
-    def title(self) -> str:
-        """Not from http.HTTPStatus, whose words differ between versions of Python."""
-        return self.slug.replace("-", " ").title()
-
-
-BAD_REQUEST = Problem(400, "bad-request", "The request is malformed.")
-UNAUTHORIZED = Problem(401, "unauthorized", "An access token is required: Authorization: Bearer <access token>.")
-FORBIDDEN = Problem(403, "forbidden", "You may not do this.")
-NOT_FOUND = Problem(404, "not-found", "There is nothing here, or it is not yours.")
-METHOD_NOT_ALLOWED = Problem(405, "method-not-allowed", "This method is not allowed here; see the Allow header.")
-PRECONDITION_FAILED = Problem(412, "precondition-failed", "It has changed since you read it; read it again.")
-PAYLOAD_TOO_LARGE = Problem(413, "payload-too-large", "The body is larger than 64 KiB.")
-UNSUPPORTED_MEDIA_TYPE = Problem(415, "unsupported-media-type", "Send application/json, in UTF-8.")
-TOO_MANY_REQUESTS = Problem(429, "too-many-requests", "Too many attempts; the Retry-After header says when to go on.")
-INTERNAL_SERVER_ERROR = Problem(500, "internal-server-error", "Something went wrong here; the request id is logged.")
-SERVICE_UNAVAILABLE = Problem(503, "service-unavailable", "A part of the system is away. Try again soon.")
-
-PROBLEMS: Mapping[int, Problem] = {
-    problem.status: problem
-    for problem in (
-        BAD_REQUEST,
-        UNAUTHORIZED,
-        FORBIDDEN,
-        NOT_FOUND,
-        METHOD_NOT_ALLOWED,
-        PRECONDITION_FAILED,
-        PAYLOAD_TOO_LARGE,
-        UNSUPPORTED_MEDIA_TYPE,
-        TOO_MANY_REQUESTS,
-        INTERNAL_SERVER_ERROR,
-        SERVICE_UNAVAILABLE,
-    )
-}
-
 RETRY_AFTER_SECONDS = 2
 
 
 def problem_body(
-    problem: Problem, *, path: str, detail: str | None = None, errors: Mapping[str, list[str]] | None = None
+    problem: Problem | Unlisted, *, path: str, detail: str | None = None, errors: Mapping[str, list[str]] | None = None
 ) -> dict[str, Any]:
     """The members of a problem document, in their fixed order. ``errors`` goes from field to messages."""
     body: dict[str, Any] = {
@@ -105,7 +63,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if not isinstance(exc, exceptions.APIException):
         return None
 
-    problem = PROBLEMS[exc.status_code]
+    problem = PROBLEMS.get(exc.status_code) or Unlisted(exc.status_code, detail=str(exc.detail))
     headers: dict[str, str] = {}
     if isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         # RFC 6750, section 3.1: no error code where no token was sent.

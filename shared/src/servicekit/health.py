@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
 
 from servicekit import errors
+from servicekit.problems import SERVICE_UNAVAILABLE
 from servicekit.redis_client import connect
 
 logger = logging.getLogger("servicekit.health")
@@ -68,9 +69,8 @@ def health_urls(
         results = {name: _result(name, check) for name, check in {**checks, **useful}.items()}
         failed = [f"{name} {result}" for name, result in results.items() if result != "ok"]
         if any(results[name] != "ok" for name in checks):
-            body = errors.problem_body(
-                errors.SERVICE_UNAVAILABLE, path=request.path, detail=f"{service}: {'; '.join(failed)}."
-            )
+            detail = f"{service}: {'; '.join(failed)}."
+            body = errors.problem_body(SERVICE_UNAVAILABLE, path=request.path, detail=detail)
             response = JsonResponse(
                 {**body, "service": service, "checks": results}, status=503, content_type=errors.CONTENT_TYPE
             )

@@ -55,6 +55,7 @@ def load() -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{quote(str(state / 'db.sqlite3'))}",
         "REDIS_URL": own_redis_url(str(run)),
         "AUTH_RATE_LIMIT": "10",
+        "CORS_ORIGINS": "",
         "LOG_FORMAT": "text",
         "LOG_LEVEL": "INFO",
         "SERVICE_LOGINS": "0",

@@ -23,6 +23,9 @@ import keys
 from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url, port_of, refuse_taken_port
 from odbc import is_sqlserver, register_driver
 
+# What a browser sends as Origin: scheme, host in lower case, and a port that is not the scheme's own.
+ORIGIN = r"https?://[a-z0-9.:\[\]-]+"
+
 READY_WITHIN_SECONDS = 60
 REDIS_MINIMUM = (6, 2)
 
@@ -57,6 +60,13 @@ def auth_rate_limit(env: dict[str, str]) -> str:
     if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
         raise StartError(f"AUTH_RATE_LIMIT: must be a whole number from 1, not {text!r}")
     return text
+
+
+def cors_origins(env: dict[str, str]) -> str:
+    origins = env["CORS_ORIGINS"].strip()
+    if not re.fullmatch(rf"({ORIGIN}(,{ORIGIN})*)?", origins):
+        raise StartError(f"CORS_ORIGINS: must be origins such as https://app.example.org,https://…, not {origins!r}")
+    return origins
 
 
 def log_format(env: dict[str, str]) -> str:
@@ -129,6 +139,7 @@ def render_nginx(env: dict[str, str], port: int) -> None:
         "AUTH_RATE_LIMIT": auth_rate_limit(env),
         "LOG_FORMAT": log_format(env),
         "CONSOLE_ROOT": str(CHECKOUT / "console"),
+        "CORS_ORIGINS": cors_origins(env),
         "RUN_DIR": run,
         # As root, nginx would give its workers another user, who may not open the sockets.
         "USER": f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.getuid() == 0 else "",

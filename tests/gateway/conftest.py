@@ -167,6 +167,7 @@ def running_gateway(*, replace: dict[str, str] | None = None, **values: str) -> 
         "AUTH_RATE_LIMIT": "10",
         "LOG_FORMAT": "json",
         "CONSOLE_ROOT": str(CHECKOUT / "console"),
+        "CORS_ORIGINS": "",
         "RUN_DIR": str(folder),
         "USER": "user root root;" if os.getuid() == 0 else "",
         **{f"{service.upper()}_UPSTREAM": f"unix:{folder}/{service}.sock" for service in SERVICES},

@@ -91,7 +91,16 @@ def test_a_malformed_port(tmp_path: Path, port: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("AUTH_RATE_LIMIT", "0"), ("AUTH_RATE_LIMIT", "1r/s;"), ("LOG_FORMAT", "xml")]
+    ("name", "value"),
+    [
+        ("AUTH_RATE_LIMIT", "0"),
+        ("AUTH_RATE_LIMIT", "1r/s;"),
+        ("LOG_FORMAT", "xml"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://app.example.org/"),
+        ("CORS_ORIGINS", "https://app.example.org, http://localhost"),
+        ("CORS_ORIGINS", 'https://a"; return 200; #'),
+    ],
 )
 def test_a_malformed_setting_of_the_gateway(tmp_path: Path, name: str, value: str) -> None:
     assert refused(run_up(CHECKOUT, tmp_path, **{name: value})).startswith(f"{name}: must be ")

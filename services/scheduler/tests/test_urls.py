@@ -14,7 +14,7 @@ EXAMPLES = {
     "healthz": "healthz",
     "readyz": "readyz",
 }
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"]
 
 
 def every_route(patterns: list[URLPattern | URLResolver], prefix: str = "") -> list[str]:

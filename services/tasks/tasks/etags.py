@@ -1,4 +1,4 @@
-"""ETag and If-Match (RFC 9110, sections 8.8.3 and 13.1.1) over a task's version."""
+"""ETag, If-Match and If-None-Match (RFC 9110, sections 8.8.3 and 13.1) over a task's version."""
 
 import re
 
@@ -24,11 +24,27 @@ def parse_if_match(header: str | None) -> Versions:
     Tags that are weak, or not ours, match nothing. Raises ParseError (400) where the header is malformed or lists
     more than 10 tags.
     """
-    if header is None or header.strip() == "*":
+    tags = _tags("If-Match", header)
+    if tags is None:
         return "any"
+    return [int(value) for weak, value in tags if not weak and _VERSION.fullmatch(value)]
+
+
+def is_known(version: int, *, if_none_match: str | None) -> bool:
+    """Whether the client has this version already, by the weak comparison that If-None-Match takes; raises as above."""
+    if if_none_match is None:
+        return False
+    tags = _tags("If-None-Match", if_none_match)
+    return tags is None or str(version) in {value for _, value in tags}
+
+
+def _tags(name: str, header: str | None) -> list[tuple[str, str]] | None:
+    """Each tag with its W/ or nothing; None for whatever there is."""
+    if header is None or header.strip() == "*":
+        return None
     if not _LIST.fullmatch(header):
-        raise ParseError('If-Match must be * or a list of entity tags such as "3".')
+        raise ParseError(f'{name} must be * or a list of entity tags such as "3".')
     tags = _TAG.findall(header)
     if len(tags) > _MOST_TAGS:
-        raise ParseError(f"If-Match lists more than {_MOST_TAGS} entity tags.")
-    return [int(value) for weak, value in tags if not weak and _VERSION.fullmatch(value)]
+        raise ParseError(f"{name} lists more than {_MOST_TAGS} entity tags.")
+    return tags

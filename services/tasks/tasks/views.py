@@ -10,13 +10,15 @@ from servicekit.authentication import principal
 from servicekit.exceptions import PreconditionFailed
 from servicekit.pagination import Cursor, Page
 from servicekit.views import APIView
-from tasks.etags import etag, parse_if_match
+from tasks.etags import etag, is_known, parse_if_match
 from tasks.raw_sql import TaskRow
 from tasks.selectors import list_tasks, retrieve_task
 from tasks.serializers import TaskCreateSerializer, TaskRenameSerializer, represent_task
 from tasks.services import TaskChanged, TaskNotFound, create_task, delete_task, rename_task
 
 LIST_LENGTH = 4
+# A browser may keep a task, and asks each time whether it is still the same.
+REVALIDATE = "private, no-cache"
 LARGEST_ID = 2**63 - 1
 
 
@@ -47,11 +49,16 @@ class TaskDetailView(APIView):
     """GET, PUT, PATCH and DELETE /api/tasks/{id}: the caller's own, or the same 404 as for none at all."""
 
     def get(self, request: Request, task_id: str) -> Response:
-        """The task."""
+        """The task; 304 where If-None-Match names its version."""
         task = retrieve_task(task_id=_identifier(task_id), owner_id=principal(request).user_id)
         if task is None:
             raise Http404
-        return _task_response(task)
+        # Not request.headers, which makes a copy of all of them.
+        if is_known(task.version, if_none_match=request.META.get("HTTP_IF_NONE_MATCH")):
+            return Response(status=304, headers={"ETag": etag(task.version), "Cache-Control": REVALIDATE})
+        response = _task_response(task)
+        response["Cache-Control"] = REVALIDATE
+        return response
 
     def patch(self, request: Request, task_id: str) -> Response:
         """Renames the task; 412 where If-Match names another version than the current one."""

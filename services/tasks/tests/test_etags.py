@@ -1,7 +1,7 @@
 import pytest
 from rest_framework.exceptions import ParseError
 
-from tasks.etags import etag, parse_if_match
+from tasks.etags import etag, is_known, parse_if_match
 
 
 def test_tag_is_the_version_in_quotes():
@@ -72,3 +72,26 @@ def test_long_header_is_answered_in_no_time(header):
     """A pattern that tried every way to split the header would take years, and the test's worker with it."""
     with pytest.raises(ParseError):
         parse_if_match(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [
+        pytest.param(None, False, id="none"),
+        pytest.param("*", True, id="any"),
+        pytest.param('"3"', True, id="this one"),
+        pytest.param('W/"3"', True, id="weak, as a cache has it that got a compressed answer"),
+        pytest.param('"2", W/"3"', True, id="one of several"),
+        pytest.param('"2"', False, id="an older one"),
+        pytest.param('"33"', False, id="another that begins alike"),
+        pytest.param('"03"', False, id="not as we write it"),
+    ],
+)
+def test_version_that_the_client_has(header, known):
+    assert is_known(3, if_none_match=header) is known
+
+
+@pytest.mark.parametrize("header", ["", "3", '"3', '*, "3"', ", ".join(['"1"'] * 11)])
+def test_malformed_question_for_another_version_is_refused(header):
+    with pytest.raises(ParseError, match="If-None-Match"):
+        is_known(3, if_none_match=header)

@@ -114,12 +114,37 @@ class TestRetrieve:
             "Allow": "GET, PUT, PATCH, DELETE, HEAD, OPTIONS",
             "Content-Length": str(len(response.content)),
             "X-Request-ID": REQUEST_ID,
-            "Cache-Control": "no-store",
+            "Cache-Control": "private, no-cache",
         }
 
     def test_head_answers_the_same_headers_and_no_body(self, api, task):
         got, head = api("GET", f"/api/tasks/{task.id}"), api("HEAD", f"/api/tasks/{task.id}")
         assert (head.status_code, dict(head.headers), head.content) == (200, dict(got.headers), b"")
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    def test_version_that_the_client_has_is_304_without_a_body(self, api, task, method):
+        response = api(method, f"/api/tasks/{task.id}", If_None_Match='W/"1"')
+        assert (response.status_code, response.content) == (304, b"")
+        assert dict(response.headers) == {
+            "ETag": '"1"',
+            "Allow": "GET, PUT, PATCH, DELETE, HEAD, OPTIONS",
+            "X-Request-ID": REQUEST_ID,
+            "Cache-Control": "private, no-cache",
+        }
+
+    def test_version_that_the_client_does_not_have_is_200(self, api, task):
+        path = f"/api/tasks/{task.id}"
+        api("PATCH", path, {"title": "New"})
+        response = api("GET", path, If_None_Match='"1"')
+        assert (response.status_code, response["ETag"], response.json()["title"]) == (200, '"2"', "New")
+
+    def test_another_users_task_is_404_whatever_the_condition(self, stranger, task):
+        assert stranger("GET", f"/api/tasks/{task.id}", If_None_Match="*").status_code == 404
+
+    def test_malformed_condition_is_400(self, api, task):
+        response = api("GET", f"/api/tasks/{task.id}", If_None_Match="1")
+        detail = 'If-None-Match must be * or a list of entity tags such as "3".'
+        assert response.content == problem("bad-request", 400, detail, f"/api/tasks/{task.id}")
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
@@ -471,6 +496,7 @@ class TestQueries:
             pytest.param("GET", "/api/tasks?limit=9", None, {}, 200, 1, id="list more"),
             pytest.param("POST", "/api/tasks", {"title": "New", "duration": 5}, {}, 201, 1, id="create"),
             pytest.param("GET", "/api/tasks/{id}", None, {}, 200, 1, id="retrieve"),
+            pytest.param("GET", "/api/tasks/{id}", None, {"If_None_Match": "*"}, 304, 1, id="retrieve known"),
             pytest.param("PATCH", "/api/tasks/{id}", {"title": "New"}, {}, 200, 1, id="rename"),
             pytest.param("PATCH", "/api/tasks/{id}", {"title": "New"}, {"If_Match": '"1"'}, 200, 1, id="rename tag"),
             pytest.param("PATCH", "/api/tasks/{id}", {"title": "New"}, {"If_Match": '"2"'}, 412, 2, id="rename stale"),

@@ -1,0 +1,163 @@
+"""What users of APIs expect of any: browsers of other origins, compressed answers, tags that stay true."""
+
+import gzip
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import SERVICES, Answer, Gateway, Upstream, running_gateway, secured
+
+OURS = "https://app.example.org"
+SECOND = "http://localhost:5173"
+EXPOSED = "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+PREFLIGHT = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
+
+
+def cors(response) -> dict[str, str]:
+    return {name: value for name, value in response.headers.items() if name.startswith("Access-Control-")}
+
+
+@pytest.fixture(scope="module")
+def open_gateway() -> Iterator[Gateway]:
+    with running_gateway(CORS_ORIGINS=f"{OURS},{SECOND}") as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def services(open_gateway: Gateway) -> Iterator[dict[str, Upstream]]:
+    services = {name: Upstream(open_gateway.folder / f"{name}.sock") for name in SERVICES}
+    yield services
+    for service in services.values():
+        service.stop()
+
+
+class TestOtherOrigins:
+    @pytest.mark.parametrize("origin", [OURS, SECOND])
+    def test_a_preflight_is_answered_without_a_token_and_without_a_service(
+        self, open_gateway, services, origin
+    ) -> None:
+        services["tasks"].reset()
+        response = open_gateway.request("OPTIONS", "/api/tasks/1", headers={"Origin": origin, **PREFLIGHT})
+
+        assert (response.status, response.body) == (204, b"")
+        assert cors(response) == {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match",
+            "Access-Control-Expose-Headers": EXPOSED,
+            "Access-Control-Max-Age": "7200",
+        }
+        assert response.headers["Vary"] == "Origin"
+        secured(response)
+        assert not services["tasks"].received
+
+    @pytest.mark.parametrize(("path", "status"), [("/api/tasks", 200), ("/nowhere", 404), ("/api/tasks/../x", 404)])
+    def test_an_answer_may_be_read_errors_included(self, open_gateway, services, path, status) -> None:
+        response = open_gateway.request("GET", path, headers={"Origin": OURS})
+
+        assert response.status == status
+        assert cors(response) == {
+            "Access-Control-Allow-Origin": OURS,
+            "Access-Control-Expose-Headers": EXPOSED,
+        }
+        assert response.headers.get_all("Vary") == ["Origin"]
+
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            "https://evil.example.org",
+            "https://app.example.org.evil.test",
+            "https://app.example.or",
+            "http://app.example.org",
+            "https://app.example.org:8443",
+            "HTTPS://APP.EXAMPLE.ORG",
+            f"{OURS},{SECOND}",
+            f"{OURS} {OURS}",
+            f"https://evil.test {OURS}",
+            "null",
+            "*",
+            ",",
+            "",
+        ],
+    )
+    def test_another_origin_is_told_nothing(self, open_gateway, services, origin) -> None:
+        for method, headers in (("GET", {}), ("OPTIONS", PREFLIGHT)):
+            response = open_gateway.request(method, "/api/tasks", headers={"Origin": origin, **headers})
+            assert response.status == 200
+            assert not cors(response)
+            # A cache must not take this answer for one to an origin that is listed.
+            assert response.headers["Vary"] == "Origin"
+
+    def test_options_without_a_preflight_is_the_services(self, open_gateway, services) -> None:
+        services["tasks"].reset()
+        open_gateway.request("OPTIONS", "/api/tasks", headers={"Origin": OURS})
+
+        assert [received.method for received in services["tasks"].received] == ["OPTIONS"]
+
+
+@pytest.mark.parametrize("origin", [OURS, "null", "", "*"])
+def test_nobody_is_let_in_by_default(gateway: Gateway, origin: str) -> None:
+    for method, headers in (("GET", {}), ("OPTIONS", PREFLIGHT)):
+        response = gateway.request(method, "/api/tasks", headers={"Origin": origin, **headers})
+        assert response.status == 200
+        assert not cors(response)
+        assert "Vary" not in response.headers
+
+
+def tasks(count: int) -> bytes:
+    return json.dumps([{"id": number, "title": "Write the report"} for number in range(count)]).encode()
+
+
+# The largest that there can be: a title of 200 UTF-16 units is 600 bytes of UTF-8 at most.
+LARGEST_TASK = json.dumps(
+    {
+        "id": 2**63 - 1,
+        "title": "\u20ac" * 200,
+        "duration": 525_600,
+        "created_at": "2026-01-31T09:30:00.000000Z",
+        "updated_at": "2026-01-31T09:30:00.000000Z",
+    },
+    ensure_ascii=False,
+    separators=(",", ":"),
+).encode()
+
+
+class TestCompression:
+    ACCEPTING = {"Accept-Encoding": "gzip, br"}
+
+    def test_a_large_answer_is_compressed_for_who_takes_it(self, gateway, upstreams) -> None:
+        body = tasks(100)
+        upstreams["tasks"].answer = lambda _: Answer(body=body)
+
+        compressed = gateway.request("GET", "/api/tasks", headers=self.ACCEPTING)
+        plain = gateway.request("GET", "/api/tasks")
+
+        assert (compressed.headers["Content-Encoding"], plain.headers["Content-Encoding"]) == ("gzip", None)
+        assert (gzip.decompress(compressed.body), plain.body) == (body, body)
+        assert len(compressed.body) < len(body) / 5
+        assert {compressed.headers["Vary"], plain.headers["Vary"]} == {"Accept-Encoding"}
+        # Names all that is accepted, and no service has to do with it.
+        assert {received.headers["Accept-Encoding"] for received in upstreams["tasks"].received} == {None}
+
+    def test_one_task_is_never_compressed_so_that_its_tag_stays_a_strong_one(self, gateway, upstreams) -> None:
+        upstreams["tasks"].answer = lambda _: Answer(headers={"ETag": '"3"'}, body=LARGEST_TASK)
+
+        response = gateway.request("GET", "/api/tasks/1", headers=self.ACCEPTING)
+
+        assert "Content-Encoding" not in response.headers
+        assert response.headers["ETag"] == '"3"'
+
+    def test_answers_with_tokens_are_not_compressed(self, gateway, upstreams) -> None:
+        upstreams["auth"].answer = lambda _: Answer(body=tasks(100))
+
+        for path in ("/api/auth/token", "/api/auth/token/refresh"):
+            response = gateway.request("POST", path, headers=self.ACCEPTING)
+            assert "Content-Encoding" not in response.headers
+
+    def test_a_304_of_a_service_passes_with_its_tag(self, gateway, upstreams) -> None:
+        upstreams["tasks"].answer = lambda _: Answer(304, {"ETag": '"3"'}, b"")
+
+        response = gateway.request("GET", "/api/tasks/1", headers={"If-None-Match": '"3"', **self.ACCEPTING})
+
+        assert (response.status, response.headers["ETag"], response.body) == (304, '"3"', b"")

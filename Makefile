@@ -19,7 +19,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 ready = $(1:%=$(ENV)/%/.ready)
-RUNTIME := $(call ready,local servers $(SERVICES))
+RUNTIME := $(call ready,local servers pages $(SERVICES))
 DEVELOPMENT := $(call ready,shared-dev $(SERVICES:%=%-dev))
 # A program of an environment, with .env: $(RUN) auth-dev mypy
 RUN = $(ENV)/local/bin/python local/run.py
@@ -69,6 +69,10 @@ test-e2e: $(RUNTIME) $(call ready,tests) ## requests through the gateway of a ru
 .PHONY: test-postman
 test-postman: $(RUNTIME) $(call ready,tests newman) ## the Postman collection, by newman (from npm), on a running stack
 	@$(ENV)/tests/bin/pytest tests/postman
+
+.PHONY: test-api
+test-api: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## what the OpenAPI document promises, against a running stack
+	@$(ENV)/tests/bin/pytest tests/contracts/test_openapi.py tests/api
 
 .PHONY: test-chaos
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack
@@ -137,6 +141,10 @@ show-tasks: $(RUNTIME) ## print every task in the database, one each 10 seconds
 
 ##@ Maintain
 
+.PHONY: openapi
+openapi: $(DEVELOPMENT) ## write console/openapi.json and the pages about problems anew, from the code
+	@$(ENV)/shared-dev/bin/python openapi/build.py
+
 .PHONY: lock
 lock: | $(UV_READY) ## resolve every lock file anew
 	@UV="$(UV)" PYTHON="$(PYTHON)" checks/lock
@@ -187,6 +195,13 @@ $(ENV)/newman/.ready: postman/package.json postman/package-lock.json local/node.
 	  && PATH="$$PWD/$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci \
 	    --prefix $(@D) --no-audit --no-fund --loglevel error >/dev/null; \
 	fi
+	@touch $@
+
+# Swagger UI's files: data that the gateway serves.
+$(ENV)/pages/.ready: local/pages.txt $(ENV)/python | $(UV_READY)
+	@echo "installing $<"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@$(UV) pip install --quiet --python "$(PYTHON)" --target $(@D) --no-deps --require-hashes --requirement $<
 	@touch $@
 
 # An environment holds the paths of the checkout and of its Python; this file changes when one of them does.

@@ -25,6 +25,7 @@ from odbc import is_sqlserver, register_driver
 
 # What a browser sends as Origin: scheme, host in lower case, and a port that is not the scheme's own.
 ORIGIN = r"https?://[a-z0-9.:\[\]-]+"
+SWAGGER_UI = "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist"
 
 READY_WITHIN_SECONDS = 60
 REDIS_MINIMUM = (6, 2)
@@ -140,6 +141,7 @@ def render_nginx(env: dict[str, str], port: int) -> None:
         "LOG_FORMAT": log_format(env),
         "CONSOLE_ROOT": str(CHECKOUT / "console"),
         "CORS_ORIGINS": cors_origins(env),
+        "SWAGGER_UI_ROOT": str(CHECKOUT / SWAGGER_UI),
         "RUN_DIR": run,
         # As root, nginx would give its workers another user, who may not open the sockets.
         "USER": f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.getuid() == 0 else "",

@@ -23,3 +23,6 @@ def test_gateway_and_services_name_their_problems_alike(environment: dict[str, s
     }
     assert set(gateway) >= {400, 403, 404, 405, 413, 429, 502, 503, 504}
     assert gateway.items() <= services.items()
+    # And each type leads to its place on the page, of which the gateway knows the list too.
+    (slugs,) = re.findall(r"location ~ \^/problems/\(\?<problem_slug>([a-z|-]+)\)", template)
+    assert [f"/problems/{slug}" for slug in slugs.split("|")] == [kind for kind, _ in services.values()]

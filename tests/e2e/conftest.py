@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -100,9 +101,10 @@ def wait_for(probe: Callable[[], T | None], *, within: float) -> T:
     return result
 
 
-@pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    state = tmp_path_factory.mktemp("state")
+@contextmanager
+def running_stack(state: Path, *, database: dict[str, str] | None = None, **changes: str) -> Iterator[Stack]:
+    """A stack of its own in the folder; ``changes`` to its environment, and where its database is if not there."""
+    database = database or {}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -120,13 +122,9 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "JWT_KEYS": f"e2e:{secret}",
         "LOG_FORMAT": "json",
         "REPORT_USER_ID": "1",
+        **changes,
+        **database,
     }
-    database = {}
-    if request.config.getoption("sqlserver"):
-        server = request.getfixturevalue("server")
-        database = {"DATABASE_URL": server.made(), **server.env}
-        environment |= server.logins(database["DATABASE_URL"])
-    environment |= database
     process = subprocess.Popen(
         ["make", "up"],
         cwd=CHECKOUT,
@@ -160,6 +158,17 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     process.wait(timeout=STOPPED_WITHIN_SECONDS)
     reader.join(timeout=5)
     process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    database, logins = {}, {}
+    if request.config.getoption("sqlserver"):
+        server = request.getfixturevalue("server")
+        database = {"DATABASE_URL": server.made(), **server.env}
+        logins = server.logins(database["DATABASE_URL"])
+    with running_stack(tmp_path_factory.mktemp("state"), database=database, **logins) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -168,6 +168,9 @@ def running_gateway(*, replace: dict[str, str] | None = None, **values: str) -> 
         "LOG_FORMAT": "json",
         "CONSOLE_ROOT": str(CHECKOUT / "console"),
         "CORS_ORIGINS": "",
+        "SWAGGER_UI_ROOT": str(
+            CHECKOUT / "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist"
+        ),
         "RUN_DIR": str(folder),
         "USER": "user root root;" if os.getuid() == 0 else "",
         **{f"{service.upper()}_UPSTREAM": f"unix:{folder}/{service}.sock" for service in SERVICES},

@@ -1,4 +1,4 @@
-"""The page at /: it runs no script and loads nothing."""
+"""The pages at / and /problems: they run no script and load nothing."""
 
 import base64
 import hashlib
@@ -9,8 +9,9 @@ import pytest
 from .conftest import CHECKOUT, Gateway, secured
 
 
-def test_the_page_is_served_with_a_policy_that_allows_its_own_style_and_nothing_else(gateway: Gateway) -> None:
-    response = gateway.request("GET", "/")
+@pytest.mark.parametrize("path", ["/", "/problems", "/problems/"])
+def test_a_page_is_served_with_a_policy_that_allows_its_own_style_and_nothing_else(gateway: Gateway, path: str) -> None:
+    response = gateway.request("GET", path)
 
     assert response.status == 200
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -35,6 +36,27 @@ def test_the_address_cannot_bring_markup_into_it(gateway: Gateway) -> None:
     assert b"a<b>" not in response.body
 
 
-@pytest.mark.parametrize("path", re.findall(r'href="(/[^"]*)"', (CHECKOUT / "console/index.html").read_text()))
-def test_its_links_lead_somewhere(gateway: Gateway, path: str) -> None:
+@pytest.mark.parametrize(
+    "slug", re.findall(r'<section id="([a-z-]+)"', (CHECKOUT / "console/problems.html").read_text())
+)
+def test_the_type_of_a_problem_leads_to_its_place_on_the_page(gateway: Gateway, slug: str) -> None:
+    response = gateway.request("GET", f"/problems/{slug}")
+
+    assert (response.status, response.headers["Location"]) == (303, f"/problems#{slug}")
+    secured(response)
+
+
+def test_what_is_no_type_leads_nowhere(gateway: Gateway, problem) -> None:
+    problem(gateway.request("GET", "/problems/out-of-coffee"), 404, "not-found")
+
+
+LINKS = {
+    link
+    for page in ("index", "problems", "docs")
+    for link in re.findall(r'(?:href|src)="(/[^"]*)"', (CHECKOUT / f"console/{page}.html").read_text())
+}
+
+
+@pytest.mark.parametrize("path", sorted(LINKS))
+def test_their_links_lead_somewhere(gateway: Gateway, path: str) -> None:
     assert gateway.request("GET", path).status == 200

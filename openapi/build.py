@@ -1,0 +1,134 @@
+"""`make openapi`: write what is made from the code and served or read as it is.
+
+console/openapi.json   the one OpenAPI document of the three services and the gateway
+console/problems.html  the page that a problem's `type` leads to
+docs/problems.md       the same, for those who read the project
+
+With an argument: into that folder, which is how a test sees whether the files in git are current.
+"""
+
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from gateway import base_document, health_document
+from merge import merge
+from servicekit.problems import PROBLEMS
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+# Each service and its app.
+APPS = {"auth": "accounts", "tasks": "tasks", "scheduler": "jobs"}
+# What it takes to load a service's settings. Nothing is connected to, and nothing of this is in the document.
+SETTINGS = {
+    "JWT_KEYS": "openapi:" + "k" * 48,
+    "DATABASE_URL": "sqlite:////nowhere",
+    "REDIS_URL": "unix:///nowhere",
+} | {f"{service.upper()}_SECRET_KEY": service * 12 for service in APPS}
+
+
+def main(target: Path) -> None:
+    pages = {
+        "console/openapi.json": json.dumps(build_document(), ensure_ascii=False, indent=1) + "\n",
+        "console/problems.html": problems_html(),
+        "docs/problems.md": problems_markdown(),
+    }
+    for name, text in pages.items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def build_document() -> dict[str, object]:
+    services = (service_document(service, app) for service, app in APPS.items())
+    return merge(base_document(), *services, health_document())
+
+
+def service_document(service: str, app: str) -> dict[str, object]:
+    """Made by the service's own Python: no two of them can be loaded into one."""
+    result = subprocess.run(
+        [CHECKOUT / f"var/env/{service}-dev/bin/python", "-m", "servicekit.openapi_document", app],
+        cwd=CHECKOUT / "services" / service,
+        env={**SETTINGS, "DJANGO_SETTINGS_MODULE": f"{service}_service.settings", "PATH": os.defpath},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if result.returncode:
+        raise SystemExit(f"FAILED: the OpenAPI document of {service}")
+    document: dict[str, object] = json.loads(result.stdout)
+    return document
+
+
+INTRODUCTION = (
+    "Every error of this API is a problem document (RFC 9457): `application/problem+json` with `type`, `title`, "
+    "`status`, `detail`, `instance` and `request_id`, and on some 400 `errors`, from field to messages. Programs go by "
+    "`type`, which is one of the paths below and leads here; `detail` is for people and may change."
+)
+
+MADE = "This page is made by `make openapi` from [the code's list](../shared/src/servicekit/problems.py)."
+
+
+def problems_markdown() -> str:
+    lines = ["# Problems", "", INTRODUCTION, "", MADE, ""]
+    for problem in PROBLEMS.values():
+        lines += [
+            f"## {problem.slug}",
+            "",
+            f"`{problem.type}` · **{problem.status} {problem.title}**",
+            "",
+            problem.meaning,
+            "",
+            f"*What to do:* {problem.advice}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def problems_html() -> str:
+    # The gateway's policy lets this style element through by its hash, here as on the first page.
+    (style,) = re.findall(
+        r"<style>.*?</style>", (CHECKOUT / "console/index.html").read_text(encoding="utf-8"), re.DOTALL
+    )
+    sections = "\n".join(
+        f'<section id="{problem.slug}" aria-labelledby="{problem.slug}-title">\n'
+        f'  <h2 id="{problem.slug}-title">{problem.status} {html.escape(problem.title)}</h2>\n'
+        f"  <p><code>{problem.type}</code></p>\n"
+        f"  <p>{_inline(problem.meaning)}</p>\n"
+        f"  <p><strong>What to do:</strong> {_inline(problem.advice)}</p>\n"
+        "</section>"
+        for problem in PROBLEMS.values()
+    )
+    return f"""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Problems · Tasks API</title>
+<link rel="icon" href="data:,">
+{style}
+</head>
+<body>
+<main>
+<header>
+  <h1>Problems</h1>
+  <p class="lead">{_inline(INTRODUCTION)}</p>
+  <p><a href="/">Tasks API</a> · <a href="/api/docs">Reference</a></p>
+</header>
+
+{sections}
+</main>
+</body>
+</html>
+"""
+
+
+def _inline(text: str) -> str:
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else CHECKOUT)

@@ -1,0 +1,144 @@
+"""What the OpenAPI document says of the views, beyond what they say themselves. Imported only when it is built."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from servicekit.openapi import (
+    BEFORE,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    Answer,
+    IdField,
+    TimeField,
+    describe,
+    identifier,
+    limit,
+    operation,
+)
+from servicekit.problems import PRECONDITION_FAILED
+from tasks.models import DURATION_MAXIMUM_MINUTES, TITLE_MAXIMUM_UNITS
+from tasks.serializers import DurationField, TaskCreateSerializer, TaskRenameSerializer, TitleField
+from tasks.views import LIST_LENGTH, TaskDetailView, TaskListView
+
+TAG = {"name": "tasks", "description": "What there is to do, and how long it takes. Everybody sees their own."}
+
+TITLE = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": TITLE_MAXIMUM_UNITS,
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
+    "description": f"1–{TITLE_MAXIMUM_UNITS} UTF-16 units after trimming, no control characters. Most emoji are two.",
+}
+DURATION = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": DURATION_MAXIMUM_MINUTES,
+    "description": "Whole minutes. Cannot be changed.",
+}
+extend_schema_field(TITLE)(TitleField)
+extend_schema_field(DURATION)(DurationField)
+
+
+class Task(serializers.Serializer[Any]):
+    """A task."""
+
+    id = IdField()
+    title = TitleField()
+    duration = DurationField()
+    created_at = TimeField()
+    updated_at = TimeField()
+
+
+EXAMPLE = {
+    "id": 1,
+    "title": "Write the report",
+    "duration": 90,
+    "created_at": "2026-01-31T09:30:00.123456Z",
+    "updated_at": "2026-01-31T09:30:00.123456Z",
+}
+RENAMED = {**EXAMPLE, "title": "Send the report", "updated_at": "2026-01-31T09:41:07.000815Z"}
+
+TASK_ID = identifier("task_id", "The task's id.")
+PARAMETERS = {"task_id": "$response.body#/id"}
+CHANGE: dict[str, Any] = {
+    "request": TaskRenameSerializer,
+    "example": {"title": "Send the report"},
+    "parameters": [TASK_ID, IF_MATCH],
+    "answers": {200: Answer(description="The task as it is now.", body=Task, example=RENAMED, headers=("ETag",))},
+    "problems": [PRECONDITION_FAILED],
+}
+
+describe(
+    TaskListView,
+    get=operation(
+        name="listTasks",
+        summary="List tasks",
+        description=f"Your own tasks, newest first: the last {LIST_LENGTH}, or as many as `limit` says. Where there "
+        "are more, the `Link` header leads to the next page, however many tasks are added meanwhile.",
+        parameters=[limit(LIST_LENGTH), BEFORE],
+        answers={
+            200: Answer(description="A page of tasks.", body=Task(many=True), example=[EXAMPLE], headers=("Link",)),
+        },
+    ),
+    post=operation(
+        name="createTask",
+        summary="Create a task",
+        description="The task belongs to whoever creates it, and nobody else can see it.",
+        request=TaskCreateSerializer,
+        example={"title": "Write the report", "duration": 90},
+        answers={
+            201: Answer(
+                description="The new task.",
+                body=Task,
+                example=EXAMPLE,
+                headers=("Location", "ETag"),
+                links={
+                    "get": {"operationId": "getTask", "parameters": PARAMETERS},
+                    "rename": {"operationId": "renameTask", "parameters": PARAMETERS},
+                    "replace": {"operationId": "replaceTask", "parameters": PARAMETERS},
+                    "delete": {"operationId": "deleteTask", "parameters": PARAMETERS},
+                },
+            ),
+        },
+    ),
+)
+describe(
+    TaskDetailView,
+    get=operation(
+        name="getTask",
+        summary="Read a task",
+        description="A task of your own; anybody else's is the same 404 as none.",
+        parameters=[TASK_ID, IF_NONE_MATCH],
+        answers={
+            200: Answer(description="The task.", body=Task, example=EXAMPLE, headers=("ETag",)),
+            304: Answer(description="The task has not changed.", headers=("ETag",)),
+        },
+    ),
+    delete=operation(
+        name="deleteTask",
+        summary="Delete a task",
+        description="For good. With `If-Match`, only if it has not changed since you read it.",
+        parameters=[TASK_ID, IF_MATCH],
+        answers={204: Answer(description="The task is deleted.")},
+        problems=[PRECONDITION_FAILED],
+    ),
+)
+RENAME = operation(
+    name="renameTask",
+    summary="Rename a task",
+    description="The title is all that can change; any other member is a 400 and nothing changes. With `If-Match`, "
+    "only if nobody has changed it since you read it.",
+    methods=["PATCH"],
+    **CHANGE,
+)
+REPLACE = operation(
+    name="replaceTask",
+    summary="Replace a task's title",
+    description="The same as PATCH: the title is all there is to replace.",
+    methods=["PUT"],
+    **CHANGE,
+)
+# One function in the view, and two operations here.
+describe(TaskDetailView, patch=RENAME, put=REPLACE)

@@ -1,0 +1,20 @@
+"""The hooks where a call may end the session that it is made in: each case has a session of its own."""
+
+import os
+from typing import Any
+
+import requests
+import schemathesis
+from hooks import *  # noqa: F403
+
+
+@schemathesis.auth(refresh_interval=None, retry_on=[])
+class Login:
+    def get(self, case: Any, context: Any) -> str:
+        body = {"username": os.environ["API_USER"], "password": os.environ["API_PASSWORD"]}
+        answer = requests.post(f"{os.environ['API_URL']}/api/auth/token", json=body, timeout=20)
+        answer.raise_for_status()
+        return str(answer.json()["access"])
+
+    def set(self, case: Any, data: str, context: Any) -> None:
+        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}

@@ -1,0 +1,149 @@
+"""The document is the truth: schemathesis searches for requests by which the services break what it promises."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.conftest import CHECKOUT, Stack
+
+# Not that of the document's examples, which are sent too: one of them changes a password.
+PASSWORD = "a rather different staple"
+# These may end the session that they are called in; all others are tested in one session.
+ENDING = ("listSessions", "endSessions", "endSession")
+SHORTEST_RUN_CASES = 500
+
+
+@pytest.fixture(scope="module")
+def accounts(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tokens of two users and of one of staff, in the form of the Web Fuzzing Commons."""
+    subprocess.run(
+        [CHECKOUT / "var/env/auth/bin/python", "manage.py", "createsuperuser", "--noinput", "--username", "staff"],
+        cwd=CHECKOUT / "services/auth",
+        env={**dotenv(), **stack.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    entries = []
+    for name in ("owner", "other", "staff"):
+        body = {"username": name, "password": PASSWORD}
+        if name != "staff":
+            assert stack.call("POST", "/api/auth/register", json=body).status_code == 201
+        token = stack.call("POST", "/api/auth/token", json=body).json()["access"]
+        entries.append({"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {token}"}]})
+    path = tmp_path_factory.mktemp("accounts") / "accounts.json"
+    path.write_text(json.dumps({"auth": entries}))
+    return path
+
+
+def dotenv() -> dict[str, str]:
+    """The secrets that the stack was started with, but those of its environment."""
+    lines = (CHECKOUT / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "_SECRET_KEY=" in line and not line.startswith("#"))
+
+
+@pytest.fixture
+def schemathesis(
+    stack: Stack, accounts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., dict[str, Any]]:
+    """Runs schemathesis against the stack and returns its report; shows its summary, or all that it found."""
+
+    def run(
+        *arguments: str, user: str, document: str | Path = "", config: str = "schemathesis.toml", hooks: str = "hooks"
+    ) -> dict[str, Any]:
+        report = tmp_path / "report.json"
+        folder = Path(__file__).parent
+        result = subprocess.run(
+            [
+                *(Path(sys.executable).parent / "schemathesis", "--no-color"),
+                *("--config-file", folder / config),
+                *("run", document or f"{stack.url}/api/openapi.json", "--url", stack.url),
+                *("--report", "json", "--report-json-path", report),
+                *arguments,
+            ],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(folder),
+                "SCHEMATHESIS_HOOKS": hooks,
+                "API_URL": stack.url,
+                "API_ACCOUNTS": str(accounts),
+                "API_USER": user,
+                "API_PASSWORD": PASSWORD,
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        found: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+        assert found.get("test_cases"), result.stdout + result.stderr
+        found["output"] = result.stdout
+        if document:
+            return found
+        with capsys.disabled():
+            cases, operations = found["test_cases"]["generated"], found["operations"]["tested"]
+            print(
+                f"\nschemathesis as {user}: {cases} cases on {operations} operations in {found['running_time']:.0f} s, "
+                f"{len(found['failures'])} failures, seed {found['seed']}"
+            )
+        return found
+
+    return run
+
+
+def assert_clean(found: dict[str, Any], *, operations: int, phases: set[str]) -> None:
+    assert not found["failures"], found["output"]
+    assert not found["errors"], found["output"]
+    assert found["complete"], found["output"]
+    assert {name for name, phase in found["phases"].items() if phase["status"] == "success"} >= phases, found["output"]
+    assert found["operations"]["tested"] == operations
+
+
+@pytest.mark.parametrize("user", ["owner", "staff"])
+def test_no_request_breaks_what_the_document_promises(schemathesis, document, user: str) -> None:
+    excluded = [argument for name in ENDING for argument in ("--exclude-operation-id", name)]
+
+    found = schemathesis(*excluded, user=user)
+
+    operations = sum(len(operations) for operations in document["paths"].values())
+    phases = {"examples", "coverage", "fuzzing", "stateful"}
+    assert_clean(found, operations=operations - len(ENDING), phases=phases)
+    assert found["test_cases"]["generated"] >= SHORTEST_RUN_CASES
+
+
+def test_nor_do_the_calls_that_end_sessions(stack: Stack, schemathesis) -> None:
+    body = {"username": "leaver", "password": PASSWORD}
+    assert stack.call("POST", "/api/auth/register", json=body).status_code == 201
+    included = [argument for name in ENDING for argument in ("--include-operation-id", name)]
+
+    found = schemathesis(*included, user="leaver", config="sessions.toml", hooks="login_each")
+
+    # They take no body of which there could be an example.
+    assert_clean(found, operations=len(ENDING), phases={"coverage", "fuzzing"})
+
+
+@pytest.mark.parametrize("lie", ["answer", "input", "status", "error"])
+def test_a_lie_in_the_document_is_found(schemathesis, document, tmp_path: Path, lie: str) -> None:
+    schemas = document["components"]["schemas"]
+    if lie == "answer":
+        schemas["Task"]["properties"]["duration"] = {"type": "string"}
+    elif lie == "input":
+        schemas["TaskCreate"]["properties"]["duration"]["maximum"] = 10_000_000
+    elif lie == "status":
+        document["paths"]["/api/tasks"]["post"]["responses"]["200"] = document["paths"]["/api/tasks"]["post"][
+            "responses"
+        ].pop("201")
+    else:
+        schemas["Problem"]["properties"]["status"] = {"type": "string"}
+    path = tmp_path / "openapi.json"
+    path.write_text(json.dumps(document))
+
+    found = schemathesis("--include-operation-id", "createTask", "--max-examples", "10", user="owner", document=path)
+
+    assert found["failures"]

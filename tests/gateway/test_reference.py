@@ -1,0 +1,83 @@
+"""/api/docs and what it is made of: our own files, which run under a policy without exceptions."""
+
+import hashlib
+import re
+
+import pytest
+
+from .conftest import CHECKOUT, Gateway, Upstream, secured
+
+SWAGGER_UI = CHECKOUT / "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist"
+FILES = {
+    "/api/docs": ("text/html; charset=utf-8", CHECKOUT / "console/docs.html"),
+    "/api/docs/": ("text/html; charset=utf-8", CHECKOUT / "console/docs.html"),
+    "/api/docs/page.js": ("text/javascript", CHECKOUT / "console/docs.js"),
+    "/api/docs/page.css": ("text/css", CHECKOUT / "console/docs.css"),
+    "/api/docs/swagger-ui-bundle.js": ("text/javascript", SWAGGER_UI / "swagger-ui-bundle.js"),
+    "/api/docs/swagger-ui.css": ("text/css", SWAGGER_UI / "swagger-ui.css"),
+    "/api/docs/favicon-32x32.png": ("image/png", SWAGGER_UI / "favicon-32x32.png"),
+    "/api/openapi.json": ("application/json", CHECKOUT / "console/openapi.json"),
+}
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_each_file_is_served_as_what_it_is_and_asks_no_service(
+    gateway: Gateway, upstreams: dict[str, Upstream], path: str
+) -> None:
+    response = gateway.request("GET", path)
+
+    content_type, file = FILES[path]
+    assert (response.status, response.headers["Content-Type"]) == (200, content_type)
+    assert hashlib.sha256(response.body).digest() == hashlib.sha256(file.read_bytes()).digest()
+    assert response.headers["Cache-Control"] == "no-cache"
+    secured(response)
+    assert not any(upstream.received for upstream in upstreams.values())
+
+
+def test_a_file_that_the_browser_has_is_not_sent_again(gateway: Gateway) -> None:
+    first = gateway.request("GET", "/api/openapi.json")
+    again = gateway.request("GET", "/api/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
+
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_the_page_may_run_and_ask_its_own_address_and_nothing_else(gateway: Gateway) -> None:
+    policy = gateway.request("GET", "/api/docs").headers["Content-Security-Policy"]
+
+    directives = dict(directive.split(" ", 1) for directive in policy.split("; "))
+    assert directives == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    page = (CHECKOUT / "console/docs.html").read_text()
+    assert not re.search(r"<style|<script>|\son\w+=|\sstyle=|https?:", page)
+
+
+@pytest.mark.parametrize("path", ["/api/docs", "/api/openapi.json", "/api/docs/page.js"])
+def test_they_are_to_be_read_only(gateway: Gateway, problem, path: str) -> None:
+    response = gateway.request("POST", path, body=b"{}")
+
+    problem(response, 405, "method-not-allowed")
+    assert response.headers.get_all("Allow") == ["GET, HEAD"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/docs/docs.html",
+        "/api/docs/swagger-ui-bundle.js.map",
+        "/api/docs/oauth2-redirect.html",
+        "/api/docs/LICENSE",
+        "/openapi.json",
+        "/docs.html",
+        "/problems.html",
+    ],
+)
+def test_no_other_file_is_reachable(gateway: Gateway, problem, path: str) -> None:
+    problem(gateway.request("GET", path), 404, "not-found")

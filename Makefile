@@ -51,8 +51,9 @@ demo: $(call ready,local) ## a tour of the running stack: each call as curl, wit
 ##@ Test
 
 .PHONY: test
-test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite but test-postman; it starts what it needs
+test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite that needs no npm, browser or containers
 	@$(ENV)/tests/bin/pytest tests --ignore tests/postman
+	@echo "not run: make test-postman, which needs npm's registry, and make test-browser, which needs Chromium"
 
 .PHONY: test-unit
 test-unit: $(DEVELOPMENT) ## the suites of the shared package and of each service, without a network
@@ -73,6 +74,10 @@ test-postman: $(RUNTIME) $(call ready,tests newman) ## the Postman collection, b
 .PHONY: test-api
 test-api: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## what the OpenAPI document promises, against a running stack
 	@$(ENV)/tests/bin/pytest tests/contracts/test_openapi.py tests/api
+
+.PHONY: test-browser
+test-browser: $(RUNTIME) $(call ready,browser) ## the pages in Chromium or Chrome, which has to be installed (CHROMIUM)
+	@$(ENV)/browser/bin/pytest tests/browser
 
 .PHONY: test-chaos
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack
@@ -168,6 +173,7 @@ endef
 $(foreach service,$(SERVICES),$(eval $(call environment,$(service),services/$(service)/requirements.txt,shared)))
 $(foreach service,$(SERVICES),$(eval $(call environment,$(service)-dev,services/$(service)/requirements-dev.txt,shared)))
 $(eval $(call environment,shared-dev,shared/requirements-dev.txt,shared))
+$(eval $(call environment,browser,tests/browser/requirements.txt))
 $(foreach name,local tests checks,$(eval $(call environment,$(name),$(name)/requirements.txt)))
 
 # nginx and redis-server, for a machine without them. Where there are no wheels, up.py says what to install.

@@ -5,42 +5,21 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .conftest import CHECKOUT, run
+from .conftest import CHECKOUT
 
 COLLECTION = CHECKOUT / "postman/task-api.postman_collection.json"
 ENVIRONMENT = CHECKOUT / "postman/task-api.postman_environment.json"
 
-SERVICES = ("auth", "tasks", "scheduler")
-# The gateway's own; those of the services cannot be reached through it.
-PROBES = {("GET", "/healthz"), ("GET", "/readyz")}
-
-LIST_OPERATIONS = """
-import json, django
-django.setup()
-from django.contrib.admindocs.utils import replace_metacharacters, replace_named_groups
-from django.urls import URLResolver, get_resolver
-
-def walk(patterns, prefix=""):
-    for pattern in patterns:
-        path = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from walk(pattern.url_patterns, path)
-        elif hasattr(pattern.callback, "cls"):
-            for method in ("get", "post", "put", "patch", "delete"):
-                if hasattr(pattern.callback.cls, method):
-                    yield method.upper(), "/" + replace_metacharacters(replace_named_groups(path)).strip("/")
-
-print(json.dumps(list(walk(get_resolver().url_patterns))))
-"""
+DOCUMENT = CHECKOUT / "console/openapi.json"
+METHODS = {"get", "post", "put", "patch", "delete"}
 
 
-def operations(environment: dict[str, str]) -> set[tuple[str, str]]:
-    """Every method and path of the API, as ("GET", "/api/tasks/{}")."""
-    found = set(PROBES)
-    for service in SERVICES:
-        for method, path in json.loads(run(service, "-c", LIST_OPERATIONS, environment=environment)):
-            found.add((method, re.sub(r"<\w+>", "{}", path)))
-    return found
+def operations() -> set[tuple[str, str]]:
+    """Every method and path of the OpenAPI document, as ("GET", "/api/tasks/{}")."""
+    paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
+    return {
+        (method.upper(), re.sub(r"{\w+}", "{}", path)) for path, item in paths.items() for method in METHODS & set(item)
+    }
 
 
 def requests() -> list[dict[str, Any]]:

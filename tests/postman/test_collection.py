@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts.conftest import environment
 from contracts.postman import COLLECTION, ENVIRONMENT, operation, operations, requests
 from e2e.conftest import CHECKOUT, PASSWORD, Seconds
 
@@ -17,8 +16,6 @@ NEWMAN = CHECKOUT / "var/env/newman"
 # What the collection's own script holds of every answer.
 OF_EVERY_ANSWER = 3
 WITHIN_SECONDS = 180
-
-__all__ = ["environment"]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +86,7 @@ def test_as_it_was_imported_it_succeeds_and_skips_what_it_has_no_secrets_for(sta
 
 
 def test_run_again_with_all_secrets_every_operation_succeeds_and_nothing_is_skipped(
-    stack, staff, forge, environment, tmp_path, capsys
+    stack, staff, forge, tmp_path, capsys
 ) -> None:
     expired = forge(iat=Seconds(-600), exp=Seconds(-300))
     executions = sent(newman(tmp_path, capsys, base_url=stack.url, expired_access=expired, **staff))
@@ -101,4 +98,4 @@ def test_run_again_with_all_secrets_every_operation_succeeds_and_nothing_is_skip
     succeeded = {
         operation(items[name]) for name, execution in executions.items() if execution["response"]["code"] < 300
     }
-    assert operations(environment) <= succeeded
+    assert operations() <= succeeded

@@ -35,7 +35,9 @@ def main() -> None:
     options = ["--workers", "1", "--blocking-threads", "2", "--no-ws", "--log-level", "warning"]
     application = "auth_service.admin_wsgi:application"
     where = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    env["DATABASE_URL"] = env.get(url_variable("auth"), env.get("DATABASE_URL", ""))
+    if own := env.get(url_variable("auth")):
+        env.pop("DATABASE_URL_FILE", None)
+        env |= {"DATABASE_URL": own}
     os.execve(f"{programs}/granian", ["granian", *where, *options, application], env)
 
 

@@ -64,6 +64,8 @@ def schemathesis(
                 *("--config-file", folder / config),
                 *("run", document or f"{stack.url}/api/openapi.json", "--url", stack.url),
                 *("--report", "json", "--report-json-path", report),
+                # The same search at each run, so that what fails is what was changed: another is SCHEMATHESIS_SEED=2.
+                *("--seed", os.environ.get("SCHEMATHESIS_SEED", "1")),
                 *arguments,
             ],
             cwd=tmp_path,

@@ -35,11 +35,11 @@ class Stack:
     url: str
     secret: str
     state: Path
-    environment: dict[str, str]
     process: subprocess.Popen[str]
     lines: list[str]
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
     # What a process needs to find the stack's database, besides STATE_DIR.
-    database: dict[str, str]
+    database: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def call(self, method: str, path: str, *, token: str | None = None, **arguments: Any) -> requests.Response:
         """One request. Waits where the gateway asks for it, as a client should."""

@@ -39,7 +39,7 @@ def make_staff(stack: Stack, environment: dict[str, str], name: str) -> None:
 
 @pytest.fixture(scope="module")
 def admin(stack: Stack, first: Account, environment: dict[str, str]) -> Iterator["Admin"]:
-    make_staff(stack, environment, "grace")
+    make_staff(stack, environment, "keeper")
     process = subprocess.Popen(
         ["make", "admin"],
         cwd=CHECKOUT,
@@ -54,7 +54,7 @@ def admin(stack: Stack, first: Account, environment: dict[str, str]) -> Iterator
     assert f"{url}/admin/" in process.stdout.readline()
     wait_for(lambda: answers(f"{url}/admin/login/"), within=15)
     browser = Admin(url, requests.Session())
-    browser.post("login/?next=/admin/", username="grace", password=PASSWORD)
+    browser.post("login/?next=/admin/", username="keeper", password=PASSWORD)
     assert "Users" in browser.session.get(f"{url}/admin/", timeout=10).text
     yield browser
     os.killpg(process.pid, signal.SIGINT)

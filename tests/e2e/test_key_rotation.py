@@ -32,7 +32,6 @@ class Rotating(Stack):
     """A stack in a checkout with a .env of its own, whose keys can be rotated."""
 
     checkout: Path
-    environment: dict[str, str]
 
     def rotate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

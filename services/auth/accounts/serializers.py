@@ -81,7 +81,7 @@ class LoginSerializer(StrictSerializer):
 class RefreshSerializer(StrictSerializer):
     """The body of POST /api/auth/token/refresh."""
 
-    refresh = StrictCharField(max_length=TOKEN_MAXIMUM_LENGTH)
+    refresh = StrictCharField(trim_whitespace=False, max_length=TOKEN_MAXIMUM_LENGTH)
 
 
 class LogoutSerializer(RefreshSerializer):
@@ -102,7 +102,7 @@ class PasswordSerializer(StrictSerializer):
 class VerifySerializer(StrictSerializer):
     """The body of POST /api/auth/token/verify."""
 
-    token = StrictCharField(max_length=TOKEN_MAXIMUM_LENGTH)
+    token = StrictCharField(trim_whitespace=False, max_length=TOKEN_MAXIMUM_LENGTH)
 
 
 class ProfileSerializer(StrictSerializer):

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from environment import CHECKOUT, StartError
@@ -25,7 +26,11 @@ else:
 
 
 def is_sqlserver(env: dict[str, str]) -> bool:
-    return env["DATABASE_URL"].strip().startswith("mssql:")
+    url = env.get("DATABASE_URL", "")
+    if not url and (path := env.get("DATABASE_URL_FILE")):
+        with suppress(OSError, UnicodeDecodeError):  # Which the services will say of it.
+            url = Path(path).read_text(encoding="utf-8")
+    return url.strip().startswith("mssql:")
 
 
 def register_driver(env: dict[str, str]) -> str:

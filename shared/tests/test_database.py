@@ -57,7 +57,7 @@ def test_mssql_with_the_defaults(monkeypatch):
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "driver": "ODBC Driver 18 for SQL Server",
-            "extra_params": "Encrypt=yes;TrustServerCertificate=no",
+            "extra_params": "Encrypt=yes;TrustServerCertificate=no;ConnectRetryCount=0",
             "connection_timeout": 3,
             "connection_retries": 0,
             "query_timeout": 10,
@@ -79,12 +79,12 @@ def test_mssql_parts_are_percent_decoded(monkeypatch):
 @pytest.mark.parametrize(
     ("encrypt", "trust", "extra_params"),
     [
-        ("no", "yes", "Encrypt=no;TrustServerCertificate=yes"),
-        ("FALSE", "TRUE", "Encrypt=no;TrustServerCertificate=yes"),
-        ("0", "1", "Encrypt=no;TrustServerCertificate=yes"),
-        ("strict", "no", "Encrypt=strict;TrustServerCertificate=no"),
-        ("mandatory", "0", "Encrypt=yes;TrustServerCertificate=no"),
-        ("optional", "false", "Encrypt=no;TrustServerCertificate=no"),
+        ("no", "yes", "Encrypt=no;TrustServerCertificate=yes;ConnectRetryCount=0"),
+        ("FALSE", "TRUE", "Encrypt=no;TrustServerCertificate=yes;ConnectRetryCount=0"),
+        ("0", "1", "Encrypt=no;TrustServerCertificate=yes;ConnectRetryCount=0"),
+        ("strict", "no", "Encrypt=strict;TrustServerCertificate=no;ConnectRetryCount=0"),
+        ("mandatory", "0", "Encrypt=yes;TrustServerCertificate=no;ConnectRetryCount=0"),
+        ("optional", "false", "Encrypt=no;TrustServerCertificate=no;ConnectRetryCount=0"),
     ],
 )
 def test_mssql_encryption(monkeypatch, encrypt, trust, extra_params):
@@ -140,7 +140,7 @@ ODD = [
 def test_mssql_password_reaches_the_driver_as_it_is(monkeypatch, odd):
     entry = database(monkeypatch, f"mssql://sa:{quote(odd, safe='')}@db/tasks")
     assert entry["PASSWORD"] == odd
-    assert entry["OPTIONS"]["extra_params"] == "Encrypt=yes;TrustServerCertificate=no"
+    assert entry["OPTIONS"]["extra_params"] == "Encrypt=yes;TrustServerCertificate=no;ConnectRetryCount=0"
 
 
 @pytest.mark.parametrize(

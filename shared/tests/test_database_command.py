@@ -1,3 +1,4 @@
+import copy
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,18 +25,21 @@ class Server:
         self.refuses = ""
         self.statements: list[str] = []
         self.settings_dict: dict[str, Any] = {"NAME": "tasks", "OPTIONS": {}}
+        self.sessions: set[str] = set()
 
     def copy(self) -> "Server":
-        self.settings_dict = {**self.settings_dict, "OPTIONS": {}}
-        return self
+        other = copy.copy(self)
+        other.settings_dict = {**self.settings_dict, "OPTIONS": {}}
+        return other
 
     def close(self) -> None:
-        pass
+        self.sessions.discard(self.settings_dict["NAME"])
 
     @contextmanager
     def cursor(self):
         if self.settings_dict["NAME"] not in {"master", *self.snapshots}:
             raise OperationalError("Cannot open database (4060)")
+        self.sessions.add(self.settings_dict["NAME"])
         yield self
 
     def execute(self, sql: str, parameters: object = ()) -> None:
@@ -44,6 +48,8 @@ class Server:
         elif sql.startswith("SELECT"):
             self._row = (self.snapshots["tasks"],) if "tasks" in self.snapshots else None
         else:
+            if "SNAPSHOT" in sql and "tasks" in self.sessions:
+                raise OperationalError("others are there (5070)")
             if self.refuses and self.refuses in sql:
                 raise OperationalError("others are there (5070)")
             self.statements.append(sql)

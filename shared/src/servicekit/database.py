@@ -72,8 +72,8 @@ def database_from_url(url: str) -> dict[str, Any]:
 _AWAY_CODES = frozenset(
     {
         *(596, 701, 802, 904, 911, 921, 922, 923, 924, 926, 927, 942, 945, 952, 954, 955, 976, 978, 979, 981, 982, 983),
-        *(1105, 1204, 1205, 1222, 3906, 3908, 4060, 6005, 8645, 9001, 9002),
-        *(10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920),
+        *(988, 1101, 1105, 1204, 1205, 1222, 3906, 3908, 3958, 3966, 4060, 6005, 8645, 9001, 9002),
+        *(10928, 10929, 40197, 40501, 40544, 40613, 49918, 49919, 49920),
     }
 )
 # mssql-python gives the server's words alone. These are of what happens on a connection that is open.
@@ -169,7 +169,7 @@ def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             # The backend appends this as it is, so nothing that anybody wrote may stand in it, only our own words.
-            "extra_params": f"Encrypt={encrypt};TrustServerCertificate={trust}",
+            "extra_params": f"Encrypt={encrypt};TrustServerCertificate={trust};ConnectRetryCount=0",
             # The backend's defaults are 15 s an attempt, and five attempts with five seconds between.
             "connection_timeout": connect_timeout,
             "connection_retries": 0,

@@ -12,12 +12,12 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from servicekit.diagnosis import explain
-from servicekit.locks import one_at_a_time
+from servicekit.locks import LockTimeout, one_at_a_time
 
 # Making a database copies files: on a small machine that takes longer than a query of a request may.
 CREATE_TIMEOUT_SECONDS = 60
 
-_READS_SNAPSHOTS = "SELECT is_read_committed_snapshot_on FROM sys.databases WHERE database_id = DB_ID(%s)"
+_READS_SNAPSHOTS = "SELECT is_read_committed_snapshot_on FROM sys.databases WHERE name = %s"
 
 
 class Command(BaseCommand):
@@ -48,7 +48,9 @@ class Command(BaseCommand):
                 self._ok("database", f"{name} is there, and READ_COMMITTED_SNAPSHOT on")
                 return
         except DatabaseLayerError:
-            # Not there, most likely; if it is anything else, the next connection says so.
+            pass  # Not there, most likely; if it is anything else, the next connection says so.
+        finally:
+            # One connection to the database is one too many for the change below.
             connection.close()
         master = connection.copy()
         master.settings_dict["NAME"] = "master"
@@ -65,6 +67,8 @@ class Command(BaseCommand):
                     # database for itself: NO_WAIT fails at once where others use it, and ends nobody's work.
                     cursor.execute(f"ALTER DATABASE {quoted} SET READ_COMMITTED_SNAPSHOT ON WITH NO_WAIT")
                 self._ok("database", f"READ_COMMITTED_SNAPSHOT of {name} is on")
+        except LockTimeout:
+            raise CommandError("another process has been at work on this server's databases") from None
         except DatabaseLayerError as error:
             raise CommandError(explain(error)) from None
 

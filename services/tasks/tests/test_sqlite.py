@@ -37,6 +37,18 @@ for number in range(rounds):
         rename_task(task_id=shared_id, owner_id=1, title=str(int(title) + 1))
 """
 
+# A connection that was opened while the file was read-only refuses as this one does. What the clients get is printed.
+READ_ONLY = """
+import django
+django.setup()
+from django.db import connection
+from tests.conftest import API
+with connection.cursor() as cursor:
+    cursor.execute("PRAGMA query_only = 1")
+for title in ("during", "after"):
+    print(API(1)("POST", "/api/tasks", {"title": title, "duration": 1}).status_code)
+"""
+
 
 def plan(sql: str, parameters: object) -> list[str]:
     with connection.cursor() as cursor:
@@ -111,3 +123,12 @@ def test_eight_processes_write_at_once_and_nothing_is_lost(own_database, tmp_pat
     assert counts == dict.fromkeys(owners, ROUNDS)
     assert shared == (str(WRITERS * ROUNDS), 1 + WRITERS * ROUNDS)
     assert mode == ("wal",)
+
+
+def test_a_file_that_was_read_only_is_written_to_again_once_it_is_not(own_database, tmp_path):
+    served = subprocess.run(
+        [sys.executable, "-c", READ_ONLY], cwd=ROOT, env=own_database, capture_output=True, text=True, check=True
+    )
+    assert [line for line in served.stdout.splitlines() if line.isdecimal()] == ["503", "201"], served.stdout
+    with contextlib.closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
+        assert database.execute("SELECT title FROM tasks_task").fetchall() == [("after",)]

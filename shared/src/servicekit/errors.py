@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
+from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions
@@ -56,6 +57,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     path = request.path
     if is_away(exc):
         logger.error("database unavailable", exc_info=exc)
+        # Django keeps a connection that still answers, but that of a SQLite file which was read-only stays read-only.
+        if not connection.in_atomic_block:
+            connection.close()
         return _respond(problem_body(SERVICE_UNAVAILABLE, path=path), {"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(exc, Http404):
         # Always the same words: which of "missing" and "not yours" it is must not show.

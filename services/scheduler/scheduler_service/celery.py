@@ -35,6 +35,19 @@ def configure_logging(**kwargs: Any) -> None:
     logging.config.dictConfig(settings.LOGGING)
 
 
+@signals.beat_init.connect
+def note_ticks(**kwargs: Any) -> None:
+    """In beat alone: the worker publishes too, and what it sends is no tick."""
+    signals.after_task_publish.connect(note_tick)
+
+
+def note_tick(**kwargs: Any) -> None:
+    """Beat has ticked: the broker took a message."""
+    from django.conf import settings
+
+    settings.BEAT_TICK_FILE.touch()
+
+
 @signals.worker_process_init.connect
 def leave_process_group(**kwargs: Any) -> None:
     """A SIGTERM to the worker's process group would end the jobs that the worker waits for when it gets one itself.

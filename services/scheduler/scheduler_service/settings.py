@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from scheduler_service.broker import broker_url
+from scheduler_service.consuming import client_name
 from servicekit import env
 from servicekit import settings as shared
 from servicekit.database import database_from_env
@@ -73,6 +74,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # The default is to wait for ever for a broker that is frozen or unplugged.
     "socket_timeout": 5,
     "socket_connect_timeout": 3,
+    # What the check of a container knows its worker's connection by.
+    "client_name": client_name(),
 }
 # A message whose connection is lost is delivered again, so the job that holds it is ended rather than run twice.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
@@ -85,5 +88,7 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3.0
 # The runs are rows in the database: nobody reads results, and without them beat has none to clean up.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_EXPIRES = None
+# Touched at each tick that the broker has taken: the check of beat's container looks at its age.
+BEAT_TICK_FILE = STATE_DIR / "beat-tick"
 # Nobody commands the workers from afar, and the subscription would be one more thing to restore after an outage.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import time_machine
+from celery import signals
 from celery.app.defaults import SETTING_KEYS
 from celery.app.utils import find_app
 from celery.beat import Scheduler
@@ -15,7 +16,7 @@ from django.conf import settings
 from kombu import Connection
 
 from jobs.schedule import JOBS, REPORT_USER_TASKS
-from scheduler_service.celery import app
+from scheduler_service.celery import app, note_tick
 from tests.conftest import ROOT, SECOND, SLOT
 
 
@@ -74,6 +75,19 @@ def beat():
 
 def test_beat_sends_the_jobs_and_nothing_else(beat):
     assert set(beat.scheduler.schedule) == {job.name for job in JOBS}
+
+
+def test_beat_and_nobody_else_notes_when_the_broker_took_a_tick(beat, settings, tmp_path):
+    settings.BEAT_TICK_FILE = tmp_path / "beat-tick"
+    beat.send(JOBS[0].name)
+    assert not settings.BEAT_TICK_FILE.exists()
+    try:
+        signals.beat_init.send(sender=None)
+        assert not settings.BEAT_TICK_FILE.exists()
+        beat.send(JOBS[0].name)
+        assert settings.BEAT_TICK_FILE.exists()
+    finally:
+        signals.after_task_publish.disconnect(note_tick)
 
 
 @pytest.mark.parametrize("late", [0 * SECOND, 59 * SECOND])

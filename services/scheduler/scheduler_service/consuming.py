@@ -1,0 +1,49 @@
+"""Whether the worker on this host waits for messages, as Redis sees it: ``python -m scheduler_service.consuming``.
+
+A worker whose process is alive may still have lost its queue. What Redis says of the worker's connection cannot be
+wrong about that. Exit code 0 or 1; it loads neither Django nor Celery, since it runs every few seconds.
+"""
+
+import socket
+import sys
+from collections.abc import Iterable, Mapping
+
+import redis
+
+from servicekit.env import require
+
+# The worker asks for a message each second, except while it is busy with as many jobs as it can take: 10 s at most.
+LONGEST_SILENCE_SECONDS = 15
+TIMEOUT_SECONDS = 3.0
+
+
+def client_name() -> str:
+    """The name of the worker's and beat's connections to Redis."""
+    return f"celery@{socket.gethostname()}"
+
+
+def is_consuming(clients: Iterable[Mapping[str, str]], *, name: str) -> bool:
+    """Whether one of Redis' clients has this name, and asked for a message not long ago."""
+    return any(
+        client["name"] == name and client["cmd"] == "brpop" and int(client["idle"]) <= LONGEST_SILENCE_SECONDS
+        for client in clients
+    )
+
+
+def main() -> int:
+    client = redis.Redis.from_url(
+        require("REDIS_URL"), socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+    )
+    try:
+        clients = client.client_list()
+    except redis.RedisError as error:
+        sys.stderr.write(f"Redis does not answer: {type(error).__name__}\n")
+        return 1
+    if not is_consuming(clients, name=client_name()):
+        sys.stderr.write("no connection of this host's waits for messages\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -145,7 +145,7 @@ def render_nginx(env: dict[str, str], port: int) -> None:
         "RUN_DIR": run,
         # As root, nginx would give its workers another user, who may not open the sockets.
         "USER": f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.getuid() == 0 else "",
-    } | {f"{service.upper()}_UPSTREAM": f"unix:{run}/{service}.sock" for service in SERVICES}
+    }
     for template in (CHECKOUT / "nginx/gateway.conf.template", CHECKOUT / "local/nginx.conf.template"):
         text = re.sub(r"\$\{([A-Z_]+)\}", lambda match: values[match[1]], template.read_text(encoding="utf-8"))
         Path(run, template.stem).write_text(text, encoding="utf-8")

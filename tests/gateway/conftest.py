@@ -173,7 +173,6 @@ def running_gateway(*, replace: dict[str, str] | None = None, **values: str) -> 
         ),
         "RUN_DIR": str(folder),
         "USER": "user root root;" if os.getuid() == 0 else "",
-        **{f"{service.upper()}_UPSTREAM": f"unix:{folder}/{service}.sock" for service in SERVICES},
         **values,
     }
     for template in ("nginx/gateway.conf.template", "local/nginx.conf.template"):

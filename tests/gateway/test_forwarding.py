@@ -1,10 +1,23 @@
 """What passes the gateway, in both directions."""
 
 import json
+import re
 
 import pytest
 
-from .conftest import Answer, Gateway, Upstream, running_gateway, secured
+from .conftest import CHECKOUT, Answer, Gateway, Upstream, running_gateway, secured
+
+
+def test_no_service_is_looked_up_once_and_for_all() -> None:
+    template = (CHECKOUT / "nginx/gateway.conf.template").read_text()
+    targets = re.findall(r"proxy_pass\s+http://([^/;]+)", template)
+    assert len(targets) >= 7
+    names = ("auth", "tasks", "scheduler", "$asked_service")
+    assert set(targets) == {f"{name}$service_port" for name in names}
+    # Each address that leads to a service says which, for the second time that it is asked.
+    asked = re.findall(r"set \$asked_service (\w+);(?:(?!proxy_pass).)*proxy_pass http://(\w+)\$", template, re.DOTALL)
+    assert len(asked) == len(re.findall(r"location ~ \^/api/(?:auth|tasks|jobs)", template)) == 4
+    assert all(name == target for name, target in asked)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +214,37 @@ def test_a_post_whose_connection_broke_is_not_sent_again(gateway: Gateway, upstr
     for method in ("POST", "PATCH"):
         assert gateway.request(method, "/api/tasks/1", body=b"{}").status == 502
     assert [received.method for received in upstreams["tasks"].received] == ["POST", "PATCH"]
+
+
+@pytest.mark.parametrize("path", ["/api/auth/me", "/api/tasks?limit=3", "/api/jobs"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_get_that_a_service_did_not_live_to_answer_is_asked_once_more(method: str, path: str) -> None:
+    service = {"/api/auth/me": "auth", "/api/jobs": "scheduler"}.get(path, "tasks")
+    answers = iter([None, Answer(headers={"ETag": '"1"'})])
+    # A new connection, on which nginx by itself does not try again.
+    with running_gateway() as gateway:
+        upstream = Upstream(gateway.folder / f"{service}.sock")
+        upstream.answer = lambda _: next(answers, None)
+        try:
+            response = gateway.request(method, path)
+        finally:
+            upstream.stop()
+
+    assert response.status == 200
+    assert response.headers["ETag"] == '"1"'
+    assert [(received.method, received.path) for received in upstream.received] == [(method, path)] * 2
+
+
+def test_a_get_that_is_never_answered_is_asked_twice_and_no_more(problem) -> None:
+    with running_gateway() as gateway:
+        upstream = Upstream(gateway.folder / "tasks.sock")
+        upstream.answer = lambda _: None
+        try:
+            problem(gateway.request("GET", "/api/tasks"), 502, "bad-gateway")
+        finally:
+            upstream.stop()
+
+    assert len(upstream.received) == 2
 
 
 def test_connections_to_a_service_are_kept(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:

@@ -143,12 +143,13 @@ def test_a_service_that_hangs_up(gateway: Gateway, upstreams: dict[str, Upstream
     problem(gateway.request("POST", "/api/tasks", body=b"{}"), 502, "bad-gateway")
 
 
-def test_a_service_that_is_slow(problem) -> None:
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_service_that_is_slow(problem, method: str) -> None:
     with running_gateway(replace={"proxy_read_timeout 15s;": "proxy_read_timeout 1s;"}) as gateway:
         upstream = Upstream(gateway.folder / "tasks.sock")
         upstream.answer = lambda _: time.sleep(2)
         try:
-            response = gateway.request("POST", "/api/tasks", body=b"{}")
+            response = gateway.request(method, "/api/tasks", body=b"{}")
         finally:
             upstream.stop()
 

@@ -48,12 +48,24 @@ up: $(RUNTIME) ## start everything on http://localhost:8000 (GATEWAY_PORT), unti
 demo: $(call ready,local) ## a tour of the running stack: each call as curl, with its answer
 	@$(ENV)/local/bin/python local/demo.py
 
+.PHONY: docker-up
+docker-up: $(call ready,local) ## start everything in containers; returns when the gateway is ready
+	@$(ENV)/local/bin/python local/docker_up.py
+
+.PHONY: docker-logs
+docker-logs: ## what the containers print, until Ctrl-C
+	@docker compose logs --follow --tail 100
+
+.PHONY: docker-down
+docker-down: ## stop the containers and remove them; the volumes with the data stay
+	@docker compose --profile "*" down
+
 ##@ Test
 
 .PHONY: test
 test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite that needs no npm, browser or containers
-	@$(ENV)/tests/bin/pytest tests --ignore tests/postman
-	@echo "not run: make test-postman, which needs npm's registry, and make test-browser, which needs Chromium"
+	@$(ENV)/tests/bin/pytest tests --ignore tests/postman --ignore tests/containers
+	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium, and make test-containers"
 
 .PHONY: test-unit
 test-unit: $(DEVELOPMENT) ## the suites of the shared package and of each service, without a network
@@ -94,6 +106,13 @@ test-sqlserver: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## the suites on t
 	    || { echo "FAILED: the unit tests of $$service" >&2; exit 1; }; \
 	done
 	@$(ENV)/tests/bin/pytest --sqlserver tests/contracts tests/sqlserver tests/e2e
+
+# The suite of the running stack on containers, but for what is about make's own commands, and what only containers
+# have. Takes down what it has started.
+.PHONY: test-containers
+test-containers: $(RUNTIME) $(call ready,tests) ## build the images, run the stack in containers, kill parts of it
+	@STACK=containers $(ENV)/tests/bin/pytest tests/e2e tests/containers \
+	  $(foreach name,admin idle_threads key_rotation,--ignore tests/e2e/test_$(name).py)
 
 .PHONY: check
 check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks) ## lint, format, types, import rules, migrations, deployment, locks

@@ -14,7 +14,7 @@ from dotenv.parser import parse_stream
 CHECKOUT = Path(__file__).resolve().parent.parent
 SERVICES = ("auth", "tasks", "scheduler")
 # A service's own login, where it has one.
-_URL_VARIABLES = ("AUTH_DATABASE_URL", "TASKS_DATABASE_URL", "SCHEDULER_DATABASE_URL")
+URL_VARIABLES = ("AUTH_DATABASE_URL", "TASKS_DATABASE_URL", "SCHEDULER_DATABASE_URL")
 
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux, the final NUL included.
 SOCKET_PATH_BYTES = 103
@@ -24,10 +24,10 @@ class StartError(Exception):
     """The stack cannot start; the message is the one line that a person needs."""
 
 
-def load() -> dict[str, str]:
+def load(*, log_format: str = "text") -> dict[str, str]:
     """Everything that the Procfile and the services read. Makes .env and the state folders where they are missing.
 
-    Raises StartError.
+    ``log_format`` is the default of LOG_FORMAT. Raises StartError.
     """
     # A variable that is there but empty counts as unset, here as in the services.
     shell = {name: value for name, value in os.environ.items() if value.strip()}
@@ -36,7 +36,7 @@ def load() -> dict[str, str]:
     env = {name: value for name, value in written.items() if f"{name}_FILE" not in shell} | shell
     if "DATABASE_URL" in shell or "DATABASE_URL_FILE" in shell:
         # The services' logins in .env belong to the database in .env.
-        env = {name: value for name, value in env.items() if name not in _URL_VARIABLES or name in shell}
+        env = {name: value for name, value in env.items() if name not in URL_VARIABLES or name in shell}
     _refuse_other_databases(env)
 
     state = CHECKOUT / env.get("STATE_DIR", "var")
@@ -56,7 +56,7 @@ def load() -> dict[str, str]:
         "REDIS_URL": own_redis_url(str(run)),
         "AUTH_RATE_LIMIT": "10",
         "CORS_ORIGINS": "",
-        "LOG_FORMAT": "text",
+        "LOG_FORMAT": log_format,
         "LOG_LEVEL": "INFO",
         "SERVICE_LOGINS": "0",
         "WEB_WORKERS": "2",
@@ -102,7 +102,7 @@ def _refuse_other_databases(env: dict[str, str]) -> None:
     if "DATABASE_URL_FILE" in env:
         return
     place = _place(env.get("DATABASE_URL", ""))
-    for name in _URL_VARIABLES:
+    for name in URL_VARIABLES:
         if name in env and _place(env[name]) != place:
             raise StartError(f"{name}: names another database than DATABASE_URL; remove it from .env, or change it")
 
@@ -144,7 +144,7 @@ def _create_dotenv(path: Path) -> None:
 
     example = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".env.", encoding="utf-8") as file:
-        file.write(re.sub(r"^(JWT_KEYS|[A-Z]+_SECRET_KEY)=$", fill, example, flags=re.MULTILINE))
+        file.write(re.sub(r"^(JWT_KEYS|[A-Z]+_SECRET_KEY|REDIS_PASSWORD)=$", fill, example, flags=re.MULTILINE))
         file.flush()
         # A link, not a rename: whole or not at all, and never over a file that somebody else has just made.
         try:

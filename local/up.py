@@ -241,15 +241,19 @@ def announce(supervisor: subprocess.Popen[bytes], env: dict[str, str], port: int
             continue
         status, answer = ask_readyz(port)
         if status == 200:
-            url = f"http://localhost:{port}"
-            register = '{"username": "ada", "password": "correct horse battery staple"}'
-            print(
-                f"\nReady: {url} (endpoints and examples are on that page)\n"
-                f"  first call  curl -sS {url}/api/auth/register -H 'Content-Type: application/json' -d '{register}'\n"
-                f"  stop        Ctrl-C\n"
-            )
+            print_ready(port, stop="Ctrl-C")
             return
     print(f"warning: not ready after {READY_WITHIN_SECONDS} s; /readyz answers {answer}")
+
+
+def print_ready(port: int, *, stop: str) -> None:
+    url = f"http://localhost:{port}"
+    register = '{"username": "ada", "password": "correct horse battery staple"}'
+    print(
+        f"\nReady: {url} (endpoints and examples are on that page)\n"
+        f"  first call  curl -sS {url}/api/auth/register -H 'Content-Type: application/json' -d '{register}'\n"
+        f"  stop        {stop}\n"
+    )
 
 
 def listens(path: Path) -> bool:

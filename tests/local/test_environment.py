@@ -10,14 +10,14 @@ import pytest
 
 from .conftest import CHECKOUT, clean_environment
 
-SECRETS = ("JWT_KEYS", "AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY")
+SECRETS = ("JWT_KEYS", "AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY", "REDIS_PASSWORD")
 EXAMPLE = (CHECKOUT / ".env.example").read_text()
 
 
 def load(checkout: Path, **env: str) -> dict[str, str]:
     environment = clean_environment(**env)
     for name in SECRETS:
-        environment.pop(name)
+        environment.pop(name, None)
     result = subprocess.run(
         [
             CHECKOUT / "var/env/local/bin/python",
@@ -43,7 +43,9 @@ def test_the_first_start_writes_an_env_file_of_fresh_secrets_that_its_owner_alon
     # What make, Compose and dotenv all read as it stands.
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{64}", value) for value in values)
     assert re.fullmatch(r"[0-9a-f]{8}:[A-Za-z0-9_-]{64}", env["JWT_KEYS"])
-    blanked = re.sub(r"^((?:JWT_KEYS|\w+_SECRET_KEY)=).*$", r"\1", (copy / ".env").read_text(), flags=re.MULTILINE)
+    blanked = re.sub(
+        r"^((?:JWT_KEYS|\w+_SECRET_KEY|REDIS_PASSWORD)=).*$", r"\1", (copy / ".env").read_text(), flags=re.MULTILINE
+    )
     assert blanked == EXAMPLE
 
 
@@ -127,6 +129,9 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
         read |= set(re.findall(r'\benv(?:\.get\(|\[|, )"([A-Z_]+)"', path.read_text()))
         given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
     read |= set(re.findall(r"\$\{?([A-Z_]+)", (CHECKOUT / "Procfile").read_text()))
+    compose = set(re.findall(r"\$\{([A-Z_]+)", (CHECKOUT / "docker-compose.yaml").read_text()))
+    # Compose's own.
+    read |= compose - {"COMPOSE_PROJECT_NAME"}
     # What the launcher works out for itself, and the form of a variable that names a file.
     given |= {"RUN_DIR", "ENVIRONMENTS"} | {name for name in read if name.endswith("_FILE")}
 

@@ -13,9 +13,9 @@ import requests
 from .conftest import CHECKOUT, clean_environment, free_port
 
 
-def run_up(checkout: Path, state: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def run_up(checkout: Path, state: Path, program: str = "up", **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [CHECKOUT / "var/env/local/bin/python", checkout / "local/up.py"],
+        [CHECKOUT / "var/env/local/bin/python", checkout / f"local/{program}.py"],
         env=clean_environment(**{"STATE_DIR": str(state), "GATEWAY_PORT": str(free_port())} | env),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -102,8 +102,16 @@ def test_a_malformed_port(tmp_path: Path, port: str) -> None:
         ("CORS_ORIGINS", 'https://a"; return 200; #'),
     ],
 )
-def test_a_malformed_setting_of_the_gateway(tmp_path: Path, name: str, value: str) -> None:
-    assert refused(run_up(CHECKOUT, tmp_path, **{name: value})).startswith(f"{name}: must be ")
+@pytest.mark.parametrize("program", ["up", "docker_up"])
+def test_a_malformed_setting_of_the_gateway(tmp_path: Path, program: str, name: str, value: str) -> None:
+    assert refused(run_up(CHECKOUT, tmp_path, program, **{name: value})).startswith(f"{name}: must be ")
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "JWT_KEYS", "TASKS_SECRET_KEY", "AUTH_DATABASE_URL"])
+def test_a_file_in_place_of_a_value_is_not_passed_over_by_containers(tmp_path: Path, name: str) -> None:
+    line = refused(run_up(CHECKOUT, tmp_path, "docker_up", **{f"{name}_FILE": str(tmp_path / "file")}))
+
+    assert line == f"{name}_FILE: is not for containers; put the value into {name}, of which they get a file"
 
 
 def test_a_state_folder_in_use(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 
+pytest_plugins = ["compose"]
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 PASSWORD = f"aA1{secrets.token_urlsafe(32)}"
 

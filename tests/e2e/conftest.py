@@ -1,4 +1,7 @@
-"""One real stack for the whole suite: `make up` on a free port with a state folder of its own."""
+"""One real stack for the whole suite: `make up` on a free port with a state folder of its own.
+
+With STACK=containers it is the one that `make docker-up` starts.
+"""
 
 import dataclasses
 import json
@@ -6,12 +9,13 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +23,7 @@ import jwt
 import psutil
 import pytest
 import requests
+from compose import Project
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"
@@ -40,6 +45,8 @@ class Stack:
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     # What a process needs to find the stack's database, besides STATE_DIR.
     database: dict[str, str] = dataclasses.field(default_factory=dict)
+    # Where a client on this machine comes from, as the gateway sees it.
+    client_address: str = "127.0.0.1"
 
     def call(self, method: str, path: str, *, token: str | None = None, **arguments: Any) -> requests.Response:
         """One request. Waits where the gateway asks for it, as a client should."""
@@ -63,11 +70,50 @@ class Stack:
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [child.pid for child in family if any(program in part for part in child.cmdline())]
 
-    def socket_of(self, service: str) -> str:
-        """Where the service listens, behind the gateway."""
+    def connect(self, service: str) -> socket.socket:
+        """To the service itself, behind the gateway."""
         [pid, *_] = self.pids_of(f"{service}.sock")
         command = psutil.Process(pid).cmdline()
-        return command[command.index("--uds") + 1]
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(30)
+        connection.connect(command[command.index("--uds") + 1])
+        return connection
+
+    @contextmanager
+    def frozen_redis(self) -> Iterator[None]:
+        """Redis accepts connections and does not answer."""
+        [redis] = self.pids_of("redis-server")
+        os.kill(redis, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(redis, signal.SIGCONT)
+
+    @contextmanager
+    def locked_database(self) -> Iterator[None]:
+        """Another process is in the middle of a write."""
+        with closing(sqlite3.connect(self.state / "db.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+
+    def show_tasks(self) -> str:
+        """What manage.py show_tasks --once prints."""
+        return subprocess.run(
+            [CHECKOUT / "var/env/tasks/bin/python", "manage.py", "show_tasks", "--once"],
+            cwd=CHECKOUT / "services/tasks",
+            env={
+                "STATE_DIR": str(self.state),
+                **self.database,
+                "JWT_KEYS": f"e2e:{self.secret}",
+                "REDIS_URL": "redis://nowhere.invalid",
+                "TASKS_SECRET_KEY": "not the stack's, and long enough for one",
+            },
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        ).stdout
 
     def printed(self, predicate: Callable[[str], bool], *, within: float) -> str:
         """The first line for which the predicate holds; fails when none is printed in time (seconds)."""
@@ -77,6 +123,34 @@ class Stack:
         """The JSON lines of the services and the gateway."""
         texts = [line.partition("| ")[2] for line in list(self.lines)]
         return [json.loads(text) for text in texts if text.startswith("{")]
+
+
+class ContainerStack(Stack):
+    """The stack of `make docker-up`."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.url, self.secret = project.url, project.secret
+        [gateway] = project.inspect(*project.containers("gateway"))
+        self.client_address = gateway["NetworkSettings"]["Networks"][f"{project.name}_edge"]["Gateway"]
+
+    @property
+    def lines(self) -> list[str]:
+        return self.project.log()
+
+    def connect(self, service: str) -> socket.socket:
+        [container, *_] = self.project.inspect(*self.project.containers(service))
+        address = container["NetworkSettings"]["Networks"][f"{self.project.name}_internal"]["IPAddress"]
+        return socket.create_connection((address, 8000), timeout=30)
+
+    def frozen_redis(self) -> AbstractContextManager[None]:
+        return self.project.frozen("redis")
+
+    def locked_database(self) -> AbstractContextManager[None]:
+        return self.project.locked_database()
+
+    def show_tasks(self) -> str:
+        return self.project.execute("tasks", "python", "manage.py", "show_tasks", "--once")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +235,14 @@ def running_stack(state: Path, *, database: dict[str, str] | None = None, **chan
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest) -> Stack:
+    if os.environ.get("STACK") == "containers":
+        return ContainerStack(request.getfixturevalue("project"))
+    return request.getfixturevalue("local_stack")
+
+
+@pytest.fixture(scope="session")
+def local_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     database, logins = {}, {}
     if request.config.getoption("sqlserver"):
         server = request.getfixturevalue("server")

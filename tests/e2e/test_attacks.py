@@ -140,9 +140,7 @@ def service(stack: Stack, path: str) -> http.client.HTTPConnection:
     """Around the gateway, to the service of this path."""
     name = {"/api/tasks": "tasks", "/api/auth/me": "auth", "/api/jobs": "scheduler"}[path]
     connection = http.client.HTTPConnection(name)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(30)
-    connection.sock.connect(stack.socket_of(name))
+    connection.sock = stack.connect(name)
     return connection
 
 

@@ -1,12 +1,7 @@
 """A part of the running stack freezes or is taken: what a client sees, and that it recovers by itself."""
 
-import os
-import signal
-import sqlite3
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 
 import pytest
 
@@ -16,18 +11,8 @@ from .conftest import Account, Stack, wait_for
 LOCKED_FOR_SECONDS = 12
 
 
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 def test_redis_frozen_leaves_requests_alone_and_is_named_by_readyz(stack: Stack, ada: Account) -> None:
-    [redis] = stack.pids_of("redis-server")
-    with frozen(redis):
+    with stack.frozen_redis():
         started = time.monotonic()
         created = stack.call("POST", "/api/tasks", token=ada.access, json={"title": "While frozen", "duration": 1})
         renamed = stack.call("PATCH", created.headers["Location"], token=ada.access, json={"title": "Still"})
@@ -46,8 +31,7 @@ def test_redis_frozen_leaves_requests_alone_and_is_named_by_readyz(stack: Stack,
 
 @pytest.mark.sqlite
 def test_a_locked_database_is_a_503_and_then_works_again(stack: Stack, ada: Account) -> None:
-    with closing(sqlite3.connect(stack.state / "db.sqlite3", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with stack.locked_database():
         started = time.monotonic()
         with ThreadPoolExecutor() as pool:
             answers = pool.map(
@@ -61,7 +45,6 @@ def test_a_locked_database_is_a_503_and_then_works_again(stack: Stack, ada: Acco
         assert time.monotonic() - started < LOCKED_FOR_SECONDS
         # Readers do not wait for a writer.
         assert stack.call("GET", "/api/tasks", token=ada.access).status_code == 200
-        other.execute("ROLLBACK")
     assert stack.call("POST", "/api/tasks", token=ada.access, json={"title": "x", "duration": 1}).status_code == 201
 
 

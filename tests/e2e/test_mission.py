@@ -1,12 +1,11 @@
 """What the system is for, from the first call to the worker's report, through the gateway."""
 
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from .conftest import CHECKOUT, PASSWORD, Account, Stack, make_account, wait_for
+from .conftest import PASSWORD, Account, Stack, make_account, wait_for
 
 # A minute until the next tick, and time for a busy machine.
 NEXT_TICK_SECONDS = 80
@@ -105,20 +104,6 @@ def test_jobs_are_for_staff(stack: Stack, ada: Account, path: str) -> None:
 
 
 def test_show_tasks_prints_every_task(stack: Stack, task: dict[str, Any]) -> None:
-    output = subprocess.run(
-        [CHECKOUT / "var/env/tasks/bin/python", "manage.py", "show_tasks", "--once"],
-        cwd=CHECKOUT / "services/tasks",
-        env={
-            "STATE_DIR": str(stack.state),
-            **stack.database,
-            "JWT_KEYS": f"e2e:{stack.secret}",
-            "REDIS_URL": "redis://nowhere.invalid",
-            "TASKS_SECRET_KEY": "not the stack's, and long enough for one",
-        },
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    ).stdout
+    output = stack.show_tasks()
     assert f"#{task['id']}  user " in output
     assert output.splitlines()[-1].startswith("Done: ")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from .conftest import PASSWORD, Account, Stack, make_account, wait_for
-from .test_bad_luck import frozen
 
 # Of the 2 that are promised, since some time has passed when the call that ends a session returns.
 KNOWN_WITHIN_SECONDS = 1.7
@@ -62,7 +61,7 @@ def test_a_session_of_ones_own_can_be_ended_and_no_other(stack: Stack, user: Acc
     pair, other = log_in(stack, user), log_in(stack, user)
     listed = stack.call("GET", "/api/auth/sessions", token=other["access"]).json()
     assert [entry["current"] for entry in listed].count(True) == 1
-    assert {entry["address"] for entry in listed} == {"127.0.0.1"}
+    assert {entry["address"] for entry in listed} == {stack.client_address}
     by_age = sorted(listed, key=lambda entry: entry["created_at"])
     path = f"/api/auth/sessions/{by_age[-2]['id']}"
     assert stack.call("DELETE", path, token=eve.access).status_code == 404
@@ -100,13 +99,12 @@ def test_a_replay_ends_the_session_and_is_logged(stack: Stack, user: Account) ->
     assert stack.call("POST", "/api/auth/token/refresh", json={"refresh": first["refresh"]}).status_code == 401
     assert_dead(stack, third)
     line = json.loads(stack.printed(lambda line: "refresh token replayed" in line, within=5).partition("| ")[2])
-    assert (line["level"], line["user"], line["address"]) == ("WARNING", user.id, "127.0.0.1")
+    assert (line["level"], line["user"], line["address"]) == ("WARNING", user.id, stack.client_address)
 
 
 def test_redis_frozen_lets_requests_and_logout_go_on(stack: Stack, user: Account) -> None:
     pair = log_in(stack, user)
-    [redis] = stack.pids_of("redis-server")
-    with frozen(redis):
+    with stack.frozen_redis():
         time.sleep(2.5)  # Until every process has noticed: requests must not wait then either.
         started = time.monotonic()
         for _ in range(20):

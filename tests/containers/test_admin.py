@@ -1,0 +1,60 @@
+"""The admin, which runs where its profile is asked for."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+import requests
+from compose import Project, wait_for
+
+from .conftest import probe
+
+NAME = "operator"
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def admin(project: Project) -> Iterator[str]:
+    assert "admin" not in project.compose("ps", "--all", "--services").split()
+    project.compose("--profile", "admin", "up", "--detach", "admin")
+    url = f"http://localhost:{project.admin_port}/admin/"
+
+    def answers() -> bool | None:
+        with suppress(requests.ConnectionError):
+            return requests.get(url + "login/", timeout=30).status_code == 200 or None
+
+    wait_for(answers, within=40, what="the admin answers")
+    assert probe(project, "admin") == 0
+    yield url
+    project.compose("--profile", "admin", "rm", "--force", "--stop", "admin")
+
+
+def test_staff_logs_in_and_sees_the_users(admin: str, project: Project) -> None:
+    create = ("python", "manage.py", "createsuperuser", "--noinput", "--username", NAME)
+    project.compose("exec", "--no-TTY", "--env", f"DJANGO_SUPERUSER_PASSWORD={PASSWORD}", "auth", *create)
+    with requests.Session() as browser:
+        form = browser.get(admin + "login/", timeout=30)
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)[1]
+        style = re.search(r'href="(/[^"]+\.css)"', form.text)[1]
+        assert browser.get(admin.removesuffix("/admin/") + style, timeout=30).status_code == 200
+        body = {"username": NAME, "password": PASSWORD, "csrfmiddlewaretoken": token, "next": "/admin/"}
+        inside = browser.post(admin + "login/", data=body, headers={"Referer": admin}, timeout=30)
+        assert inside.status_code == 200
+        assert NAME in browser.get(admin + "accounts/user/", timeout=30).text
+
+
+def test_it_is_open_to_this_machine_alone_and_has_what_auth_has(admin: str, project: Project) -> None:
+    [container] = project.inspect(*project.containers("admin"))
+    assert container["NetworkSettings"]["Ports"] == {
+        "8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(project.admin_port)}]
+    }
+    host = container["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], None)
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert project.execute("admin", "id", "-u").strip() == "10001"
+    # A name that some web page has itself resolved to this machine.
+    assert requests.get(admin, headers={"Host": "evil.example"}, timeout=30).status_code == 400
+    # And the gateway does not lead there.
+    assert project.request("GET", "/admin/").status_code == 404

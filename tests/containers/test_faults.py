@@ -1,0 +1,245 @@
+"""Parts of the running stack are killed or lose what they need: what a client sees, and what becomes of the work."""
+
+import datetime
+import itertools
+import json
+import random
+import time
+from collections import Counter
+from typing import Any
+
+import jwt
+import pytest
+import requests
+from compose import Project, running_project, wait_for
+
+from .conftest import Client, Load, creates, load, probe
+
+# Enough that the job takes seconds; they are the report's, so user 1 has them.
+MANY_TASKS = 15_000
+
+FILL = f"""
+import sqlite3
+connection = sqlite3.connect("/data/db.sqlite3", timeout=30)
+now = "2026-01-01 00:00:00"
+with connection:
+    connection.executemany(
+        "INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at) VALUES (1, ?, 5, 1, ?, ?)",
+        ((f"filling {{n}}", now, now) for n in range({MANY_TASKS})),
+    )
+"""
+EMPTY = """
+import sqlite3
+connection = sqlite3.connect("/data/db.sqlite3", timeout=30)
+with connection:
+    connection.execute("DELETE FROM tasks_task WHERE title LIKE 'filling %'")
+"""
+TICK = """
+import sys
+from scheduler_service.celery import app
+from jobs.schedule import REPORT_USER_TASKS
+app.send_task(REPORT_USER_TASKS.task, kwargs={"slot": sys.argv[1]}, expires=55)
+"""
+RUNS = """
+import json, sqlite3
+connection = sqlite3.connect("/data/db.sqlite3", timeout=30)
+rows = connection.execute("SELECT slot, state, attempts FROM jobs_run ORDER BY slot")
+print(json.dumps([(slot.replace(" ", "T") + "+00:00", state, attempts) for slot, state, attempts in rows]))
+"""
+
+
+def python(project: Project, service: str, script: str, *arguments: str) -> str:
+    return project.execute(service, "python", "-c", script, *arguments)
+
+
+def runs(project: Project) -> dict[str, tuple[str, int]]:
+    """State and attempts of each slot's run."""
+    return {slot: (state, attempts) for slot, state, attempts in json.loads(python(project, "worker", RUNS))}
+
+
+def succeeded(project: Project, slot: str) -> tuple[str, int] | None:
+    try:
+        run = runs(project).get(slot)
+    except AssertionError:
+        return None  # The worker is on its way back.
+    return run if run and run[0] == "succeeded" else None
+
+
+def restarts(project: Project, service: str) -> int:
+    count: int = project.inspect(*project.containers(service))[0]["RestartCount"]
+    return count
+
+
+@pytest.fixture
+def slots() -> "Any":
+    """Slots that beat does not use, since they are past, and not so long that their runs would be deleted."""
+    now = datetime.datetime.now(tz=datetime.UTC).replace(second=0, microsecond=0)
+    start = now - datetime.timedelta(minutes=random.randint(2_000, 30_000))
+    return ((start + datetime.timedelta(minutes=n)).isoformat() for n in range(1000))
+
+
+def test_a_worker_that_is_killed_in_mid_job_costs_a_rerun(project: Project, slots: Any) -> None:
+    slot = next(slots)
+    python(project, "tasks", FILL)
+    try:
+        python(project, "scheduler", TICK, slot)
+        wait_for(lambda: runs(project).get(slot), within=15, what="the job has begun")
+        project.crash(project.containers("worker")[0])
+        killed = time.monotonic()
+        _, attempts = wait_for(lambda: succeeded(project, slot), within=40, what="the job has succeeded")
+        print(f"rerun and done {time.monotonic() - killed:.1f} s after the kill, attempts {attempts}")
+        assert attempts == 2
+    finally:
+        python(project, "tasks", EMPTY)
+
+
+def test_redis_killed_and_back_loses_nothing_and_holds_up_nobody(project: Project, client: Client, slots: Any) -> None:
+    other = Client(project, username=client.username).log_in()
+    assert project.request("POST", "/api/auth/logout", json={"refresh": other.refresh}).status_code == 204
+    wait_for(lambda: other.call("GET", "/api/tasks").status_code == 401 or None, within=2)
+    # What Redis has on its disk is at most a second behind.
+    time.sleep(1.2)
+    before = restarts(project, "redis")
+    with load(creates(client)) as seen:
+        time.sleep(0.5)
+        project.crash(project.containers("redis")[0], user="redis")
+        wait_for(lambda: restarts(project, "redis") > before or None, within=10, what="Redis is started again")
+        started = time.monotonic()
+        slot = next(slots)
+
+        def sent() -> bool | None:
+            return "rror" not in project.execute("scheduler", "python", "-c", TICK, slot, check=False) or None
+
+        wait_for(sent, within=15, what="Redis takes messages")
+        wait_for(lambda: succeeded(project, slot), within=15, what="a job has run")
+        print(f"first job done {time.monotonic() - started:.1f} s after Redis' restart; {seen}")
+    assert set(seen.statuses) == {201}
+    assert not seen.broken
+    assert seen.slowest < 2
+    assert sorted(client.titles()) == sorted(seen.acknowledged)
+    # The append-only file has kept who was logged out.
+    assert other.call("GET", "/api/tasks").status_code == 401
+    project.wait_until_ready()
+
+
+def test_beat_killed_is_back_soon_and_every_minute_is_printed_once(project: Project) -> None:
+    # So that it has not ticked for long, and its next tick is what makes it healthy.
+    project.execute("beat", "touch", "--date", "95 seconds ago", "/data/beat-tick")
+    assert probe(project, "beat") == 1
+    wait_for(lambda: succeeded(project, minute_of(time.time())), within=65, what="this minute's run")
+    since, before = time.time(), restarts(project, "beat")
+    project.crash(project.containers("beat")[0])
+    wait_for(lambda: restarts(project, "beat") > before or None, within=30, what="beat is started again")
+
+    def started() -> str | None:
+        return next((line for line in project.log("beat", since=since) if "Starting" in line), None)
+
+    wait_for(started, within=30, what="beat is back")
+    back = time.time() - since
+    assert back < 30
+    following = minute_of(time.time() + 60)
+    wait_for(lambda: succeeded(project, following), within=70, what=f"the run of {following}")
+    assert probe(project, "beat") == 0
+
+    time.sleep(1)
+    reports = [line for line in project.log("worker", since=since) if '"message": "report"' in line]
+    # It sends the minute in which it was killed once more: that one has been printed, and is not printed again.
+    assert len(reports) == len([slot for slot in runs(project) if slot > minute_of(since)])
+    every = [slot for slot in runs(project) if slot > minute_of(project.started)]
+    print(f"beat was back after {back:.1f} s; {len(every)} minutes since the start, each once")
+    steps = {later - earlier for earlier, later in itertools.pairwise(map(datetime.datetime.fromisoformat, every))}
+    assert steps <= {datetime.timedelta(minutes=1)}
+    assert len(every) >= 2
+
+
+def minute_of(at: float) -> str:
+    """The slot of this time (Unix time)."""
+    return datetime.datetime.fromtimestamp(at // 60 * 60, tz=datetime.UTC).isoformat()
+
+
+def test_a_read_only_database_is_a_503_and_then_works_again_by_itself(project: Project, client: Client) -> None:
+    assert client.create("before").status_code == 201
+    mount = f"{project.name}_data:/data"
+    change = ("docker", "run", "--rm", "--user", "root", "--volume", mount, f"{project.name}-tasks", "sh", "-c")
+    # Who has the file open may go on writing, so the service opens it anew.
+    project.run(*change, "chmod a-w /data /data/*")
+    try:
+        project.compose("restart", "tasks")
+        project.wait_until_ready()
+        answers = [client.create("during") for _ in range(16)]
+        for answer in answers:
+            assert answer.status_code == 503, answer.text
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert answer.json()["title"] == "Service Unavailable"
+            assert int(answer.headers["Retry-After"]) >= 1
+        before = project.inspect(*project.containers("tasks"))[0]["State"]["StartedAt"]
+        reading = client.call("GET", "/api/tasks")
+        print(f"POST {answers[0].status_code}, GET {reading.status_code}")
+        assert reading.status_code == 200
+    finally:
+        project.run(*change, "chmod u+w /data /data/*")
+    # Each thread of the service may fail once more, and then opens the file anew.
+    statuses = [client.create("after").status_code for _ in range(60)]
+    print(f"afterwards {dict(Counter(statuses))}")
+    assert set(statuses[20:]) == {201}
+    assert project.inspect(*project.containers("tasks"))[0]["State"]["StartedAt"] == before
+    assert set(client.titles()) == {"before", "after"}
+
+
+def test_an_operator_changes_the_key_while_people_work(project: Project, client: Client) -> None:
+    """docs/operations.md: the new key beside the old one, then first. No service is started again."""
+    new = "new:" + "n" * 64
+    old = project.env["JWT_KEYS"]
+
+    def sign_in_and_list(session: requests.Session, seen: Load) -> requests.Response:
+        # By tokens of both keys, and fewer sign-ins than the gateway takes from one address.
+        time.sleep(0.2)
+        fresh = Client(project, username=client.username).log_in()
+        answer = fresh.call("GET", "/api/tasks")
+        return answer if answer.status_code != 200 else client.call("GET", "/api/tasks")
+
+    with load(sign_in_and_list, clients=1) as seen:
+        for keys in (f"{old},{new}", f"{new},{old}"):
+            project.env["JWT_KEYS"] = keys
+            project.compose("up", "--detach", "--no-deps", "--force-recreate", "secrets")
+            time.sleep(3)
+    print(seen)
+    assert set(seen.statuses) == {200}
+    assert not seen.broken
+    fresh = Client(project, username=client.username).log_in()
+    assert jwt.get_unverified_header(fresh.access)["kid"] == "new"
+    project.env["JWT_KEYS"] = new
+    project.compose("up", "--detach", "--no-deps", "--force-recreate", "secrets")
+    time.sleep(3)
+    assert client.call("GET", "/api/tasks").status_code == 401
+    assert fresh.call("GET", "/api/tasks").status_code == 200
+
+
+def test_two_stacks_side_by_side_know_nothing_of_each_other(project: Project, client: Client) -> None:
+    with running_project() as other:
+        assert other.port != project.port
+        stranger = other.request("GET", "/api/tasks", headers=client.headers)
+        assert stranger.status_code == 401
+        own = Client(other, username=client.username).register()
+        assert own.call("GET", "/api/auth/me").json()["id"] == 1
+        assert client.call("GET", "/api/auth/me").status_code == 200
+
+        # And one of them goes to another database, as from a look at SQLite to SQL Server.
+        assert "warning: the database is one SQLite file" in other.said
+        assert "secrets have changed" not in other.said
+        # The first try fails, with the reason; what runs goes on with what it has.
+        other.env["DATABASE_URL"] = "mssql://sa:x@host.docker.internal:9/tasks?encrypt=no&connect_timeout=1"
+        failed = other.run("make", "docker-up", check=False)
+        assert "error: auth-migrate: CommandError: the server does not answer" in failed
+        assert own.create("in the first database").status_code == 201
+        other.env["DATABASE_URL"] = "sqlite:////data/another.sqlite3"
+        assert "secrets have changed" in other.run("make", "docker-up")
+        assert own.call("GET", "/api/tasks").json() == []
+        assert Client(other, username="second").register().call("GET", "/api/auth/me").json()["id"] == 1
+        assert "secrets have changed" not in other.run("make", "docker-up")
+        name = other.name
+    left = project.run("docker", "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={name}")
+    left += project.run("docker", "volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={name}")
+    left += project.run("docker", "images", "--quiet", f"{name}-*")
+    assert left == ""
+    assert client.call("GET", "/api/auth/me").status_code == 200

@@ -1,0 +1,46 @@
+"""What docs/operations.md says to type is typed, into a shell that has the project's name."""
+
+import pytest
+from compose import CHECKOUT, Project, wait_for
+from docs.documents import Command, commands
+
+from .conftest import Client, load, reads
+
+# The note of those that are run here and nowhere else.
+HERE = "tests/containers types it, for it needs the containers"
+COMMANDS = [command for command in commands(CHECKOUT / "docs/operations.md") if command.why_not == HERE]
+
+
+def test_the_document_is_read() -> None:
+    text = "".join(command.text for command in COMMANDS)
+    assert "--scale tasks=3" in text
+    assert "--force-recreate" in text
+    assert "run --rm --no-deps auth-migrate" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_a_command_does_what_it_should_and_all_is_well_afterwards(
+    project: Project, client: Client, command: Command
+) -> None:
+    upgrade = "auth-migrate" in command.text
+    if upgrade:
+        # A new version is containers that differ.
+        project.env["WEB_THREADS"] = "3"
+    before = project.containers("auth", "tasks", "scheduler")
+    title = f"before {command}"
+    assert client.create(title).status_code == 201
+    with load(reads(client), clients=1) as seen:
+        project.run("bash", "-euo", "pipefail", "-c", command.text)
+    print(f"{command}: {seen}")
+    if upgrade:
+        assert not set(before) & set(project.containers())
+        assert seen.statuses[200] > 100
+        assert set(seen.statuses) <= {200, 502, 503, 504}
+    if "--scale" in command.text:
+        assert set(seen.statuses) == {200}
+        assert [len(project.containers(part)) for part in ("auth", "tasks", "worker")] == [2, 3, 2]
+        one_of_each = [word for part in ("auth", "tasks", "worker") for word in ("--scale", f"{part}=1")]
+        project.compose("up", "--detach", "--no-recreate", *one_of_each)
+    project.wait_until_ready()
+    wait_for(lambda: project.health("worker") == "healthy" or None, within=40, what="the worker is healthy")
+    assert title in client.titles()

@@ -1,0 +1,50 @@
+"""`docker compose stop`, with requests on their way."""
+
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from compose import PARTS, Project
+
+from .conftest import Client, creates, load
+
+
+def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Client) -> None:
+    answers: list[Any] = []
+
+    def write(n: int) -> None:
+        answers.append(client.create(f"in flight {n}"))
+
+    ids = dict.fromkeys(PARTS)
+    for part in PARTS:
+        ids[part] = project.containers(part)
+    with load(creates(client)) as seen:
+        time.sleep(1)
+        with project.locked_database():
+            # They wait for the lock, in a service, while the stop begins.
+            writers = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+            for writer in writers:
+                writer.start()
+            time.sleep(0.5)
+            stop = threading.Thread(target=lambda: project.compose("stop"))
+            stop.start()
+            time.sleep(3)
+        for writer in writers:
+            writer.join(timeout=20)
+        stop.join(timeout=60)
+        assert not stop.is_alive()
+    print(f"in flight: {[answer.status_code for answer in answers]}; load: {seen}")
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    assert set(seen.statuses) == {201}
+    codes = {part: [one["State"]["ExitCode"] for one in project.inspect(*ids[part])] for part in PARTS}
+    print(f"exit codes {codes}")
+    assert {code for part in codes.values() for code in part} == {0}
+
+    # Everything that is there was acknowledged, once: no request was cut off in the middle. What had no answer found
+    # nobody who listened.
+    project.compose("start")
+    project.wait_until_ready(within=60)
+    found = Counter(client.titles())
+    assert set(found) == {*seen.acknowledged, *(f"in flight {n}" for n in range(3))}
+    assert set(found.values()) == {1}

@@ -1,6 +1,7 @@
 """A job runs once for each slot, whatever dies: what no unit test can say of Celery, Redis and the kernel."""
 
 import dataclasses
+import datetime
 import os
 import signal
 from collections.abc import Callable
@@ -10,7 +11,9 @@ import pytest
 
 from .conftest import TASKS, Process, Stack, wait_for
 
-A, B, C = (f"2026-01-01T00:0{minute}:00+00:00" for minute in range(3))
+# Yesterday: past, and not so long that their runs would be deleted.
+HOUR = datetime.datetime.now(tz=datetime.UTC).replace(minute=0, second=0, microsecond=0)
+A, B, C = ((HOUR + datetime.timedelta(days=-1, minutes=minute)).isoformat() for minute in range(3))
 
 # What settings.py promises: a message of a worker that was killed is visible again after 15 s, and found in another 1.
 REDELIVERY_SECONDS = 16

@@ -28,7 +28,8 @@ class Run(models.Model):
 
     class Meta:
         indexes = (
-            # Serves the list of all jobs' runs, newest first; the list of one job's is served by the constraint.
+            # Serves the list of all jobs' runs, newest first, and finds the oldest; the list of one job's is served by
+            # the constraint.
             models.Index(fields=["-slot", "-id"], name="jobs_run_newest"),
             # Finds the few that are running among the many that have ended.
             models.Index(fields=["state", "started_at"], name="jobs_run_state"),

@@ -24,6 +24,8 @@ from servicekit.times import iso_utc
 
 # A job that takes its process down with it every time is given up after as many attempts at the same slot.
 MAXIMUM_ATTEMPTS = 5
+# Each run deletes as many old ones at most: more than are added, and few enough to hold no lock for long.
+OLD_RUNS_AT_ONCE = 100
 
 logger = logging.getLogger("jobs.run")
 
@@ -46,6 +48,7 @@ def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[
         state, outcome = _do(work)
         finish_run(run=run, state=state, outcome=outcome)
         fail_abandoned_runs(job=job)
+        delete_old_runs()
     except DatabaseLayerError as error:
         if not is_away(error):
             raise
@@ -126,6 +129,16 @@ def fail_abandoned_runs(*, job: Job) -> None:
     Run.objects.filter(
         job=job.name, state=RUNNING, started_at__lt=now - _time_limit() - datetime.timedelta(seconds=job.expires)
     ).update(state=FAILED, outcome="The worker was lost, and no other one came in time.", finished_at=now)
+
+
+@retries_deadlocks
+def delete_old_runs() -> None:
+    """Deletes the oldest runs, of whichever job, that are older than RUNS_KEPT_DAYS: OLD_RUNS_AT_ONCE at most."""
+    kept_since = timezone.now() - datetime.timedelta(days=settings.RUNS_KEPT_DAYS)
+    old = Run.objects.filter(slot__lt=kept_since).order_by("slot", "id").values_list("id", flat=True)
+    # Looked up first: not every engine can limit a DELETE, and mostly there is none.
+    if ids := list(old[:OLD_RUNS_AT_ONCE]):
+        Run.objects.filter(id__in=ids).delete()
 
 
 def _do(work: Callable[[], str]) -> tuple[str, str]:

@@ -43,6 +43,8 @@ LOGGING["loggers"] |= {name: {"level": "WARNING"} for name in ("celery.worker.st
 
 # The user whose tasks the report prints.
 REPORT_USER_ID = env.integer("REPORT_USER_ID", 1, minimum=1, maximum=2**63 - 1)
+# How long the runs of jobs are kept.
+RUNS_KEPT_DAYS = env.integer("RUNS_KEPT_DAYS", 30, minimum=1, maximum=36_500)
 
 # Celery. It takes unknown options without a word, so a test holds these against the ones it knows.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html

@@ -40,8 +40,9 @@ def test_migrations_make_the_models_and_not_the_table_of_another_service():
         (Run.objects.order_by("-slot", "-id")[:20], "jobs_run_newest"),
         (Run.objects.filter(job="x").order_by("-slot", "-id")[:20], "(job=?)"),
         (Run.objects.filter(job="x", state="running", started_at__lt=SLOT), "jobs_run_state"),
+        (Run.objects.filter(slot__lt=SLOT).order_by("slot", "id").values("id")[:100], "jobs_run_newest (slot<?)"),
     ],
-    ids=["newest", "newest of a job", "abandoned"],
+    ids=["newest", "newest of a job", "abandoned", "old"],
 )
 @pytest.mark.sqlite
 def test_reads_seek_and_do_not_sort(query, seek):

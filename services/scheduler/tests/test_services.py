@@ -1,5 +1,6 @@
 """Exactly one run for each job and slot: who may claim, who may take over, and what is recorded."""
 
+import datetime
 import logging
 import os
 import subprocess
@@ -14,7 +15,7 @@ from django.db import Error, IntegrityError, InterfaceError, OperationalError, P
 from jobs import services
 from jobs.models import Run
 from jobs.schedule import REPORT_USER_TASKS as JOB
-from jobs.services import DatabaseAway, claim_run, fail_abandoned_runs, finish_run, run_job
+from jobs.services import DatabaseAway, claim_run, delete_old_runs, fail_abandoned_runs, finish_run, run_job
 from tests.conftest import MINUTE, ROOT, SECOND, SLOT, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,8 +41,8 @@ def claim(task_id: str) -> Run | None:
     return claim_run(job=JOB, slot=SLOT, task_id=task_id)
 
 
-def run(work: Work, task_id: str = "message") -> None:
-    run_job(job=JOB, slot=SLOT, task_id=task_id, work=work)
+def run(work: Work, task_id: str = "message", slot: datetime.datetime = SLOT) -> None:
+    run_job(job=JOB, slot=slot, task_id=task_id, work=work)
 
 
 @time_machine.travel(SLOT + SECOND, tick=False)
@@ -72,9 +73,9 @@ def test_run_is_recorded(caplog):
     )
 
 
-def test_run_takes_three_statements_beside_the_work(django_assert_num_queries):
-    # The insert, the end, the end of abandoned ones; and BEGIN and COMMIT around the first.
-    with django_assert_num_queries(5):
+def test_run_takes_four_statements_beside_the_work(django_assert_num_queries):
+    # The insert, the end, the end of abandoned ones, the look for old ones; and BEGIN and COMMIT around the first.
+    with django_assert_num_queries(6):
         run(Work())
 
 
@@ -221,7 +222,7 @@ def test_database_that_goes_away_in_mid_job_ends_nothing(error):
 
 
 @pytest.mark.parametrize("error", [OperationalError("away"), SoftTimeLimitExceeded()])
-@pytest.mark.parametrize("step", ["claim_run", "finish_run", "fail_abandoned_runs"])
+@pytest.mark.parametrize("step", ["claim_run", "finish_run", "fail_abandoned_runs", "delete_old_runs"])
 def test_database_that_is_away_before_or_after_the_job(monkeypatch, step, error):
     def away(**arguments: object) -> None:
         raise error
@@ -255,3 +256,35 @@ def test_abandoned_runs_are_failed_when_nothing_can_take_them_up_any_more():
     assert (failed.slot, failed.finished_at) == (SLOT, SLOT + edge)
     assert failed.outcome == "The worker was lost, and no other one came in time."
     assert Run.objects.filter(state="running").count() == 2
+
+
+class TestOldRuns:
+    NOW = SLOT + datetime.timedelta(days=30)
+
+    @pytest.fixture(autouse=True)
+    def thirty_days_later(self, settings):
+        settings.RUNS_KEPT_DAYS = 30
+        with time_machine.travel(self.NOW, tick=False):
+            yield
+
+    def slots(self) -> list[datetime.datetime]:
+        return list(Run.objects.order_by("slot").values_list("slot", flat=True))
+
+    def test_are_deleted_when_they_are_older_than_the_setting_says(self):
+        make_run(slot=SLOT - MINUTE)
+        make_run(slot=SLOT - MINUTE, job="no longer in the schedule")
+        make_run(slot=SLOT)
+        delete_old_runs()
+        assert self.slots() == [SLOT]
+
+    def test_are_deleted_a_few_at_a_time_and_the_oldest_first(self, monkeypatch):
+        monkeypatch.setattr(services, "OLD_RUNS_AT_ONCE", 2)
+        for minute in (1, 3, 2):
+            make_run(slot=SLOT - minute * MINUTE)
+        delete_old_runs()
+        assert self.slots() == [SLOT - MINUTE]
+
+    def test_are_deleted_by_every_run(self):
+        make_run(slot=SLOT - MINUTE)
+        run(Work(), slot=self.NOW)
+        assert self.slots() == [self.NOW]

@@ -24,7 +24,10 @@ from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url, por
 from odbc import is_sqlserver, register_driver
 
 # What a browser sends as Origin: scheme, host in lower case, and a port that is not the scheme's own.
-ORIGIN = r"https?://[a-z0-9.:\[\]-]+"
+# As browsers send them (https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin).
+ORIGIN = r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
+# A scheme's own port is left out, so with it an origin would never match.
+OWN_PORT = r"(http://[^,]+:80|https://[^,]+:443)(?![0-9])"
 SWAGGER_UI = "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist"
 
 READY_WITHIN_SECONDS = 60
@@ -67,6 +70,8 @@ def cors_origins(env: dict[str, str]) -> str:
     origins = env["CORS_ORIGINS"].strip()
     if not re.fullmatch(rf"({ORIGIN}(,{ORIGIN})*)?", origins):
         raise StartError(f"CORS_ORIGINS: must be origins such as https://app.example.org,https://…, not {origins!r}")
+    if match := re.search(OWN_PORT, origins):
+        raise StartError(f"CORS_ORIGINS: must be without the port in {match[0]}, which browsers leave out")
     return origins
 
 

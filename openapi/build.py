@@ -107,7 +107,7 @@ def problems_html() -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Problems · Tasks API</title>
+<title>Problems · Task API</title>
 <link rel="icon" href="data:,">
 {style}
 </head>
@@ -116,7 +116,7 @@ def problems_html() -> str:
 <header>
   <h1>Problems</h1>
   <p class="lead">{_inline(INTRODUCTION)}</p>
-  <p><a href="/">Tasks API</a> · <a href="/api/docs">Reference</a></p>
+  <p><a href="/">Task API</a> · <a href="/api/docs">Reference</a></p>
 </header>
 
 {sections}

@@ -40,10 +40,10 @@ AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system
                 "precondition-failed",
                 "Precondition Failed",
                 412,
-                "It has changed since you read it; read it again.",
+                "It is at another version than the conditions of the request ask for; read it again.",
             ),
         ),
-        ("/failing/too-large", ("payload-too-large", "Payload Too Large", 413, "The body is larger than 64 KiB.")),
+        ("/failing/too-large", ("payload-too-large", "Payload Too Large", 413, "A body may have 65536 bytes at most.")),
         (
             "/failing/media-type",
             ("unsupported-media-type", "Unsupported Media Type", 415, "Send application/json, in UTF-8."),

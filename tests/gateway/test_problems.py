@@ -1,13 +1,24 @@
 """Every error that nginx itself makes is problem+json, with all the headers of any other answer."""
 
 import http.client
+import json
 import time
 
 import pytest
 
-from .conftest import Gateway, Upstream, running_gateway
+from .conftest import CHECKOUT, Gateway, Upstream, running_gateway
 
 HOST = b"Host: a\r\nConnection: close\r\n"
+DOCUMENT = json.loads((CHECKOUT / "console/openapi.json").read_text())
+# Each address of the document, and what it takes.
+PATHS = {
+    path.format(task_id=1, run_id=1, session_id="0b9a4c6e-6f0c-4f1e-9c55-7d1c7b1f3a52"): {
+        *(method.upper() for method in item),
+        *(["HEAD"] if "get" in item else []),
+        *(["OPTIONS"] if path.startswith("/api/") else []),
+    }
+    for path, item in DOCUMENT["paths"].items()
+}
 
 
 def test_not_found_names_the_path_without_the_query(gateway: Gateway, problem) -> None:
@@ -69,9 +80,12 @@ def test_a_malformed_request(gateway: Gateway, upstreams: dict[str, Upstream], p
         ("POST", "/", "GET, HEAD"),
         ("POST", "/healthz", "GET, HEAD"),
         ("DELETE", "/readyz", "GET, HEAD"),
-        ("TRACE", "/", "GET, HEAD"),
-        ("TRACE", "/api/tasks", "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"),
+        ("POST", "/problems", "GET, HEAD"),
+        ("POST", "/problems/bad-gateway", "GET, HEAD"),
+        ("OPTIONS", "/problems/bad-gateway", "GET, HEAD"),
         ("BREW", "/healthz", "GET, HEAD"),
+        ("TRACE", "/", "GET, HEAD"),
+        ("TRACE", "/api/openapi.json", "GET, HEAD"),
     ],
 )
 def test_a_method_that_the_address_does_not_take(gateway: Gateway, problem, method: str, path: str, allow: str) -> None:
@@ -79,6 +93,20 @@ def test_a_method_that_the_address_does_not_take(gateway: Gateway, problem, meth
 
     problem(response, 405, "method-not-allowed")
     assert response.headers.get_all("Allow") == [allow]
+
+
+@pytest.mark.parametrize(("path", "methods"), PATHS.items())
+def test_trace_is_refused_with_the_methods_that_the_address_takes(
+    gateway: Gateway, upstreams: dict[str, Upstream], problem, path: str, methods: set[str]
+) -> None:
+    for suffix in ("", "?x=1", "/", "/?x=1") if path.startswith("/api/") else ("", "?x=1"):
+        response = gateway.request("TRACE", path + suffix, headers={"Authorization": "Bearer secret-token"})
+
+        problem(response, 405, "method-not-allowed")
+        (allow,) = response.headers.get_all("Allow")
+        assert set(allow.split(", ")) == methods
+        assert b"secret-token" not in response.body
+    assert not any(upstream.received for upstream in upstreams.values())
 
 
 def test_a_method_that_nobody_knows_is_the_services_to_refuse(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:

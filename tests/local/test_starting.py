@@ -100,6 +100,9 @@ def test_a_malformed_port(tmp_path: Path, port: str) -> None:
         ("CORS_ORIGINS", "https://app.example.org/"),
         ("CORS_ORIGINS", "https://app.example.org, http://localhost"),
         ("CORS_ORIGINS", 'https://a"; return 200; #'),
+        ("CORS_ORIGINS", "https://app.example.org:port"),
+        ("CORS_ORIGINS", "https://app.example.org:443"),
+        ("CORS_ORIGINS", "http://localhost:5173,http://app.example.org:80"),
     ],
 )
 @pytest.mark.parametrize("program", ["up", "docker_up"])

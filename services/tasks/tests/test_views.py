@@ -20,7 +20,7 @@ MICROSECOND = datetime.timedelta(microseconds=1)
 NOW = "2026-02-01T12:00:00.000007Z"
 REQUEST_ID = "0" * 32
 NOT_FOUND = "There is nothing here, or it is not yours."
-CHANGED = "It has changed since you read it; read it again."
+CHANGED = "It is at another version than the conditions of the request ask for; read it again."
 UNKNOWN_FIELD = "This field is not known here, or may not be set."
 
 

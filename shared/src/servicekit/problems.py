@@ -41,6 +41,8 @@ BAD_REQUEST = Problem(
     "`errors` names each with what is wrong with it; `body` stands for the body as a whole. Nothing was changed.",
     advice="Correct the request; the same one will fail again.",
 )
+# The detail of a 400 that has errors.
+INVALID_FIELDS = "Some fields are not valid."
 UNAUTHORIZED = Problem(
     status=401,
     slug="unauthorized",
@@ -74,15 +76,15 @@ METHOD_NOT_ALLOWED = Problem(
 PRECONDITION_FAILED = Problem(
     status=412,
     slug="precondition-failed",
-    detail="It has changed since you read it; read it again.",
+    detail="It is at another version than the conditions of the request ask for; read it again.",
     meaning="`If-Match` names a version that is no longer the current one: somebody has changed it since it was read. "
-    "Nothing was changed by this request.",
+    "Or `If-None-Match` of a change names the current one. Nothing was changed by this request.",
     advice="Read it again, decide anew, and send the change with the new `ETag`.",
 )
 PAYLOAD_TOO_LARGE = Problem(
     status=413,
     slug="payload-too-large",
-    detail="The body is larger than 64 KiB.",
+    detail="A body may have 65536 bytes at most.",
     meaning="A body may have 65,536 bytes at most.",
     advice="Send less.",
 )

@@ -12,7 +12,7 @@ class APIView(views.APIView):
     """Refuses whoever has no valid access token, unless a subclass says otherwise."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Asks who calls, but for OPTIONS: a browser's preflight has no token, and the answer is the same to all."""
+        """Asks who calls, but for OPTIONS: which methods there are is no secret, and the OpenAPI document tells it."""
         if request.method != "OPTIONS":
             super().initial(request, *args, **kwargs)
 

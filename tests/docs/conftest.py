@@ -28,6 +28,7 @@ MASKS = {
     r"\b[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\b": "<uuid>",
     r"\b[0-9a-f]{32}\b": "<id>",
     r"before=[\w-]+": "before=<cursor>",
+    r'etag: "\d+"': "etag: <version>",
     # A number depends on what the documents before have made.
     r'"id":\d+': '"id":<number>',
     r"/api/tasks/\d+": "/api/tasks/<number>",

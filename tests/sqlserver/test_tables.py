@@ -45,7 +45,7 @@ TABLES = {
             "owner_id": "bigint NOT NULL",
             "title": "nvarchar(200) NOT NULL",
             "duration": "int NOT NULL",
-            "version": "int NOT NULL",
+            "version": "bigint NOT NULL",
             "created_at": TIME,
             "updated_at": TIME,
             "CONSTRAINT tasks_task_title_length": "CHECK ((LEN(title) >= 1 AND LEN(title) <= 200))",

@@ -1,6 +1,7 @@
 """ETag, If-Match and If-None-Match (RFC 9110, sections 8.8.3 and 13.1) over a task's version."""
 
 import re
+from typing import Literal
 
 from rest_framework.exceptions import ParseError
 
@@ -9,7 +10,8 @@ from tasks.services import Versions
 # A tag is anything printable in quotes, or that with W/ before it, which If-Match never matches.
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
-_VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+# As many digits as models.VERSION_MAXIMUM has.
+_VERSION = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _MOST_TAGS = 10
 
 
@@ -24,24 +26,24 @@ def parse_if_match(header: str | None) -> Versions:
     Tags that are weak, or not ours, match nothing. Raises ParseError (400) where the header is malformed or lists
     more than 10 tags.
     """
-    tags = _tags("If-Match", header)
-    if tags is None:
+    if header is None:
         return "any"
-    return [int(value) for weak, value in tags if not weak and _VERSION.fullmatch(value)]
+    tags = _tags("If-Match", header)
+    return tags if tags == "any" else [int(value) for weak, value in tags if not weak and _VERSION.fullmatch(value)]
 
 
-def is_known(version: int, *, if_none_match: str | None) -> bool:
-    """Whether the client has this version already, by the weak comparison that If-None-Match takes; raises as above."""
-    if if_none_match is None:
-        return False
-    tags = _tags("If-None-Match", if_none_match)
-    return tags is None or str(version) in {value for _, value in tags}
+def parse_if_none_match(header: str | None) -> Versions:
+    """The versions that the header does not let through: none without it, weak tags included; raises as above."""
+    if header is None:
+        return ()
+    tags = _tags("If-None-Match", header)
+    return tags if tags == "any" else [int(value) for _, value in tags if _VERSION.fullmatch(value)]
 
 
-def _tags(name: str, header: str | None) -> list[tuple[str, str]] | None:
-    """Each tag with its W/ or nothing; None for whatever there is."""
-    if header is None or header.strip() == "*":
-        return None
+def _tags(name: str, header: str) -> Literal["any"] | list[tuple[str, str]]:
+    """Each tag with its W/ or nothing."""
+    if header.strip() == "*":
+        return "any"
     if not _LIST.fullmatch(header):
         raise ParseError(f'{name} must be * or a list of entity tags such as "3".')
     tags = _TAG.findall(header)

@@ -1,5 +1,7 @@
 """The table of tasks. Its integrity stands here, in the database; serializers only say it more politely."""
 
+import secrets
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length
@@ -7,6 +9,16 @@ from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 TITLE_MAXIMUM_UNITS = 200
 DURATION_MAXIMUM_MINUTES = 525_600  # A year.
+VERSION_MAXIMUM = 10**15 - 1
+
+
+def new_version() -> int:
+    """The name of one state of one task, drawn at each change.
+
+    Not a count: that would begin anew in a database that replaces another or is restored, and a client would take the
+    task there for the one that it has.
+    """
+    return 1 + secrets.randbelow(VERSION_MAXIMUM)
 
 
 class Task(models.Model):
@@ -17,8 +29,8 @@ class Task(models.Model):
     owner_id = models.BigIntegerField()
     title = models.CharField(max_length=TITLE_MAXIMUM_UNITS)
     duration = models.IntegerField()
-    # Counts the changes; the ETag is made of it.
-    version = models.IntegerField(default=1)
+    # Another one after each change; it is the ETag.
+    version = models.BigIntegerField(default=new_version)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 

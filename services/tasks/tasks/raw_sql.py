@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from django.db import connection
 
+from tasks.models import new_version
+
 RETRIEVE: Final = """
 SELECT id, title, duration, version, created_at, updated_at
 FROM tasks_task
@@ -23,13 +25,13 @@ WHERE id = %s AND owner_id = %s
 RENAME: Final = {
     "microsoft": """
 UPDATE tasks_task
-SET title = %s, updated_at = %s, version = version + 1
+SET title = %s, updated_at = %s, version = %s
 OUTPUT inserted.id, inserted.title, inserted.duration, inserted.version, inserted.created_at, inserted.updated_at
 WHERE id = %s AND owner_id = %s
 """,
     "sqlite": """
 UPDATE tasks_task
-SET title = %s, updated_at = %s, version = version + 1
+SET title = %s, updated_at = %s, version = %s
 WHERE id = %s AND owner_id = %s
 RETURNING id, title, duration, version, created_at, updated_at
 """,
@@ -38,13 +40,13 @@ RETURNING id, title, duration, version, created_at, updated_at
 RENAME_VERSION: Final = {
     "microsoft": """
 UPDATE tasks_task
-SET title = %s, updated_at = %s, version = version + 1
+SET title = %s, updated_at = %s, version = %s
 OUTPUT inserted.id, inserted.title, inserted.duration, inserted.version, inserted.created_at, inserted.updated_at
 WHERE id = %s AND owner_id = %s AND version = %s
 """,
     "sqlite": """
 UPDATE tasks_task
-SET title = %s, updated_at = %s, version = version + 1
+SET title = %s, updated_at = %s, version = %s
 WHERE id = %s AND owner_id = %s AND version = %s
 RETURNING id, title, duration, version, created_at, updated_at
 """,
@@ -86,7 +88,7 @@ def rename(
     None, and nothing changed, where the owner has no such task or, with ``version``, where it is no longer at that
     version.
     """
-    changes: list[Any] = [title, connection.ops.adapt_datetimefield_value(now), task_id, owner_id]
+    changes: list[Any] = [title, connection.ops.adapt_datetimefield_value(now), new_version(), task_id, owner_id]
     if version is None:
         return _task(_first(RENAME[connection.vendor], changes))
     return _task(_first(RENAME_VERSION[connection.vendor], [*changes, version]))

@@ -16,11 +16,16 @@ class TaskNotFound(Exception):
 
 
 class TaskChanged(Exception):
-    """The task is at none of the versions that the caller named."""
+    """The task is not at a version that the caller's conditions let through."""
 
 
-# What If-Match asks: any version, or one of these.
+# Any version, or one of these.
 Versions = Literal["any"] | Sequence[int]
+
+
+def is_among(version: int, versions: Versions) -> bool:
+    """Whether the version is one of these."""
+    return versions == "any" or version in versions
 
 
 @retries_deadlocks
@@ -32,10 +37,15 @@ def create_task(*, owner_id: int, title: str, duration: int) -> TaskRow:
 
 
 @retries_deadlocks
-def rename_task(*, task_id: int, owner_id: int, title: str, versions: Versions = "any") -> TaskRow:
-    """Sets the title; raises TaskNotFound or TaskChanged, and then has changed nothing."""
+def rename_task(
+    *, task_id: int, owner_id: int, title: str, versions: Versions = "any", unless: Versions = ()
+) -> TaskRow:
+    """Sets the title of the task at one of ``versions`` and at none of ``unless``.
+
+    Raises TaskNotFound or TaskChanged, and then has changed nothing.
+    """
     now = timezone.now()
-    for version in _candidates(versions):
+    for version in _candidates(task_id=task_id, owner_id=owner_id, versions=versions, unless=unless):
         task = raw_sql.rename(task_id=task_id, owner_id=owner_id, title=title, now=now, version=version)
         if task is not None:
             return task
@@ -43,15 +53,22 @@ def rename_task(*, task_id: int, owner_id: int, title: str, versions: Versions =
 
 
 @retries_deadlocks
-def delete_task(*, task_id: int, owner_id: int, versions: Versions = "any") -> None:
-    """Deletes the task; raises TaskNotFound or TaskChanged, and then has changed nothing."""
-    for version in _candidates(versions):
+def delete_task(*, task_id: int, owner_id: int, versions: Versions = "any", unless: Versions = ()) -> None:
+    """Deletes the task at one of ``versions`` and at none of ``unless``; raises as rename_task does."""
+    for version in _candidates(task_id=task_id, owner_id=owner_id, versions=versions, unless=unless):
         if raw_sql.delete(task_id=task_id, owner_id=owner_id, version=version):
             return
     raise _why_not(task_id=task_id, owner_id=owner_id)
 
 
-def _candidates(versions: Versions) -> Sequence[int | None]:
+def _candidates(*, task_id: int, owner_id: int, versions: Versions, unless: Versions) -> Sequence[int | None]:
+    """The versions to try, one after the other; None stands for any."""
+    if unless:
+        # Hardly anybody asks for this; so it is looked up first, and then holds for the version that was seen.
+        task = raw_sql.retrieve(task_id=task_id, owner_id=owner_id)
+        if task is None or is_among(task.version, unless) or not is_among(task.version, versions):
+            return []
+        return [task.version]
     return [None] if versions == "any" else versions
 
 

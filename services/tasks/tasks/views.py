@@ -1,6 +1,6 @@
 """HTTP: parse, one domain call, render."""
 
-from typing import NoReturn
+from typing import NoReturn, TypedDict
 
 from django.http import Http404
 from rest_framework.request import Request
@@ -10,11 +10,19 @@ from servicekit.authentication import principal
 from servicekit.exceptions import PreconditionFailed
 from servicekit.pagination import Cursor, Page
 from servicekit.views import APIView
-from tasks.etags import etag, is_known, parse_if_match
+from tasks.etags import etag, parse_if_match, parse_if_none_match
 from tasks.raw_sql import TaskRow
 from tasks.selectors import list_tasks, retrieve_task
 from tasks.serializers import TaskCreateSerializer, TaskRenameSerializer, represent_task
-from tasks.services import TaskChanged, TaskNotFound, create_task, delete_task, rename_task
+from tasks.services import (
+    TaskChanged,
+    TaskNotFound,
+    Versions,
+    create_task,
+    delete_task,
+    is_among,
+    rename_task,
+)
 
 LIST_LENGTH = 4
 # A browser may keep a task, and asks each time whether it is still the same.
@@ -49,27 +57,30 @@ class TaskDetailView(APIView):
     """GET, PUT, PATCH and DELETE /api/tasks/{id}: the caller's own, or the same 404 as for none at all."""
 
     def get(self, request: Request, task_id: str) -> Response:
-        """The task; 304 where If-None-Match names its version."""
+        """The task; 412 where If-Match does not name its version, and 304 where If-None-Match does."""
+        conditions = _conditions(request)
         task = retrieve_task(task_id=_identifier(task_id), owner_id=principal(request).user_id)
         if task is None:
             raise Http404
-        # Not request.headers, which makes a copy of all of them.
-        if is_known(task.version, if_none_match=request.META.get("HTTP_IF_NONE_MATCH")):
+        # In the order of RFC 9110, section 13.2.2.
+        if not is_among(task.version, conditions["versions"]):
+            raise PreconditionFailed
+        if is_among(task.version, conditions["unless"]):
             return Response(status=304, headers={"ETag": etag(task.version), "Cache-Control": REVALIDATE})
         response = _task_response(task)
         response["Cache-Control"] = REVALIDATE
         return response
 
     def patch(self, request: Request, task_id: str) -> Response:
-        """Renames the task; 412 where If-Match names another version than the current one."""
+        """Renames the task; 412 where If-Match does not name its version, or If-None-Match does."""
         serializer = TaskRenameSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        versions = parse_if_match(request.headers.get("If-Match"))
+        conditions = _conditions(request)
         try:
             task = rename_task(
                 task_id=_identifier(task_id),
                 owner_id=principal(request).user_id,
-                versions=versions,
+                **conditions,
                 **serializer.validated_data,
             )
         except (TaskNotFound, TaskChanged) as error:
@@ -80,13 +91,27 @@ class TaskDetailView(APIView):
     put = patch
 
     def delete(self, request: Request, task_id: str) -> Response:
-        """Deletes the task; 412 where If-Match names another version than the current one."""
-        versions = parse_if_match(request.headers.get("If-Match"))
+        """Deletes the task; 412 as above."""
+        conditions = _conditions(request)
         try:
-            delete_task(task_id=_identifier(task_id), owner_id=principal(request).user_id, versions=versions)
+            delete_task(task_id=_identifier(task_id), owner_id=principal(request).user_id, **conditions)
         except (TaskNotFound, TaskChanged) as error:
             _refuse(error)
         return Response(status=204)
+
+
+class _Conditions(TypedDict):
+    versions: Versions
+    unless: Versions
+
+
+def _conditions(request: Request) -> _Conditions:
+    """What If-Match and If-None-Match ask of the task's version; raises ParseError (400)."""
+    # Not request.headers, which makes a copy of all of them.
+    return {
+        "versions": parse_if_match(request.META.get("HTTP_IF_MATCH")),
+        "unless": parse_if_none_match(request.META.get("HTTP_IF_NONE_MATCH")),
+    }
 
 
 def _identifier(text: str) -> int:

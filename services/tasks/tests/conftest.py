@@ -69,12 +69,13 @@ def anonymous() -> API:
 
 @pytest.fixture
 def make_task(db: None) -> Callable[..., Task]:
-    """Stores a task of user 1, each a second after the one before unless created_at is given."""
+    """Stores a task of user 1 at version 1, each a second after the one before unless created_at is given."""
 
     def make(**values: object) -> Task:
         number = next(_numbers)
         at = values.pop("created_at", AT + datetime.timedelta(seconds=number))
-        defaults = {"owner_id": 1, "title": f"Task {number}", "duration": 30, "created_at": at, "updated_at": at}
+        times = {"created_at": at, "updated_at": at}
+        defaults = {"owner_id": 1, "title": f"Task {number}", "duration": 30, "version": 1, **times}
         return Task.objects.create(**{**defaults, **values})
 
     return make

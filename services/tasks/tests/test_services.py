@@ -3,7 +3,7 @@ import datetime
 import pytest
 
 from servicekit.pagination import Page
-from tasks.models import Task
+from tasks.models import VERSION_MAXIMUM, Task
 from tasks.raw_sql import TaskRow
 from tasks.selectors import list_tasks, retrieve_task
 from tasks.services import TaskChanged, TaskNotFound, create_task, delete_task, rename_task
@@ -25,7 +25,7 @@ def stored() -> list[tuple[object, ...]]:
 
 def test_created_task_is_returned_as_it_is_stored():
     task = create_task(owner_id=7, title="Read", duration=30)
-    assert task == TaskRow(task.id, "Read", 30, 1, NOW, NOW)
+    assert task == TaskRow(task.id, "Read", 30, task.version, NOW, NOW)
     assert retrieve_task(task_id=task.id, owner_id=7) == task
     assert list_tasks(owner_id=7, page=ANYTHING) == ([task], False)
 
@@ -33,19 +33,28 @@ def test_created_task_is_returned_as_it_is_stored():
 def test_renamed_task_is_returned_as_it_is_stored(make_task):
     before = make_task(title="Old")
     task = rename_task(task_id=before.id, owner_id=1, title="New")
-    assert task == TaskRow(before.id, "New", before.duration, 2, before.created_at, NOW)
+    assert task == TaskRow(before.id, "New", before.duration, task.version, before.created_at, NOW)
     assert retrieve_task(task_id=before.id, owner_id=1) == task
 
 
 def test_rename_to_the_same_title_is_a_change(make_task):
     task = make_task(title="Same")
-    assert rename_task(task_id=task.id, owner_id=1, title="Same").version == 2
+    assert rename_task(task_id=task.id, owner_id=1, title="Same").version != task.version
+
+
+def test_no_version_comes_back_not_even_in_a_database_that_replaces_this_one(db):
+    """A count would: the first task of every database would be at its first version."""
+    first = create_task(owner_id=1, title="Read", duration=30)
+    versions = [first.version, create_task(owner_id=1, title="Read", duration=30).version]
+    versions += [rename_task(task_id=first.id, owner_id=1, title="Read").version for _ in range(100)]
+    assert len(set(versions)) == 102
+    assert all(1 <= version <= VERSION_MAXIMUM for version in versions)
 
 
 @pytest.mark.parametrize("versions", ["any", [1], [5, 1], [1, 1]])
 def test_rename_at_a_named_version_changes_once(make_task, versions):
     task = make_task()
-    assert rename_task(task_id=task.id, owner_id=1, title="New", versions=versions).version == 2
+    assert rename_task(task_id=task.id, owner_id=1, title="New", versions=versions).title == "New"
 
 
 @pytest.mark.parametrize("versions", ["any", [1], [5, 1]])
@@ -66,14 +75,34 @@ def test_another_version_is_refused_and_nothing_changes(make_task, versions):
     assert stored() == before
 
 
+@pytest.mark.parametrize(("versions", "unless"), [("any", [2]), ([1], [2]), ([1, 3], [2, 3])])
+def test_versions_that_are_ruled_out_are_others(make_task, versions, unless):
+    task, other = make_task(), make_task()
+    assert rename_task(task_id=task.id, owner_id=1, title="New", versions=versions, unless=unless).title == "New"
+    delete_task(task_id=other.id, owner_id=1, versions=versions, unless=unless)
+    assert list(Task.objects.values_list("title", flat=True)) == ["New"]
+
+
+@pytest.mark.parametrize(("versions", "unless"), [("any", "any"), ("any", [2, 1]), ([1], [1]), ([2], [3])])
+def test_a_version_that_is_ruled_out_is_refused_and_nothing_changes(make_task, versions, unless):
+    task = make_task()
+    before = stored()
+    with pytest.raises(TaskChanged):
+        rename_task(task_id=task.id, owner_id=1, title="New", versions=versions, unless=unless)
+    with pytest.raises(TaskChanged):
+        delete_task(task_id=task.id, owner_id=1, versions=versions, unless=unless)
+    assert stored() == before
+
+
+@pytest.mark.parametrize("unless", [(), [1], "any"])
 @pytest.mark.parametrize("versions", ["any", [], [1], [2]])
 @pytest.mark.parametrize(("offset", "owner_id"), [(0, 2), (1, 1)], ids=["somebody else's", "missing"])
-def test_somebody_elses_is_not_found_like_a_missing_one(make_task, offset, owner_id, versions):
+def test_somebody_elses_is_not_found_like_a_missing_one(make_task, offset, owner_id, versions, unless):
     task_id = make_task().id + offset
     before = stored()
     with pytest.raises(TaskNotFound):
-        rename_task(task_id=task_id, owner_id=owner_id, title="New", versions=versions)
+        rename_task(task_id=task_id, owner_id=owner_id, title="New", versions=versions, unless=unless)
     with pytest.raises(TaskNotFound):
-        delete_task(task_id=task_id, owner_id=owner_id, versions=versions)
+        delete_task(task_id=task_id, owner_id=owner_id, versions=versions, unless=unless)
     assert retrieve_task(task_id=task_id, owner_id=owner_id) is None
     assert stored() == before

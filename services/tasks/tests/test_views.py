@@ -72,7 +72,7 @@ class TestCreate:
         )
         assert dict(response.headers) == {
             "Content-Type": "application/json",
-            "ETag": '"1"',
+            "ETag": f'"{Task.objects.get().version}"',
             "Allow": "GET, POST, HEAD, OPTIONS",
             "Location": f"/api/tasks/{stored_id}",
             "Content-Length": str(len(response.content)),
@@ -134,12 +134,22 @@ class TestRetrieve:
 
     def test_version_that_the_client_does_not_have_is_200(self, api, task):
         path = f"/api/tasks/{task.id}"
-        api("PATCH", path, {"title": "New"})
+        renamed = api("PATCH", path, {"title": "New"})
         response = api("GET", path, If_None_Match='"1"')
-        assert (response.status_code, response["ETag"], response.json()["title"]) == (200, '"2"', "New")
+        assert (response.status_code, response["ETag"], response.content) == (200, renamed["ETag"], renamed.content)
 
     def test_another_users_task_is_404_whatever_the_condition(self, stranger, task):
         assert stranger("GET", f"/api/tasks/{task.id}", If_None_Match="*").status_code == 404
+
+    @pytest.mark.parametrize("header", ["*", '"1"', '"2", "1"'])
+    def test_version_that_the_client_asks_for_is_200(self, api, task, header):
+        assert api("GET", f"/api/tasks/{task.id}", If_Match=header).content == compact(shown(task))
+
+    @pytest.mark.parametrize("none_match", ["*", '"2"'])
+    def test_version_that_the_client_does_not_ask_for_is_412_before_it_is_304(self, api, task, none_match):
+        path = f"/api/tasks/{task.id}"
+        response = api("GET", path, If_Match='"2"', If_None_Match=none_match)
+        assert response.content == problem("precondition-failed", 412, CHANGED, path)
 
     def test_malformed_condition_is_400(self, api, task):
         response = api("GET", f"/api/tasks/{task.id}", If_None_Match="1")
@@ -151,7 +161,8 @@ class TestRetrieve:
 class TestRename:
     def test_answers_200_with_the_renamed_task_and_its_new_tag(self, api, task, frozen, method):
         response = api(method, f"/api/tasks/{task.id}", {"title": " New "})
-        assert (response.status_code, response["ETag"]) == (200, '"2"')
+        assert (response.status_code, response["ETag"]) == (200, f'"{Task.objects.get().version}"')
+        assert response["ETag"] != '"1"'
         assert response.content == compact(shown(task, title="New", updated_at=NOW))
         assert api("GET", f"/api/tasks/{task.id}").content == response.content
 
@@ -246,7 +257,7 @@ def test_body_of_another_kind_is_refused_and_changes_nothing(api, task, method, 
     assert stored() == before
 
 
-class TestIfMatch:
+class TestConditions:
     """A rename and a delete under every kind of condition; the task is at version 3."""
 
     @pytest.fixture
@@ -256,7 +267,7 @@ class TestIfMatch:
     @pytest.mark.parametrize("header", ["*", '"3"', '"2", "3"', 'W/"2", "3"', '"x","3"'])
     def test_condition_that_holds(self, api, task, header):
         path = f"/api/tasks/{task.id}"
-        assert api("PATCH", path, {"title": "New"}, If_Match=header)["ETag"] == '"4"'
+        assert api("PATCH", path, {"title": "New"}, If_Match=header).status_code == 200
         Task.objects.update(version=3)
         assert api("DELETE", path, If_Match=header).status_code == 204
 
@@ -279,6 +290,21 @@ class TestIfMatch:
         assert "If-Match" in response.json()["detail"]
         assert stored() == before
 
+    @pytest.mark.parametrize("header", ['"2"', 'W/"2"', '"x"', '"30"'])
+    def test_a_version_that_the_client_does_not_have_is_changed(self, api, task, header):
+        path = f"/api/tasks/{task.id}"
+        assert api("PATCH", path, {"title": "New"}, If_None_Match=header).json()["title"] == "New"
+        assert api("DELETE", path, If_None_Match=header).status_code == 204
+
+    @pytest.mark.parametrize("header", ["*", '"3"', 'W/"3"', '"2", "3"'])
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    def test_a_version_that_the_client_has_is_412_and_not_changed(self, api, task, method, header):
+        before = stored()
+        path = f"/api/tasks/{task.id}"
+        response = api(method, path, None if method == "DELETE" else {"title": "New"}, If_None_Match=header)
+        assert response.content == problem("precondition-failed", 412, CHANGED, path)
+        assert stored() == before
+
     def test_of_two_renames_of_one_version_one_is_refused(self, api, task):
         path = f"/api/tasks/{task.id}"
         tag = api("GET", path)["ETag"]
@@ -292,7 +318,7 @@ METHODS = {"GET": None, "PUT": {"title": "New"}, "PATCH": {"title": "New"}, "DEL
 
 @pytest.mark.parametrize(("method", "body"), METHODS.items(), ids=METHODS.keys())
 class TestNotFound:
-    @pytest.mark.parametrize("headers", [{}, {"If_Match": "*"}, {"If_Match": '"1"'}, {"If_Match": 'W/"1"'}], ids=str)
+    @pytest.mark.parametrize("headers", [{}, {"If_Match": "*"}, {"If_Match": '"1"'}, {"If_None_Match": "*"}], ids=str)
     def test_somebody_elses_task_is_the_same_404_as_a_missing_one(self, stranger, task, method, body, headers):
         before = stored()
         path = f"/api/tasks/{task.id}"

@@ -12,7 +12,7 @@ class PayloadTooLarge(APIException):
 
 
 class PreconditionFailed(APIException):
-    """412: If-Match names a version that is no longer current (RFC 9110, section 13.1.1)."""
+    """412: If-Match or If-None-Match does not hold (RFC 9110, section 13.1)."""
 
     status_code = 412
 

@@ -1,22 +1,34 @@
 """What the OpenAPI document says of the whole, and of the addresses at which the gateway itself answers."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from servicekit.openapi_components import common_components
+from servicekit.openapi_components import (
+    REFUSED,
+    common_components,
+    headers,
+    problem_response,
+    problem_responses,
+    reference,
+)
+from servicekit.problems import INTERNAL_SERVER_ERROR, SERVICE_UNAVAILABLE
 
 DESCRIPTION = """\
 Keep tasks with a title and a duration. `POST /api/auth/register` makes an account, `POST /api/auth/token` logs in; the
 `access` token of its answer goes into every other call as `Authorization: Bearer …`.
 
-- JSON in and out, in UTF-8. Addresses work with or without a slash at the end. Times are in UTC, with microseconds.
+- JSON in and out, in UTF-8. Times are in UTC, with microseconds.
 - Bodies are strict: an unknown member, a repeated one or a wrong type is a 400 that names it, and changes nothing.
+- The addresses of auth, tasks and jobs work with or without a slash at the end, and tell anybody their methods by
+  `OPTIONS`. `HEAD` is `GET` without the body, everywhere.
 - Every error is a problem document (RFC 9457) whose `type` leads to [its page](/problems).
 - Every answer has an `X-Request-ID`, under which it is logged.
-- Before any operation is chosen, the gateway refuses what no address takes: 404 for an unknown one, 405, 414, 431, 501
-  and 505, in the same form.
+- What no operation is chosen for is refused in the same form:
+  [404](/problems/not-found) for an unknown address,
+  [405](/problems/method-not-allowed) with `Allow` for another method,
+  [501](/problems/not-implemented) for an unusual transfer encoding,
+  [505](/problems/http-version-not-supported) for HTTP/3 and the like.
 """
-
-REQUEST_ID = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
 
 
 def base_document() -> dict[str, Any]:
@@ -43,7 +55,7 @@ def health_document() -> dict[str, Any]:
                     answer="It is.",
                     schema={"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]},
                     example={"status": "ok"},
-                    problems=["BadRequest"],
+                    problems=problem_responses(REFUSED, instance="/healthz"),
                 ),
             },
             "/readyz": {
@@ -52,27 +64,57 @@ def health_document() -> dict[str, Any]:
                     summary="Can everything work?",
                     description="Asks each service in turn; each asks what it needs. 503 names what fails.",
                     answer="Everything can. The answer is that of the last service asked.",
-                    schema={"$ref": "#/components/schemas/Readiness"},
+                    schema=reference("schemas", "Readiness"),
                     example={
                         "status": "ok",
                         "service": "scheduler",
                         "checks": {"database": "ok", "redis": "ok", "beat": "ok"},
                     },
-                    problems=["BadRequest", "InternalServerError", "ServiceUnavailable"],
+                    problems=problem_responses([*REFUSED, INTERNAL_SERVER_ERROR], instance="/readyz")
+                    | {
+                        "503": problem_response(
+                            SERVICE_UNAVAILABLE,
+                            instance="/readyz",
+                            detail="tasks: database does not answer.",
+                            schema="Unreadiness",
+                            service="tasks",
+                            checks={"database": "does not answer", "redis": "ok"},
+                        )
+                    },
                 ),
             },
         },
         "components": {
             "schemas": {
+                "Checks": {
+                    "type": "object",
+                    "description": "What a service needs: ok, or what is wrong with it.",
+                    "additionalProperties": {"type": "string"},
+                },
                 "Readiness": {
                     "type": "object",
                     "description": "A service, and how what it needs is.",
                     "properties": {
-                        "status": {"type": "string", "enum": ["ok", "degraded"]},
+                        "status": {
+                            "type": "string",
+                            "enum": ["ok", "degraded"],
+                            "description": "`degraded` where what is only useful is missing.",
+                        },
                         "service": {"type": "string"},
-                        "checks": {"type": "object", "additionalProperties": {"type": "string"}},
+                        "checks": reference("schemas", "Checks"),
                     },
                     "required": ["status", "service", "checks"],
+                },
+                "Unreadiness": {
+                    "description": "The first service that is not ready, and why; `detail` alone where it cannot be "
+                    "reached.",
+                    "allOf": [
+                        reference("schemas", "Problem"),
+                        {
+                            "type": "object",
+                            "properties": {"service": {"type": "string"}, "checks": reference("schemas", "Checks")},
+                        },
+                    ],
                 },
             },
         },
@@ -80,20 +122,25 @@ def health_document() -> dict[str, Any]:
 
 
 def _probe(
-    *, operation_id: str, summary: str, description: str, answer: str, schema: Any, example: Any, problems: list[str]
+    *,
+    operation_id: str,
+    summary: str,
+    description: str,
+    answer: str,
+    schema: Any,
+    example: Any,
+    problems: Mapping[str, Any],
 ) -> dict[str, Any]:
-    content = {"application/json": {"schema": schema, "example": example}}
+    success = {
+        "description": answer,
+        "headers": headers("X-Request-ID", "Cache-Control.none"),
+        "content": {"application/json": {"schema": schema, "example": example}},
+    }
     return {
         "operationId": operation_id,
         "summary": summary,
         "description": description,
         "tags": ["health"],
         "security": [],
-        "responses": {"200": {"description": answer, "headers": REQUEST_ID, "content": content}}
-        | {_status(name): {"$ref": f"#/components/responses/{name}"} for name in problems},
+        "responses": {"200": success, **problems},
     }
-
-
-def _status(name: str) -> str:
-    example = common_components()["responses"][name]["content"]["application/problem+json"]["example"]
-    return str(example["status"])

@@ -71,13 +71,13 @@ def go_the_whole_way(client: ModuleType, url: str, clients: ExitStack) -> None:
     models = importlib.import_module("task_api.models")
     anonymous = clients.enter_context(client.Client(base_url=url))
 
-    registered = call(anonymous, "register", body=models.Register(username="Grace", password=PASSWORD))
+    registered = call(anonymous, "register", body=models.Registration(username="Grace", password=PASSWORD))
     assert (registered.status_code, registered.parsed.username) == (201, "grace")
-    pair = call(anonymous, "log_in", body=models.Login(username="grace", password=PASSWORD)).parsed
-    assert call(anonymous, "verify_token", body=models.Verify(token=pair.access)).status_code == 200
+    pair = call(anonymous, "log_in", body=models.Credentials(username="grace", password=PASSWORD)).parsed
+    assert call(anonymous, "verify_token", body=models.TokenVerification(token=pair.access)).status_code == 200
     grace = clients.enter_context(client.AuthenticatedClient(base_url=url, token=pair.access))
 
-    created = call(grace, "create_task", body=models.TaskCreate(title="Write the report", duration=90))
+    created = call(grace, "create_task", body=models.NewTask(title="Write the report", duration=90))
     task = created.parsed
     assert (created.status_code, task.title, task.duration) == (201, "Write the report", 90)
     assert created.headers["Location"] == f"/api/tasks/{task.id}"
@@ -92,23 +92,23 @@ def go_the_whole_way(client: ModuleType, url: str, clients: ExitStack) -> None:
     assert (stale.status_code, stale.parsed.type_) == (412, "/problems/precondition-failed")
 
     assert [shown.id for shown in call(grace, "list_tasks", limit=2).parsed] == [task.id]
-    refused = call(grace, "create_task", body=models.TaskCreate(title=" ", duration=0))
+    refused = call(grace, "create_task", body=models.NewTask(title=" ", duration=0))
     assert refused.status_code == 400
     assert set(refused.parsed.errors.to_dict()) == {"title", "duration"}
     assert call(grace, "list_jobs").status_code == 403
     assert call(grace, "delete_task", task_id=task.id).status_code == 204
     assert call(grace, "get_task", task_id=task.id).status_code == 404
 
-    changed = call(grace, "update_me", body=models.Profile(email="grace@example.org"))
+    changed = call(grace, "update_me", body=models.ProfileChange(email="grace@example.org"))
     assert (changed.parsed.email, call(grace, "get_me").parsed.email) == ("grace@example.org", "grace@example.org")
-    next_pair = call(anonymous, "refresh_tokens", body=models.Refresh(refresh=pair.refresh)).parsed
+    next_pair = call(anonymous, "refresh_tokens", body=models.RefreshToken(refresh=pair.refresh)).parsed
     grace = clients.enter_context(client.AuthenticatedClient(base_url=url, token=next_pair.access))
     (session,) = call(grace, "list_sessions").parsed
     assert session.current
-    password = models.Password(current=PASSWORD, new=PASSWORD[::-1])
+    password = models.PasswordChange(current=PASSWORD, new=PASSWORD[::-1])
     assert call(grace, "change_password", body=password).status_code == 204
-    assert call(grace, "log_out", body=models.Refresh(refresh=next_pair.refresh)).status_code == 204
-    assert call(anonymous, "refresh_tokens", body=models.Refresh(refresh=next_pair.refresh)).status_code == 401
+    assert call(grace, "log_out", body=models.RefreshToken(refresh=next_pair.refresh)).status_code == 204
+    assert call(anonymous, "refresh_tokens", body=models.RefreshToken(refresh=next_pair.refresh)).status_code == 401
 
 
 def test_the_generated_models_hold_what_the_examples_hold(client: ModuleType, document) -> None:

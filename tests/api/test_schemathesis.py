@@ -131,24 +131,51 @@ def test_nor_do_the_calls_that_end_sessions(stack: Stack, schemathesis) -> None:
     assert_clean(found, operations=len(ENDING), phases={"coverage", "fuzzing"})
 
 
-@pytest.mark.parametrize("lie", ["answer", "input", "status", "error"])
-def test_a_lie_in_the_document_is_found(schemathesis, document, tmp_path: Path, lie: str) -> None:
+LIES = {
+    "answer": "createTask",
+    "input": "createTask",
+    "status": "createTask",
+    "error": "createTask",
+    "item of a list": "listTasks",
+    "Link": "listTasks",
+}
+
+
+@pytest.fixture(scope="module")
+def pages(stack: Stack, accounts: Path) -> None:
+    """More tasks of the owner's than one page shows, or there would be neither items nor a link to lie about."""
+    (owner,) = [entry for entry in json.loads(accounts.read_text())["auth"] if entry["name"] == "owner"]
+    headers = {header["name"]: header["value"] for header in owner["fixedHeaders"]}
+    for number in range(6):
+        stack.call("POST", "/api/tasks", headers=headers, json={"title": f"Task {number}", "duration": 5})
+
+
+@pytest.mark.usefixtures("pages")
+@pytest.mark.parametrize("lie", [*LIES, None])
+def test_a_lie_in_the_document_is_found_and_nothing_else(
+    schemathesis, document, tmp_path: Path, lie: str | None
+) -> None:
     # A copy, or each lie would be found by the ones before it.
     document = copy.deepcopy(document)
-    schemas = document["components"]["schemas"]
+    components = document["components"]
     if lie == "answer":
-        schemas["Task"]["properties"]["duration"] = {"type": "string"}
+        components["schemas"]["Task"]["properties"]["duration"] = {"type": "string"}
     elif lie == "input":
-        schemas["TaskCreate"]["properties"]["duration"]["maximum"] = 10_000_000
+        components["schemas"]["Duration"]["maximum"] = 10_000_000
     elif lie == "status":
-        document["paths"]["/api/tasks"]["post"]["responses"]["200"] = document["paths"]["/api/tasks"]["post"][
-            "responses"
-        ].pop("201")
-    else:
-        schemas["Problem"]["properties"]["status"] = {"type": "string"}
+        responses = document["paths"]["/api/tasks"]["post"]["responses"]
+        responses["200"] = responses.pop("201")
+    elif lie == "error":
+        components["schemas"]["Problem"]["properties"]["status"] = {"type": "string"}
+    elif lie == "item of a list":
+        components["schemas"]["Task"]["properties"]["title"] = {"type": "integer"}
+    elif lie == "Link":
+        components["headers"]["Link"]["schema"]["pattern"] = "^/api/.+$"
     path = tmp_path / "openapi.json"
     path.write_text(json.dumps(document))
+    operations = [LIES[lie]] if lie else sorted(set(LIES.values()))
+    included = [argument for name in operations for argument in ("--include-operation-id", name)]
 
-    found = schemathesis("--include-operation-id", "createTask", "--max-examples", "10", user="owner", document=path)
+    found = schemathesis(*included, "--max-examples", "10", user="owner", document=path)
 
-    assert found["failures"]
+    assert bool(found["failures"]) == bool(lie), found["output"]

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -32,6 +33,33 @@ def test_nothing_of_it_is_loaded_to_serve_requests(service: str, environment: di
     load = f"import sys, {service}_service.wsgi; print([name for name in sys.modules if 'spectacular' in name])"
     assert run(service, "-c", load, environment=environment) == "[]\n"
     assert "spectacular" not in (CHECKOUT / f"services/{service}/requirements.txt").read_text()
+
+
+UNREADY = """
+import django
+django.setup()
+from django.test import RequestFactory
+from servicekit.health import NotReady, health_urls
+
+def away():
+    raise NotReady("does not answer")
+
+_, readyz = health_urls(service="tasks", checks={"database": away, "redis": lambda: None})
+print(readyz.callback(RequestFactory().get("/readyz")).content.decode())
+"""
+
+
+def test_the_example_of_a_service_that_is_not_ready_is_what_one_answers(environment: dict[str, str]) -> None:
+    answer = json.loads(run("tasks", "-c", UNREADY, environment=environment).splitlines()[-1])
+    document = json.loads((CHECKOUT / "console/openapi.json").read_text())
+    response = document["paths"]["/readyz"]["get"]["responses"]["503"]
+    example = response["content"]["application/problem+json"]["example"]
+
+    assert {**answer, "request_id": example["request_id"]} == example
+    schema = document["components"]["schemas"]["Unreadiness"]
+    assert set(answer) - set(schema["allOf"][1]["properties"]) == set(
+        document["components"]["schemas"]["Problem"]["required"]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,27 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter
+from django.conf import settings
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.models import USERNAME_MAXIMUM_UNITS
 from accounts.serializers import (
+    LONGEST_TYPED_NAME,
+    TOKEN_MAXIMUM_LENGTH,
     LoginSerializer,
+    NewPasswordField,
+    NewUsernameField,
+    PasswordField,
     PasswordSerializer,
     ProfileSerializer,
     RefreshSerializer,
     RegisterSerializer,
+    StrictEmailField,
+    TokenField,
     VerifySerializer,
 )
+from accounts.validators import LONGEST_PASSWORD
 from accounts.views import (
     LogoutView,
     MeView,
@@ -26,10 +35,53 @@ from accounts.views import (
     TokenView,
 )
 from servicekit.jwt import LIFETIME_SECONDS
-from servicekit.openapi import Answer, IdField, TimeField, describe, operation
+from servicekit.openapi import UNTRIMMED_PATTERN, Answer, IdField, TimeField, describe, operation
+from servicekit.openapi_components import Schema, reference
 from servicekit.problems import TOO_MANY_REQUESTS, UNAUTHORIZED
 
 TAG = {"name": "auth", "description": "Accounts, and the tokens that every other call takes."}
+
+PASSWORD: Schema = {"type": "string", "maxLength": LONGEST_PASSWORD, "pattern": UNTRIMMED_PATTERN}
+SCHEMAS: dict[str, Schema] = {
+    "NewUsername": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": LONGEST_TYPED_NAME,
+        # Of ASCII, what names may hold. Of the rest, letters and digits, for which no pattern is the same everywhere.
+        "pattern": r"^\s*[^\u0000-*,/:-?\[-^`{-\u009f]+\s*$",
+        "description": "Trimmed, in lower case and normalised (NFKC) it has 1–150 UTF-16 units: letters and digits of "
+        "any script, and `@ . + - _`.",
+    },
+    "Password": {**PASSWORD, "minLength": 1},
+    "NewPassword": {
+        **PASSWORD,
+        "minLength": settings.SHORTEST_PASSWORD,
+        "description": "Not common, not only digits, and without the username.",
+    },
+    "Email": {
+        "oneOf": [{"type": "string", "format": "email", "maxLength": 254}, {"type": "string", "maxLength": 0}],
+        "description": "An address, or nothing for none.",
+    },
+    "Token": {"type": "string", "minLength": 1, "maxLength": TOKEN_MAXIMUM_LENGTH, "pattern": UNTRIMMED_PATTERN},
+}
+for form, schema in {
+    NewUsernameField: "NewUsername",
+    PasswordField: "Password",
+    NewPasswordField: "NewPassword",
+    StrictEmailField: "Email",
+    TokenField: "Token",
+}.items():
+    extend_schema_field(reference("schemas", schema))(form)
+# What clients call them.
+for serializer, name in {
+    RegisterSerializer: "Registration",
+    LoginSerializer: "Credentials",
+    RefreshSerializer: "RefreshToken",
+    VerifySerializer: "TokenVerification",
+    PasswordSerializer: "PasswordChange",
+    ProfileSerializer: "ProfileChange",
+}.items():
+    extend_schema_serializer(component_name=name)(serializer)
 
 
 class User(serializers.Serializer[Any]):
@@ -49,8 +101,7 @@ class Tokens(serializers.Serializer[Any]):
     refresh = serializers.CharField(help_text="Good for 7 days and one use: it is exchanged for the next pair.")
     token_type = serializers.ChoiceField(choices=["Bearer"])
     expires_in = serializers.IntegerField(
-        min_value=LIFETIME_SECONDS["access"],
-        max_value=LIFETIME_SECONDS["access"],
+        min_value=1,
         help_text="Seconds for which the access token is good.",
     )
 
@@ -95,6 +146,8 @@ SESSION = {
     "address": "192.0.2.17",
 }
 LIMITED = ("RateLimit-Policy",)
+# Of the tokens above.
+UNKNOWN_KEY = "The token is not signed by a known key."
 
 describe(
     RegisterView,
@@ -125,10 +178,9 @@ describe(
         description="Begins a session. Unknown user, wrong password and inactive account are the same 401.",
         request=LoginSerializer,
         example=CREDENTIALS,
-        answers={
-            200: Answer(description="A pair of tokens.", body=Tokens, example=PAIR, headers=("Cache-Control", *LIMITED))
-        },
+        answers={200: Answer(description="A pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
         problems=[UNAUTHORIZED, TOO_MANY_REQUESTS],
+        details={UNAUTHORIZED: "No active account has this user name and password."},
     ),
 )
 describe(
@@ -140,12 +192,9 @@ describe(
         "is a replay, which ends the session.",
         request=RefreshSerializer,
         example={"refresh": REFRESH},
-        answers={
-            200: Answer(
-                description="The next pair of tokens.", body=Tokens, example=PAIR, headers=("Cache-Control", *LIMITED)
-            )
-        },
+        answers={200: Answer(description="The next pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
         problems=[UNAUTHORIZED, TOO_MANY_REQUESTS],
+        details={UNAUTHORIZED: UNKNOWN_KEY},
     ),
 )
 describe(
@@ -158,6 +207,7 @@ describe(
         example={"token": ACCESS},
         answers={200: Answer(description="The token is valid.", body=VALID, example={})},
         problems=[UNAUTHORIZED],
+        details={UNAUTHORIZED: UNKNOWN_KEY},
     ),
 )
 describe(
@@ -208,7 +258,12 @@ describe(
         parameters=[
             OpenApiParameter(
                 "session_id",
-                {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$"},
+                {
+                    "type": "string",
+                    "format": "uuid",
+                    "pattern": "^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$",
+                    "examples": [SESSION["id"]],
+                },
                 OpenApiParameter.PATH,
                 description="The session's id.",
             )

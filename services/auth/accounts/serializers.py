@@ -3,6 +3,7 @@
 import unicodedata
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -40,15 +41,27 @@ class NewUsernameField(StrictCharField):
 class PasswordField(StrictCharField):
     """Taken as it is, spaces included."""
 
-    def __init__(self) -> None:
-        super().__init__(trim_whitespace=False, max_length=LONGEST_PASSWORD)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, max_length=LONGEST_PASSWORD, **kwargs)
 
 
 class NewPasswordField(PasswordField):
-    """In the one spelling that is stored, which is what the rules look at."""
+    """As long as it is typed; all other rules look at the spelling that is stored."""
 
-    def to_internal_value(self, data: Any) -> str:
-        return unicodedata.normalize("NFKC", super().to_internal_value(data))
+    # As Django's own validator says it of that spelling.
+    default_error_messages = {
+        "min_length": "This password is too short. It must contain at least {min_length} characters.",
+    }
+
+    def __init__(self) -> None:
+        super().__init__(min_length=settings.SHORTEST_PASSWORD)
+
+
+class TokenField(StrictCharField):
+    """What may be a token."""
+
+    def __init__(self) -> None:
+        super().__init__(trim_whitespace=False, max_length=TOKEN_MAXIMUM_LENGTH)
 
 
 class StrictEmailField(serializers.EmailField, StrictCharField):
@@ -67,8 +80,7 @@ class RegisterSerializer(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         user = User(username=attrs["username"], email=attrs.get("email", ""))
-        _validate_password(attrs["password"], field="password", user=user)
-        return attrs
+        return attrs | {"password": _validated_password(attrs["password"], field="password", user=user)}
 
 
 class LoginSerializer(StrictSerializer):
@@ -81,7 +93,7 @@ class LoginSerializer(StrictSerializer):
 class RefreshSerializer(StrictSerializer):
     """The body of POST /api/auth/token/refresh."""
 
-    refresh = StrictCharField(trim_whitespace=False, max_length=TOKEN_MAXIMUM_LENGTH)
+    refresh = TokenField()
 
 
 class LogoutSerializer(RefreshSerializer):
@@ -95,14 +107,13 @@ class PasswordSerializer(StrictSerializer):
     new = NewPasswordField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        _validate_password(attrs["new"], field="new", user=self.context["user"])
-        return attrs
+        return attrs | {"new": _validated_password(attrs["new"], field="new", user=self.context["user"])}
 
 
 class VerifySerializer(StrictSerializer):
     """The body of POST /api/auth/token/verify."""
 
-    token = StrictCharField(trim_whitespace=False, max_length=TOKEN_MAXIMUM_LENGTH)
+    token = TokenField()
 
 
 class ProfileSerializer(StrictSerializer):
@@ -111,11 +122,14 @@ class ProfileSerializer(StrictSerializer):
     email = StrictEmailField()
 
 
-def _validate_password(password: str, *, field: str, user: User) -> None:
+def _validated_password(password: str, *, field: str, user: User) -> str:
+    """In the one spelling that is stored."""
+    password = unicodedata.normalize("NFKC", password)
     try:
         validate_password(password, user)
     except DjangoValidationError as error:
         raise serializers.ValidationError({field: error.messages}) from None
+    return password
 
 
 def represent_session(session: Session, *, current: bool) -> dict[str, Any]:

@@ -63,6 +63,8 @@ class TestRegister:
         ("password", "reason"),
         [
             ("short12", "too short"),
+            # One character that is stored as eighteen.
+            ("\ufdfa", "too short"),
             ("12345678901", "entirely numeric"),
             ("password123", "too common"),
             ("ada.lovelace1", "too similar to the username"),

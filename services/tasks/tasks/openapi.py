@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from servicekit.openapi import (
@@ -17,6 +17,7 @@ from servicekit.openapi import (
     limit,
     operation,
 )
+from servicekit.openapi_components import Schema, reference
 from servicekit.problems import PRECONDITION_FAILED
 from tasks.models import DURATION_MAXIMUM_MINUTES, TITLE_MAXIMUM_UNITS
 from tasks.serializers import DurationField, TaskCreateSerializer, TaskRenameSerializer, TitleField
@@ -24,21 +25,25 @@ from tasks.views import LIST_LENGTH, TaskDetailView, TaskListView
 
 TAG = {"name": "tasks", "description": "What there is to do, and how long it takes. Everybody sees their own."}
 
-TITLE = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": TITLE_MAXIMUM_UNITS,
-    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
-    "description": f"1–{TITLE_MAXIMUM_UNITS} UTF-16 units after trimming, no control characters. Most emoji are two.",
+SCHEMAS: dict[str, Schema] = {
+    "Title": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": TITLE_MAXIMUM_UNITS,
+        "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
+        "description": f"1–{TITLE_MAXIMUM_UNITS} UTF-16 units after trimming, no control characters. "
+        "Most emoji are two.",
+    },
+    "Duration": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": DURATION_MAXIMUM_MINUTES,
+        "description": "Whole minutes. Cannot be changed.",
+    },
 }
-DURATION = {
-    "type": "integer",
-    "minimum": 1,
-    "maximum": DURATION_MAXIMUM_MINUTES,
-    "description": "Whole minutes. Cannot be changed.",
-}
-extend_schema_field(TITLE)(TitleField)
-extend_schema_field(DURATION)(DurationField)
+extend_schema_field(reference("schemas", "Title"))(TitleField)
+extend_schema_field(reference("schemas", "Duration"))(DurationField)
+extend_schema_serializer(component_name="NewTask")(TaskCreateSerializer)
 
 
 class Task(serializers.Serializer[Any]):
@@ -60,12 +65,13 @@ EXAMPLE = {
 }
 RENAMED = {**EXAMPLE, "title": "Send the report", "updated_at": "2026-01-31T09:41:07.000815Z"}
 
+OWN_CACHE = "Cache-Control.own"
 TASK_ID = identifier("task_id", "The task's id.")
 PARAMETERS = {"task_id": "$response.body#/id"}
 CHANGE: dict[str, Any] = {
     "request": TaskRenameSerializer,
     "example": {"title": "Send the report"},
-    "parameters": [TASK_ID, IF_MATCH],
+    "parameters": [TASK_ID, IF_MATCH, IF_NONE_MATCH],
     "answers": {200: Answer(description="The task as it is now.", body=Task, example=RENAMED, headers=("ETag",))},
     "problems": [PRECONDITION_FAILED],
 }
@@ -110,17 +116,18 @@ describe(
         name="getTask",
         summary="Read a task",
         description="A task of your own; anybody else's is the same 404 as none.",
-        parameters=[TASK_ID, IF_NONE_MATCH],
+        parameters=[TASK_ID, IF_MATCH, IF_NONE_MATCH],
         answers={
-            200: Answer(description="The task.", body=Task, example=EXAMPLE, headers=("ETag",)),
-            304: Answer(description="The task has not changed.", headers=("ETag",)),
+            200: Answer(description="The task.", body=Task, example=EXAMPLE, headers=("ETag",), cache=OWN_CACHE),
+            304: Answer(description="The task has not changed.", headers=("ETag",), cache=OWN_CACHE),
         },
+        problems=[PRECONDITION_FAILED],
     ),
     delete=operation(
         name="deleteTask",
         summary="Delete a task",
         description="For good. With `If-Match`, only if it has not changed since you read it.",
-        parameters=[TASK_ID, IF_MATCH],
+        parameters=[TASK_ID, IF_MATCH, IF_NONE_MATCH],
         answers={204: Answer(description="The task is deleted.")},
         problems=[PRECONDITION_FAILED],
     ),

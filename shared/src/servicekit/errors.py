@@ -18,6 +18,7 @@ from servicekit.problems import (
     BAD_REQUEST,
     FORBIDDEN,
     INTERNAL_SERVER_ERROR,
+    INVALID_FIELDS,
     NOT_FOUND,
     PROBLEMS,
     SERVICE_UNAVAILABLE,
@@ -78,7 +79,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, ServiceUnavailable):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(exc, exceptions.ValidationError):
-        body = problem_body(problem, path=path, detail="Some fields are not valid.", errors=_field_errors(exc.detail))
+        body = problem_body(problem, path=path, detail=INVALID_FIELDS, errors=field_errors(exc.detail))
     elif isinstance(exc, exceptions.ParseError | exceptions.AuthenticationFailed):
         body = problem_body(problem, path=path, detail=str(exc.detail))
     else:
@@ -90,7 +91,7 @@ def _respond(body: dict[str, Any], headers: dict[str, str] | None = None) -> Res
     return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
-def _field_errors(detail: Any) -> dict[str, list[str]]:
+def field_errors(detail: Any) -> dict[str, list[str]]:
     """A serializer's errors as {field: [messages]}; what belongs to no field is under "body"."""
     if isinstance(detail, list):
         return {"body": [str(message) for message in detail]}

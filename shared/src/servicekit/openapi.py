@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.http import QueryDict
 from drf_spectacular import openapi as spectacular
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_view
@@ -16,16 +17,15 @@ from rest_framework import serializers
 from rest_framework.views import APIView
 
 from servicekit.authentication import IsStaff
-from servicekit.openapi_components import Schema, reference, response_name
-from servicekit.pagination import MAXIMUM_LIMIT
+from servicekit.errors import field_errors
+from servicekit.openapi_components import REFUSED, Schema, headers, problem_responses, reference
+from servicekit.pagination import MAXIMUM_LIMIT, Page
 from servicekit.problems import (
     BAD_GATEWAY,
-    BAD_REQUEST,
     FORBIDDEN,
     GATEWAY_TIMEOUT,
     INTERNAL_SERVER_ERROR,
     NOT_FOUND,
-    PAYLOAD_TOO_LARGE,
     SERVICE_UNAVAILABLE,
     UNAUTHORIZED,
     UNSUPPORTED_MEDIA_TYPE,
@@ -35,46 +35,31 @@ from servicekit.serializers import StrictSerializer
 
 _OURS = "x-servicekit"
 
-BIGINT: Schema = {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1}
-# As servicekit.times writes them.
-TIME: Schema = {
-    "type": "string",
-    "format": "date-time",
-    "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
-    "examples": ["2026-01-31T09:30:00.000000Z"],
-}
 # A text that is trimmed must hold something else, and no text may hold NUL.
 TRIMMED_PATTERN = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 UNTRIMMED_PATTERN = r"^[^\u0000]+$"
 
-# What any call can answer: the first where the request is not even HTTP, the others where something of ours is wrong.
-ALWAYS = (BAD_REQUEST, INTERNAL_SERVER_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT)
+# What any call can answer: what the gateway refuses, and where something of ours is wrong.
+ALWAYS = (*REFUSED, INTERNAL_SERVER_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT)
 
 BEFORE = OpenApiParameter(
     "before",
-    {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 64},
+    reference("schemas", "Cursor"),
     description="The cursor in an earlier page's `Link` header. It is opaque: follow the link as it is.",
 )
-# Optional, and the only kind of precondition that the API knows.
+# Optional, and the only kinds of precondition that the API knows.
 IF_MATCH = OpenApiParameter(
     "If-Match",
-    {
-        "type": "string",
-        "pattern": r'^(\*|"[1-9][0-9]{0,8}"(, *"[1-9][0-9]{0,8}"){0,9})?$',
-        "examples": ['"1"', '"1", "2"', "*"],
-    },
+    reference("schemas", "StrongTags"),
     OpenApiParameter.HEADER,
     description="Do this only while the `ETag` is one of these (at most 10, or `*`); otherwise 412. Empty is none.",
 )
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
-    {
-        "type": "string",
-        "pattern": r'^(\*|(W/)?"[1-9][0-9]{0,8}"(, *(W/)?"[1-9][0-9]{0,8}"){0,9})?$',
-        "examples": ['"1"', 'W/"1", "2"', "*"],
-    },
+    reference("schemas", "Tags"),
     OpenApiParameter.HEADER,
-    description="Answer 304 without a body while the `ETag` is still one of these (at most 10, or `*`). Empty is none.",
+    description="Do this only while the `ETag` is none of these (at most 10, or `*`); otherwise 304 without a body "
+    "where it is asked for, and 412 where it is to be changed. Empty is none.",
 )
 
 
@@ -86,27 +71,28 @@ def limit(default: int) -> OpenApiParameter:
 
 def identifier(name: str, description: str) -> OpenApiParameter:
     """A path parameter that is a bigint."""
-    return OpenApiParameter(name, BIGINT, OpenApiParameter.PATH, description=description)
+    return OpenApiParameter(name, reference("schemas", "Id"), OpenApiParameter.PATH, description=description)
 
 
-@extend_schema_field(BIGINT)
+@extend_schema_field(reference("schemas", "Id"))
 class IdField(serializers.Field[Any, Any, Any, Any]):
     """An id in an answer."""
 
 
-@extend_schema_field(TIME)
+@extend_schema_field(reference("schemas", "Timestamp"))
 class TimeField(serializers.Field[Any, Any, Any, Any]):
     """A time in an answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A success. ``body`` is a serializer or None; the names of ``headers`` are keys of HEADERS."""
+    """A success. ``body`` is a serializer or None; the names of ``headers`` and ``cache`` are keys of HEADERS."""
 
     description: str
     body: Any = None
     example: Any = None
     headers: tuple[str, ...] = ()
+    cache: str = "Cache-Control.none"
     links: Mapping[str, Schema] = field(default_factory=dict)
 
 
@@ -120,12 +106,15 @@ def operation(
     example: Any = None,
     parameters: Iterable[OpenApiParameter] = (),
     problems: Iterable[Problem] = (),
+    details: Mapping[Problem, str] | None = None,
     methods: list[str] | None = None,
 ) -> Any:
     """A decorator that describes one method of a view.
 
     ``problems`` are those which do not follow from the view itself: that it takes tokens, a body, an id, is for staff.
+    ``details`` are what is said of them at this address.
     """
+    ours = {"answers": answers, "example": example, "problems": list(problems), "details": details}
     return extend_schema(
         operation_id=name,
         summary=summary,
@@ -133,7 +122,7 @@ def operation(
         request=request,
         parameters=list(parameters),
         responses={status: answer.body for status, answer in answers.items()},
-        extensions={_OURS: {"answers": answers, "example": example, "problems": list(problems)}},
+        extensions={_OURS: ours},
         methods=methods,
     )
 
@@ -157,7 +146,7 @@ class AutoSchema(spectacular.AutoSchema):
         for status, answer in answers.items():
             response = operation["responses"][str(status)]
             response["description"] = answer.description
-            response["headers"] = {name: reference("headers", name) for name in ("X-Request-ID", *answer.headers)}
+            response["headers"] = headers("X-Request-ID", answer.cache, *answer.headers)
             for media_type in response.get("content", {}).values():
                 media_type["example"] = answer.example
             if answer.links:
@@ -165,11 +154,12 @@ class AutoSchema(spectacular.AutoSchema):
         if "requestBody" in operation:
             for media_type in operation["requestBody"]["content"].values():
                 media_type["example"] = ours["example"]
-        problems = {*ALWAYS, *ours["problems"], *self._problems(operation)}
-        operation["responses"] |= {
-            str(problem.status): reference("responses", response_name(problem))
-            for problem in sorted(problems, key=lambda problem: problem.status)
-        }
+        operation["responses"] |= problem_responses(
+            [*ALWAYS, *ours["problems"], *self._problems(operation)],
+            instance=self._example_path(operation),
+            details=ours["details"],
+            errors=self._example_errors(operation),
+        )
         # Without it, the document's own default would ask for a token.
         operation.setdefault("security", [])
         return operation
@@ -182,8 +172,28 @@ class AutoSchema(spectacular.AutoSchema):
         if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
             yield NOT_FOUND
         if "requestBody" in operation:
-            yield PAYLOAD_TOO_LARGE
             yield UNSUPPORTED_MEDIA_TYPE
+
+    def _example_path(self, operation: Schema) -> str:
+        """The operation's path for the first example of each parameter, or for 1, which is one of an id."""
+        path: str = self.path.rstrip("/")
+        for parameter in operation.get("parameters", ()):
+            if parameter["in"] == "path":
+                example = parameter["schema"].get("examples", [1])[0]
+                path = path.replace(f"{{{parameter['name']}}}", str(example))
+        return path
+
+    def _example_errors(self, operation: Schema) -> dict[str, list[str]] | None:
+        """What the code itself says of an empty body, or of limit=0."""
+        try:
+            if "requestBody" in operation:
+                form: Any = self.get_request_serializer()
+                form(data={}).is_valid(raise_exception=True)
+            elif any(parameter["name"] == "limit" for parameter in operation.get("parameters", ())):
+                Page.from_query(QueryDict("limit=0"), default_limit=1)
+        except serializers.ValidationError as error:
+            return field_errors(error.detail)
+        return None
 
     def _map_serializer_field(self, *args: Any, **kwargs: Any) -> Schema:
         schema: Schema = super()._map_serializer_field(*args, **kwargs)  # type: ignore[no-untyped-call]

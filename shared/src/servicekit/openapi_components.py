@@ -1,21 +1,31 @@
 """The components of the OpenAPI document that the services refer to and do not bring: they stand in it once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from servicekit.problems import (
     BAD_GATEWAY,
     BAD_REQUEST,
     GATEWAY_TIMEOUT,
-    PROBLEMS,
+    INVALID_FIELDS,
+    PAYLOAD_TOO_LARGE,
+    REQUEST_HEADER_FIELDS_TOO_LARGE,
     SERVICE_UNAVAILABLE,
     TOO_MANY_REQUESTS,
     UNAUTHORIZED,
+    URI_TOO_LONG,
     Problem,
 )
 
 Schema = dict[str, Any]
 
+# What the gateway refuses at any address: what is not even HTTP, or is too large.
+REFUSED = (BAD_REQUEST, PAYLOAD_TOO_LARGE, URI_TOO_LONG, REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+PROBLEM_TYPE = "application/problem+json"
+REQUEST_ID_EXAMPLE = "6f1ed002ab5595859014ebf0951522d9"
+
+# By the name of the header; what follows a dot tells two forms of one header apart.
 HEADERS: Mapping[str, Schema] = {
     "X-Request-ID": {
         "description": "The id under which the services and the gateway log this request.",
@@ -26,7 +36,7 @@ HEADERS: Mapping[str, Schema] = {
         "description": "The version, for If-Match and If-None-Match.",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$'},
-        "example": '"1"',
+        "example": '"482619037155620"',
     },
     "Location": {
         "description": "The path of what was made.",
@@ -37,10 +47,15 @@ HEADERS: Mapping[str, Schema] = {
         "description": 'The next page, as `<path>; rel="next"` (RFC 8288); absent on the last one.',
         "schema": {"type": "string", "pattern": '^</api/.+>; rel="next"$'},
     },
-    "Cache-Control": {
-        "description": "Tokens are not to be stored by caches.",
+    "Cache-Control.none": {
+        "description": "No cache may store the answer.",
         "required": True,
         "schema": {"const": "no-store"},
+    },
+    "Cache-Control.own": {
+        "description": "The client may keep the answer for itself, and asks each time whether it is still the same.",
+        "required": True,
+        "schema": {"const": "private, no-cache"},
     },
     "WWW-Authenticate": {
         "description": "RFC 6750: the scheme, and `invalid_token` where a token was sent.",
@@ -50,7 +65,7 @@ HEADERS: Mapping[str, Schema] = {
     "Retry-After": {
         "description": "Seconds to wait before the next try.",
         "required": True,
-        "schema": {"type": "integer", "minimum": 1},
+        "schema": {"type": "integer", "minimum": 1, "examples": [2]},
     },
     "RateLimit-Policy": {
         "description": "The gateway's limit for one address: `q` calls in `w` seconds.",
@@ -73,36 +88,58 @@ PROBLEM_HEADERS: Mapping[Problem, tuple[str, ...]] = {
     GATEWAY_TIMEOUT: ("Retry-After",),
 }
 
+TAG = '"[1-9][0-9]{0,14}"'
+SCHEMAS: Mapping[str, Schema] = {
+    "Id": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1},
+    # As servicekit.times writes them.
+    "Timestamp": {
+        "type": "string",
+        "format": "date-time",
+        "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+        "examples": ["2026-01-31T09:30:00.000000Z"],
+    },
+    "Cursor": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 64},
+    "StrongTags": {
+        "type": "string",
+        "pattern": rf"^(\*|{TAG}(, *{TAG}){{0,9}})?$",
+        "examples": ['"482619037155620"', "*"],
+    },
+    "Tags": {
+        "type": "string",
+        "pattern": rf"^(\*|(W/)?{TAG}(, *(W/)?{TAG}){{0,9}})?$",
+        "examples": ['"482619037155620"', 'W/"482619037155620"', "*"],
+    },
+    "Problem": {
+        "type": "object",
+        "description": "What went wrong (RFC 9457). Programs go by `type`, people read `detail`.",
+        "properties": {
+            "type": {
+                "type": "string",
+                "format": "uri-reference",
+                "description": "What kind of error: a path of this API, which leads to the page about it.",
+            },
+            "title": {"type": "string", "description": "The kind in words; always the same for one type."},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "As in the answer."},
+            "detail": {"type": "string", "description": "What it was this time."},
+            "instance": {"type": "string", "description": "The path asked for; `/` where it was not read."},
+            "request_id": {"type": "string", "description": "As in X-Request-ID."},
+            "errors": {
+                "type": "object",
+                "description": "On some 400: what is wrong with which field; `body` is the whole.",
+                "additionalProperties": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            },
+        },
+        "required": ["type", "title", "status", "detail", "instance", "request_id"],
+    },
+}
+
 
 def common_components() -> Schema:
-    """The schema of a problem, the headers, and each problem as an answer."""
+    """The schemas, the headers, and the one problem that is the same at every address, since none was read."""
     return {
-        "schemas": {
-            "Problem": {
-                "type": "object",
-                "description": "What went wrong (RFC 9457). Programs go by `type`, people read `detail`.",
-                "properties": {
-                    "type": {
-                        "type": "string",
-                        "format": "uri-reference",
-                        "description": "What kind of error: a path of this API, which leads to the page about it.",
-                    },
-                    "title": {"type": "string", "description": "The kind in words; always the same for one type."},
-                    "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "As in the answer."},
-                    "detail": {"type": "string", "description": "What it was this time."},
-                    "instance": {"type": "string", "format": "uri-reference", "description": "The path asked for."},
-                    "request_id": {"type": "string", "description": "As in X-Request-ID."},
-                    "errors": {
-                        "type": "object",
-                        "description": "On some 400: what is wrong with which field; `body` is the whole.",
-                        "additionalProperties": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-                    },
-                },
-                "required": ["type", "title", "status", "detail", "instance", "request_id"],
-            }
-        },
-        "headers": {name: dict(header) for name, header in HEADERS.items()},
-        "responses": {response_name(problem): _problem_response(problem) for problem in PROBLEMS.values()},
+        "schemas": dict(SCHEMAS),
+        "headers": dict(HEADERS),
+        "responses": {response_name(URI_TOO_LONG): problem_response(URI_TOO_LONG, instance="/")},
     }
 
 
@@ -111,25 +148,58 @@ def response_name(problem: Problem) -> str:
     return problem.title.replace(" ", "")
 
 
-def _problem_response(problem: Problem) -> Schema:
-    headers = ("X-Request-ID", *PROBLEM_HEADERS.get(problem, ()))
-    example: dict[str, Any] = {
+def problem_responses(
+    problems: Iterable[Problem],
+    *,
+    instance: str,
+    details: Mapping[Problem, str] | None = None,
+    errors: Mapping[str, list[str]] | None = None,
+) -> Schema:
+    """The problems as an operation's answers, by their status; ``details`` are those that are not the usual ones.
+
+    ``errors`` are those of a 400, from field to messages.
+    """
+    details = details or {}
+    return {
+        str(problem.status): reference("responses", response_name(problem))
+        if problem is URI_TOO_LONG
+        else problem_response(
+            problem, instance=instance, detail=details.get(problem), errors=errors if problem.status == 400 else None
+        )
+        for problem in sorted(set(problems), key=lambda problem: problem.status)
+    }
+
+
+def problem_response(
+    problem: Problem,
+    *,
+    instance: str,
+    detail: str | None = None,
+    errors: Mapping[str, list[str]] | None = None,
+    schema: str = "Problem",
+    **members: Any,
+) -> Schema:
+    """The problem as an answer, with an example from the path ``instance``; ``members`` are what the schema adds."""
+    example = {
         "type": problem.type,
         "title": problem.title,
         "status": problem.status,
-        "detail": problem.detail,
-        "instance": "/api/tasks/1",
-        "request_id": "6f1ed002ab5595859014ebf0951522d9",
+        "detail": detail or (INVALID_FIELDS if errors else problem.detail),
+        "instance": instance,
+        "request_id": REQUEST_ID_EXAMPLE,
+        **({"errors": dict(errors)} if errors else {}),
+        **members,
     }
-    if problem is BAD_REQUEST:
-        example |= {"detail": "Some fields are not valid.", "errors": {"title": ["Must not be empty."]}}
     return {
         "description": problem.meaning,
-        "headers": {name: reference("headers", name) for name in headers},
-        "content": {
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
-        },
+        "headers": headers("X-Request-ID", *PROBLEM_HEADERS.get(problem, ())),
+        "content": {PROBLEM_TYPE: {"schema": reference("schemas", schema), "example": example}},
     }
+
+
+def headers(*names: str) -> Schema:
+    """These of HEADERS, for an answer."""
+    return {name.partition(".")[0]: reference("headers", name) for name in names}
 
 
 def reference(kind: str, name: str) -> Schema:

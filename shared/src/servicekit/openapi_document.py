@@ -29,7 +29,8 @@ def main(app: str) -> None:
     from drf_spectacular.drainage import GENERATOR_STATS
     from drf_spectacular.generators import SchemaGenerator
 
-    tag = import_module(f"{app}.openapi").TAG
+    described = import_module(f"{app}.openapi")
+    tag = described.TAG
     document = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     if GENERATOR_STATS:
         GENERATOR_STATS.emit_summary()
@@ -40,7 +41,9 @@ def main(app: str) -> None:
             operation["tags"] = [tag["name"]]
         # The routes take a slash at the end as well; the document names the one form.
         paths[path.rstrip("/")] = operations
-    json.dump({"tags": [tag], "paths": paths, "components": document["components"]}, sys.stdout)
+    components = document["components"]
+    components["schemas"] = {**described.SCHEMAS, **components["schemas"]}
+    json.dump({"tags": [tag], "paths": paths, "components": components}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,18 @@ def operations() -> set[tuple[str, str]]:
     }
 
 
+def successes() -> set[tuple[str, str, int]]:
+    """Every operation with each of its answers that is no error."""
+    paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
+    return {
+        (method.upper(), re.sub(r"{\w+}", "{}", path), int(status))
+        for path, item in paths.items()
+        for method in METHODS & set(item)
+        for status in item[method]["responses"]
+        if int(status) < 400
+    }
+
+
 def requests() -> list[dict[str, Any]]:
     """Every request of the collection, in the order in which they are run."""
     return list(_leaves(json.loads(COLLECTION.read_text(encoding="utf-8"))))

@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from .postman import COLLECTION, ENVIRONMENT, operation, operations, requests, script
+from .conftest import CHECKOUT
+from .postman import COLLECTION, ENVIRONMENT, operation, operations, requests, script, successes
 
 
 def test_every_operation_has_a_request() -> None:
@@ -17,6 +18,31 @@ def test_every_operation_has_a_request() -> None:
     assert ("DELETE", "/api/auth/sessions/{}") in known
     missing = known - {operation(item) for item in requests()}
     assert not missing, f"{COLLECTION.name} has no request for {sorted(missing)}"
+
+
+def test_every_kind_of_success_is_shown() -> None:
+    """The 304 beside the 200."""
+    shown = {
+        (*operation(item), int(status))
+        for item in requests()
+        for status in re.findall(r"to\.have\.status\((\d+)\)", script(item, "test"))
+    }
+    assert ("GET", "/api/tasks/{}", 304) in successes()
+    missing = successes() - shown
+    assert not missing, f"{COLLECTION.name} does not show {sorted(missing)}"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_the_methods_that_every_address_has_are_shown(method: str) -> None:
+    assert method in {item["request"]["method"] for item in requests()}
+
+
+def test_every_error_has_to_be_of_a_type_that_there_is() -> None:
+    collection = json.loads(COLLECTION.read_text(encoding="utf-8"))
+    known = set(re.findall(r"`(/problems/[a-z-]+)` ·", (CHECKOUT / "docs/problems.md").read_text(encoding="utf-8")))
+    assert len(known) == 18
+    assert set(re.findall('"(/problems/[a-z-]+)"', script(collection, "test"))) == known
+    assert "pm.expect(types).to.include(problem.type)" in script(collection, "test")
 
 
 def test_every_request_is_explained_and_tested() -> None:

@@ -13,7 +13,7 @@ from django.db import (
     connection,
 )
 
-from servicekit.database import MSSQL_OPTIONS, database_from_env, is_away
+from servicekit.database import MSSQL_OPTIONS, database_from_env, is_away, quoted_name
 from servicekit.env import ConfigurationError
 
 PASSWORD = "p4ssw0rd-that-must-not-show"
@@ -250,6 +250,10 @@ def test_malformed_url_stops_the_start_names_the_part_and_shows_no_password(monk
     assert str(stop.value) == f"DATABASE_URL: {problem}"
 
 
+def test_name_is_quoted_whatever_is_in_it():
+    assert quoted_name("a]; DROP DATABASE x; --'[") == "[a]]; DROP DATABASE x; --'[]"
+
+
 def odbc(state: str, words: str, number: int, function: str = "SQLExecDirectW") -> tuple[str, str]:
     """The arguments of an exception of pyodbc's."""
     return state, f"[{state}] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]{words} ({number}) ({function})"
@@ -263,28 +267,67 @@ MISSING = 'Cannot open database "tasks" requested by the login. The login failed
 READ_ONLY = 'Failed to update database "tasks" because the database is read-only.'
 
 
+def other(state: str) -> str:
+    """A state that mssql-python has no class for."""
+    return f"Driver Error: An error occurred with SQLSTATE code: {state}; DDBC Error: [Microsoft]words"
+
+
+CONNECT = "SQLDriverConnect"
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("error", "away"),
     [
+        # In states.
         (OperationalError(*odbc("08S01", "Communication link failure", 10054)), True),
-        (InterfaceError(*odbc("28000", "Login failed for user 'sa'.", 18456, "SQLDriverConnect")), True),
-        (ProgrammingError(*odbc("42000", MISSING, 4060, "SQLDriverConnect")), True),
+        (OperationalError(*odbc("HYT00", "Query timeout expired", 0)), True),
+        (Error(*odbc("40001", "chosen as the deadlock victim.", 1205)), True),
+        (Error(*odbc("HY000", "Connection may have been terminated by the server.", 0)), True),
+        (Error(*odbc("HY000", "Cannot continue the execution because the session is in the kill state.", 596)), True),
+        (Error(*odbc("IMC06", "The connection is broken and recovery is not possible.", 0)), True),
+        (Error(*odbc("IM004", "Driver's SQLAllocHandle on SQL_HANDLE_ENV failed", 0)), True),
+        (InterfaceError(*odbc("28000", "Login failed for user 'sa'.", 18456, CONNECT)), True),
+        (Error(*odbc("HY104", "Invalid precision value", 0, "SQLBindParameter")), False),
+        (Error(*odbc("HY010", "Function sequence error", 0)), False),
+        (Error(*odbc("07002", "COUNT field incorrect or syntax error", 0)), False),
+        (Error(*odbc("HY000", "Connection is busy with results for another command", 0)), False),
+        (InterfaceError(*odbc("IM001", "Driver does not support this function", 0)), False),
+        # In the server's numbers.
+        (ProgrammingError(*odbc("42000", MISSING, 4060, CONNECT)), True),
         (ProgrammingError(*odbc("42000", READ_ONLY, 3906)), True),
         (ProgrammingError(*odbc("42000", "Database 'tasks' is not currently available.", 40613)), True),
         (ProgrammingError(*odbc("42000", "The target database is participating in an availability group.", 976)), True),
         (ProgrammingError(*odbc("42000", "Unable to access availability database 'tasks'.", 983)), True),
-        (ProgrammingError(*odbc("42000", "The transaction log for database 'tasks' is full.", 9002)), True),
-        (Error(*odbc("40001", "chosen as the deadlock victim.", 1205)), True),
-        (ProgrammingError(mssql_python(READ_ONLY)), True),
-        (ProgrammingError(mssql_python("The transaction log for database 'tasks' is full due to 'LOG_BACKUP'.")), True),
-        (OperationalError("Driver Error: Serialization failure"), True),
+        (ProgrammingError(*odbc("42000", "Das Transaktionsprotokoll ist voll.", 9002)), True),
         (ProgrammingError(*odbc("42S02", "Invalid object name 'tasks_task'.", 208)), False),
         (ProgrammingError(*odbc("42000", "The SELECT permission was denied on the object 'x'.", 229)), False),
         (IntegrityError(*odbc("23000", "The duplicate key value is ((4060)).", 2627)), False),
         (DataError(*odbc("22001", "Truncated value: 'x (3906)'.", 2628)), False),
+        # Where no connection came about, whatever the state and the words.
+        (Error(*odbc("01000", "Can't open lib 'ODBC Driver 18 for SQL Server' : file not found", 0, CONNECT)), True),
+        (ProgrammingError(*odbc("42000", "Anmeldung nicht erlaubt.", 18470, CONNECT)), True),
+        # In mssql-python's classes, states and words.
+        (OperationalError("Driver Error: Serialization failure"), True),
+        (
+            OperationalError("Driver Error: Communication link failure; DDBC Error: [Microsoft]TCP Provider: reset"),
+            True,
+        ),
+        (DatabaseError(other("IMC06")), True),
+        (ProgrammingError(mssql_python(READ_ONLY)), True),
+        (ProgrammingError(mssql_python("The transaction log for database 'tasks' is full due to 'LOG_BACKUP'.")), True),
         (ProgrammingError(mssql_python("Invalid object name 'tasks_task'.")), False),
+        (
+            OperationalError("Driver Error: General error; DDBC Error: [Microsoft]Connection is busy with results"),
+            False,
+        ),
+        (DatabaseError(other("HY107")), False),
+        # Without a driver's state or words: Django's own, and SQLite's.
+        (OperationalError("database is locked"), True),
+        (InterfaceError("connection already closed"), True),
         (DatabaseError("unknown"), False),
+        (ProgrammingError("Cannot operate on a closed database."), False),
+        (Error(), False),
         (ValueError("4060"), False),
     ],
     ids=str,
@@ -297,3 +340,5 @@ def test_database_is_away_where_nothing_that_was_asked_is_wrong(error, away):
 def test_connection_that_does_not_come_about_is_the_databases_fault_in_any_words(monkeypatch):
     monkeypatch.setattr(connection, "connection", None)
     assert is_away(ProgrammingError("Driver Error: …; DDBC Error: Impossible d'ouvrir la base de données"))
+    # Nobody tried to connect.
+    assert not is_away(ProgrammingError("Cannot operate on a closed database."))

@@ -37,6 +37,40 @@ REPORTS = {
         PYODBC.format(
             "08001", "SSL Provider: [error:0A000086:SSL routines::certificate verify failed:self-signed certificate]"
         ),
+        PYODBC.format("08001", "SSL Provider: The certificate chain was issued by an authority that is not trusted."),
+    ),
+    "certificate of another": (
+        "the server's certificate is for another name",
+        PYODBC.format(
+            "08001",
+            "SSL Provider: [error:0A000086:SSL routines::certificate verify failed:subject name does not match host"
+            " name] (-1) (SQLDriverConnect)",
+        ),
+        MSSQL_PYTHON.format(
+            "Client unable to establish connection",
+            "SSL Provider: [error:0A000086:SSL routines::certificate verify failed:subject name does not match host"
+            " name]",
+        ),
+        PYODBC.format("08001", "SSL Provider: The target principal name is incorrect. (-2146893022)"),
+    ),
+    "no TLS in common": (
+        "the server and the driver agree on no encryption",
+        PYODBC.format(
+            "08001",
+            "SSL Provider: [error:0A00042E:SSL routines::tlsv1 alert protocol version:SSL alert number 70] (-1)"
+            " (SQLDriverConnect)",
+        ),
+        MSSQL_PYTHON.format(
+            "Client unable to establish connection",
+            "SSL Provider: [error:1425F102:SSL routines:ssl_choose_client_version:unsupported protocol]",
+        ),
+        PYODBC.format("08001", "SSL Provider: [error:0A00018A:SSL routines::dh key too small] (-1)"),
+        PYODBC.format("08001", "Encryption not supported on SQL Server. (22) (SQLDriverConnect)"),
+    ),
+    "reset": (
+        "the server ends the connection before the login",
+        PYODBC.format("08001", "TCP Provider: Error code 0x2746 (10054) (SQLDriverConnect)"),
+        MSSQL_PYTHON.format("Client unable to establish connection", "TCP Provider: Error code 0x68"),
     ),
     "no driver": (
         "the ODBC driver is missing",
@@ -47,7 +81,12 @@ REPORTS = {
         "the server does not answer",
         PYODBC.format("HYT00", "Login timeout expired (0) (SQLDriverConnect)"),
         PYODBC.format("08001", "TCP Provider: Error code 0x2749 (10057)"),
-        MSSQL_PYTHON.format("Client unable to establish connection", "TCP Provider: Error code 0x68"),
+        # What the driver adds to all of these.
+        MSSQL_PYTHON.format(
+            "Client unable to establish connection",
+            "TCP Provider: Error code 0x2AF9; Client unable to establish connection. For solutions related to"
+            " encryption errors, see https://go.microsoft.com/fwlink/?linkid=2226722",
+        ),
     ),
 }
 

@@ -41,7 +41,7 @@ FAILURES: dict[str, Callable[[], Exception]] = {
     "odd-status": OddStatus,
     "operational": lambda: OperationalError("secret@host is away"),
     "interface": lambda: InterfaceError("secret@host is away"),
-    "bare-database": lambda: DatabaseLayerError("secret@host is away"),
+    "bare-database": lambda: DatabaseLayerError("40001", "[40001] secret@host is busy (1205) (SQLExecDirectW)"),
     "integrity": lambda: IntegrityError("UNIQUE constraint failed: a_table.secret"),
     "database": lambda: DatabaseError("secret@host is odd"),
     "defect": lambda: RuntimeError("secret"),

@@ -210,7 +210,10 @@ def test_job_that_takes_too_long_is_recorded_as_that():
     assert (Run.objects.get().state, Run.objects.get().outcome) == ("failed", "It took longer than 8 s.")
 
 
-@pytest.mark.parametrize("error", [OperationalError("away"), InterfaceError("closed"), Error("1205")])
+DEADLOCK = Error("40001", "[40001] [Microsoft][SQL Server]chosen as the deadlock victim. (1205) (SQLExecDirectW)")
+
+
+@pytest.mark.parametrize("error", [OperationalError("away"), InterfaceError("closed"), DEADLOCK])
 def test_database_that_goes_away_in_mid_job_ends_nothing(error):
     with pytest.raises(DatabaseAway) as caught:
         run(Work(error))

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.db import Error as DatabaseLayerError
-from django.db import InterfaceError, OperationalError, ProgrammingError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from servicekit import env
 from servicekit.env import ConfigurationError
@@ -76,27 +76,53 @@ _AWAY_CODES = frozenset(
         *(10928, 10929, 40197, 40501, 40544, 40613, 49918, 49919, 49920),
     }
 )
-# mssql-python gives the server's words alone. These are of what happens on a connection that is open.
+# The states that say the same of a connection or of a whole transaction; which of them a driver knows differs. HY000 is
+# what the server's end in mid-answer has, and a session that was ended. IM001 is a function that a driver has not.
+# https://learn.microsoft.com/en-us/sql/odbc/reference/appendixes/appendix-a-odbc-error-codes
+_AWAY_STATES = re.compile(r"01002|08\w{3}|28000|4000[13]|HY000|HY001|HY008|HY01[34]|HYT0[01]|IM0(?!01)\d\d|IMC\d\d")
+# HY000 as well, and a defect: the answer before was not read to its end.
+_BUSY = "Connection is busy with results"
+# pyodbc gives the state first, then the messages, each as [state] … (number) (function). A value may be quoted in one,
+# so only the first number that a function follows is the server's.
+_STATE = re.compile(r"[0-9A-Z]{5}")
+_NUMBER = re.compile(r"\((-?\d+)\) \((SQL\w+)\)")
+# mssql-python gives words alone, and its class for a state; a state that it has no class for stands in the words.
+_OTHER_DRIVER = "Driver Error: "
+_OTHER_STATE = re.compile(r"SQLSTATE code: ([0-9A-Z]{5})")
+# The server's words, in English only, for what happens on a connection that is open.
 _AWAY_WORDS = re.compile("because the database is read-only|Could not allocate space|The transaction log for database")
-# The number of the first of pyodbc's messages: [SQLSTATE] … (number) (function). A value may be quoted in the message,
-# so no other number in brackets is one.
-_NATIVE_CODE = re.compile(r"\((\d+)\) \(SQL\w+\)")
 
 
 def is_away(error: Exception) -> bool:
     """Whether the error says that the database cannot be worked with now, and not that we asked it something wrong."""
     if not isinstance(error, DatabaseLayerError):
         return False
+    text = str(error)
+    if _BUSY in text:
+        return False
+    state = error.args[0] if error.args else None
+    if isinstance(state, str) and _STATE.fullmatch(state):
+        return _AWAY_STATES.fullmatch(state) is not None or _is_away_in_numbers(text)
     if isinstance(error, OperationalError | InterfaceError):
         return True
-    # What pyodbc does not know is the bare base class: losses, and a deadlock's victim.
-    if type(error) is DatabaseLayerError:
+    if not text.startswith(_OTHER_DRIVER):
+        return False
+    other = _OTHER_STATE.search(text)
+    if other is not None and _AWAY_STATES.fullmatch(other[1]):
         return True
     # Nothing that was asked can be wrong where no connection came about.
-    if isinstance(error, ProgrammingError) and connection.connection is None:
-        return True
-    code = _NATIVE_CODE.search(str(error))
-    return (code is not None and int(code[1]) in _AWAY_CODES) or bool(_AWAY_WORDS.search(str(error)))
+    return connection.connection is None or _AWAY_WORDS.search(text) is not None
+
+
+def _is_away_in_numbers(text: str) -> bool:
+    found = _NUMBER.search(text)
+    # Nothing that was asked can be wrong in the attempt to connect.
+    return found is not None and (int(found[1]) in _AWAY_CODES or found[2] == "SQLDriverConnect")
+
+
+def quoted_name(name: str) -> str:
+    """A name as T-SQL takes it, whatever is in it; the backend's quote_name() leaves a ] as it is."""
+    return f"[{name.replace(']', ']]')}]"
 
 
 def _sqlite(path: Path) -> dict[str, Any]:

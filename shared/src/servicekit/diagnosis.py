@@ -23,9 +23,25 @@ _MEANINGS = (
         "others are connected to the database: stop them, and run this again",
     ),
     (
+        r"does not match host name|host ?name mismatch|principal name is incorrect",
+        "the server's certificate is for another name: give DATABASE_URL the host's name as the certificate has it"
+        " (an address does not match), or, on a laptop only, add trust_server_certificate=yes",
+    ),
+    (
         r"certificate verify failed|self[- ]signed|certificate chain",
         "the server's certificate is not trusted: install its authority, or, on a laptop only, add"
         " trust_server_certificate=yes to DATABASE_URL",
+    ),
+    (
+        r"SSL Provider: |Encryption\(ssl/tls\) handshake failed|Encryption not supported on|requires Encryption On",
+        "the server and the driver agree on no encryption: see that the server takes TLS 1.2 or newer with a key of"
+        " 2048 bits or more, and what this machine's openssl.cnf asks for",
+    ),
+    (
+        # ECONNRESET, as a number of Windows and of Linux.
+        r"0x2746|0x68\b",
+        "the server ends the connection before the login: encrypt=strict is for SQL Server 2022 and newer, and a server"
+        " that has just been started may need a moment",
     ),
     (
         r"IM002|Can't open lib",

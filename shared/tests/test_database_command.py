@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 from servicekit.management.commands import database
 
@@ -26,6 +26,9 @@ class Server:
         self.statements: list[str] = []
         self.settings_dict: dict[str, Any] = {"NAME": "tasks", "OPTIONS": {}}
         self.sessions: set[str] = set()
+        self.opened: list[str] = []
+        # A login that is kept to its own database sees no other, and may make none.
+        self.hides = False
 
     def copy(self) -> "Server":
         other = copy.copy(self)
@@ -40,13 +43,17 @@ class Server:
         if self.settings_dict["NAME"] not in {"master", *self.snapshots}:
             raise OperationalError("Cannot open database (4060)")
         self.sessions.add(self.settings_dict["NAME"])
+        self.opened.append(self.settings_dict["NAME"])
         yield self
 
     def execute(self, sql: str, parameters: object = ()) -> None:
+        seen = "tasks" in self.snapshots and not (self.hides and self.settings_dict["NAME"] == "master")
         if sql.startswith("SELECT DB_ID"):
-            self._row = (5 if "tasks" in self.snapshots else None,)
+            self._row = (5 if seen else None,)
         elif sql.startswith("SELECT"):
-            self._row = (self.snapshots["tasks"],) if "tasks" in self.snapshots else None
+            self._row = (self.snapshots["tasks"],) if seen else None
+        elif self.hides:
+            raise ProgrammingError("CREATE DATABASE permission denied in database 'master'. (262)")
         else:
             if "SNAPSHOT" in sql and "tasks" in self.sessions:
                 raise OperationalError("others are there (5070)")
@@ -88,6 +95,21 @@ ALTER = "ALTER DATABASE [tasks] SET READ_COMMITTED_SNAPSHOT ON WITH NO_WAIT"
 )
 def test_makes_what_is_missing_and_no_more(run, server, statements):
     assert run(server) == statements
+    # From within the database it would be in the way of another process that turns snapshots on there.
+    assert set(server.opened) == {"master"}
+
+
+def test_login_that_is_kept_to_its_database_is_content_with_one_that_has_all(run):
+    server = Server(tasks=True)
+    server.hides = True
+    assert run(server) == []
+
+
+@pytest.mark.parametrize("server", [Server(), Server(tasks=False)], ids=["nothing there", "snapshots off"])
+def test_login_that_is_kept_to_its_database_cannot_make_what_is_missing(run, server):
+    server.hides = True
+    with pytest.raises(CommandError, match=r"^the login may not do this: "):
+        run(server)
 
 
 def test_server_that_refuses_snapshots_is_a_failure_in_one_line(run):

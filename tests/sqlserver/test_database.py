@@ -46,6 +46,32 @@ def test_name_may_hold_what_sql_takes_for_its_own(server, manage) -> None:
     assert manage("migrate", "--verbosity", "0", DATABASE_URL=url).returncode == 0
 
 
+# In place of the migrations: what the drivers were told, while migrating and afterwards.
+TIMEOUTS = """
+import django
+django.setup()
+from django.core.management import call_command
+from django.core.management.commands import migrate
+from django.db import connection
+
+def show(*args, **options):
+    connection.ensure_connection()
+    print(connection.connection.timeout)
+
+migrate.Command.handle = show
+show()
+call_command("migrate")
+show()
+"""
+
+
+@pytest.mark.parametrize("python_driver", DRIVERS)
+def test_migration_may_take_longer_than_a_query(server, manage, python_driver: str) -> None:
+    shown = manage("-c", TIMEOUTS, DATABASE_URL=server.made(python_driver=python_driver, query_timeout="7"))
+
+    assert (shown.stdout.split(), shown.stderr) == (["7", "0", "7"], "")
+
+
 @pytest.mark.parametrize("python_driver", DRIVERS)
 @pytest.mark.parametrize(
     ("part", "line"),

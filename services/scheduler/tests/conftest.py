@@ -1,10 +1,12 @@
 """What several test modules use."""
 
 import datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
@@ -31,8 +33,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Adds the table that the tasks service owns to what this service's migrations make."""
-    with django_db_blocker.unblock(), connection.schema_editor() as editor:
-        editor.create_model(Task)
+    with django_db_blocker.unblock():
+        # On SQL Server a new database reads otherwise than those that `make database` makes.
+        call_command("database", stdout=StringIO())
+        with connection.schema_editor() as editor:
+            editor.create_model(Task)
 
 
 class API:

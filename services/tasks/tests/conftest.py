@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
@@ -30,6 +33,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         about_sqlite = [item for item in items if item.get_closest_marker("sqlite")]
         config.hook.pytest_deselected(items=about_sqlite)
         items[:] = [item for item in items if item not in about_sqlite]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """On SQL Server a new database reads otherwise than those that `make database` makes."""
+    with django_db_blocker.unblock():
+        call_command("database", stdout=StringIO())
 
 
 class API:

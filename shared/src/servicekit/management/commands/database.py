@@ -11,6 +11,7 @@ from django.db import Error as DatabaseLayerError
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from servicekit.database import quoted_name
 from servicekit.diagnosis import explain
 from servicekit.locks import LockTimeout, one_at_a_time
 
@@ -43,19 +44,13 @@ class Command(BaseCommand):
     def _create(self) -> None:
         """Safe when several do it at once, and needs no right to create where there is nothing to."""
         name = str(connection.settings_dict["NAME"])
-        try:
-            if _reads_snapshots(connection, name):
-                self._ok("database", f"{name} is there, and READ_COMMITTED_SNAPSHOT on")
-                return
-        except DatabaseLayerError:
-            pass  # Not there, most likely; if it is anything else, the next connection says so.
-        finally:
-            # One connection to the database is one too many for the change below.
-            connection.close()
+        # One connection to the database is one too many for the change below: of this process, and of another that does
+        # the same, so nobody looks into it from inside.
+        connection.close()
         master = connection.copy()
         master.settings_dict["NAME"] = "master"
         master.settings_dict["OPTIONS"]["query_timeout"] = CREATE_TIMEOUT_SECONDS
-        quoted = f"[{name.replace(']', ']]')}]"
+        quoted = quoted_name(name)
         try:
             with one_at_a_time(master), closing(master), master.cursor() as cursor:
                 cursor.execute("SELECT DB_ID(%s)", [name])
@@ -70,7 +65,17 @@ class Command(BaseCommand):
         except LockTimeout:
             raise CommandError("another process has been at work on this server's databases") from None
         except DatabaseLayerError as error:
-            raise CommandError(explain(error)) from None
+            # Also by a login that is kept to this database, and so does not see it from master.
+            if not self._is_ready(name):
+                raise CommandError(explain(error)) from None
+            self._ok("database", f"{name} is there, and READ_COMMITTED_SNAPSHOT on")
+
+    def _is_ready(self, name: str) -> bool:
+        try:
+            with closing(connection):
+                return _reads_snapshots(connection, name)
+        except DatabaseLayerError:
+            return False
 
     def _check(self) -> None:
         """From the outside to the inside, and no further than what is missing."""

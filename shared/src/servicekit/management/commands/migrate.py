@@ -1,11 +1,14 @@
 """manage.py migrate, in place of Django's: the same, one process at a time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import Error as DatabaseLayerError
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from servicekit.diagnosis import explain
 from servicekit.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
@@ -19,12 +22,31 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         connection = connections[options["database"]]
-        try:
-            connection.ensure_connection()
-        except DatabaseLayerError as error:
-            raise CommandError(explain(error)) from None
-        try:
-            with one_at_a_time(connection):
-                super().handle(*args, **options)
-        except LockTimeout:
-            raise CommandError(f"another process has been migrating this database for {WAIT_SECONDS} s") from None
+        with _no_query_timeout(connection):
+            try:
+                connection.ensure_connection()
+            except DatabaseLayerError as error:
+                raise CommandError(explain(error)) from None
+            try:
+                with one_at_a_time(connection):
+                    super().handle(*args, **options)
+            except LockTimeout:
+                raise CommandError(f"another process has been migrating this database for {WAIT_SECONDS} s") from None
+
+
+@contextmanager
+def _no_query_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """An index on a large table takes longer than a query of a request may."""
+    if connection.vendor != "microsoft":
+        yield
+        return
+    options = connection.settings_dict["OPTIONS"]
+    before = options["query_timeout"]
+    # What is open keeps the limit that it was opened with.
+    connection.close()
+    options["query_timeout"] = 0
+    try:
+        yield
+    finally:
+        connection.close()
+        options["query_timeout"] = before

@@ -98,13 +98,9 @@ def counted_attempt(*, user: User, address: str) -> Iterator[None]:
     try:
         yield
     except ServiceUnavailable:
-        with transaction.atomic():
-            _take_back(counted)
+        _take_back(counted)
         raise
-    with transaction.atomic():
-        # The one of the account at this address, which comes first, starts afresh.
-        AttemptCount.objects.filter(key=counted[0][0]).update(failures=0, expires_at=timezone.now())
-        _take_back(counted[1:])
+    _forgive(counted)
     _remember(user=user, network=network)
 
 
@@ -153,14 +149,25 @@ def _refuse_early(counts: list[tuple[Delays | Budget, AttemptCount]]) -> None:
         raise TooManyRequests(wait=(next_at - now).total_seconds())
 
 
+@retries_deadlocks
 def _take_back(counted: list[tuple[str, Delays | Budget]]) -> None:
     now = timezone.now()
-    for key, rule in counted:
-        count = _lock(key)
-        rule.take_back(count, now)
-        _store(count)
+    with transaction.atomic():
+        for key, rule in counted:
+            count = _lock(key)
+            rule.take_back(count, now)
+            _store(count)
 
 
+@retries_deadlocks
+def _forgive(counted: list[tuple[str, Delays | Budget]]) -> None:
+    with transaction.atomic():
+        # The one of the account at this address, which comes first, starts afresh.
+        AttemptCount.objects.filter(key=counted[0][0]).update(failures=0, expires_at=timezone.now())
+        _take_back(counted[1:])
+
+
+@retries_deadlocks
 def _make(key: str) -> None:
     """A row that says nothing yet, where there is none."""
     now = timezone.now()
@@ -192,6 +199,7 @@ def _is_known(*, user: User, network: str) -> bool:
     return AttemptCount.objects.filter(key=_known_key(user, network), expires_at__gt=timezone.now()).exists()
 
 
+@retries_deadlocks
 def _remember(*, user: User, network: str) -> None:
     """Makes the address one that the account knows."""
     key = _known_key(user, network)
@@ -206,7 +214,7 @@ def _remove_expired() -> None:
     """A few, and one at a time: a statement that locks several rows could wait for an attempt that waits for it."""
     expired = AttemptCount.objects.filter(expires_at__lte=timezone.now())
     for key in list(expired.values_list("key", flat=True)[:REMOVED_AT_ONCE]):
-        expired.filter(key=key).delete()
+        retries_deadlocks(expired.filter(key=key).delete)()
 
 
 def _known_key(user: User, network: str) -> str:

@@ -105,7 +105,8 @@ class User(AbstractBaseUser):
             checked = self.password
             self.set_password(raw)
             # The password is the same, so sessions go on; and only in the place of the hash that was looked at.
-            User.objects.filter(pk=self.pk, password=checked).update(password=self.password)
+            stored = User.objects.filter(pk=self.pk, password=checked)
+            retries_deadlocks(stored.update)(password=self.password)
 
         return hashers.check_password(_one_spelling(raw_password), self.password, upgrade)
 

@@ -25,9 +25,8 @@ def register_user(*, username: str, password: str, email: str = "") -> User:
     with hashing():
         user = User.objects.new_user(username, password, email=email)
     try:
-        # Not the hashing too: it would keep the lock of SQLite's one writer for as long as it takes.
-        with transaction.atomic():
-            user.save(force_insert=True)
+        # A transaction of its own, and not the hashing's too: it would keep the lock of SQLite's one writer as long.
+        user.save(force_insert=True)
     except IntegrityError:
         raise UsernameTaken from None
     return user

@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import Error, connection
 from django.test import Client
 from time_machine import TimeMachineFixture
 
 from accounts import hashers, lockout
 from accounts.lockout import counted_attempt
-from accounts.models import AttemptCount, User
+from accounts.models import AttemptCount, Session, User
 from accounts.services import InvalidCredentials
 from servicekit.exceptions import ServiceUnavailable, TooManyRequests
 from servicekit.testing import bearer, make_token
@@ -292,6 +293,61 @@ class TestManyAtOnce:
 
         with ThreadPoolExecutor(max_workers=16) as pool:
             assert sorted(pool.map(attempt, range(16))) == [401] * 5 + [429] * 11
+
+
+class Victim:
+    """Stands before the server, and makes one write a deadlock's victim: the one of this number, the first being 0."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.writes = 0
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if re.search(r"\b(INSERT|UPDATE|DELETE)\b", sql):
+            self.writes += 1
+            if self.writes == self.number + 1:
+                raise Error("40001", "[40001] [SQL Server]chosen as the deadlock victim. (1205) (SQLExecDirectW)")
+        return execute(sql, params, many, context)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whichever_write_is_a_deadlocks_victim_the_answers_and_the_counts_are_the_same(
+    client: Client, user: User, clock: TimeMachineFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite has none; what a victim does is shown with a server's by tests/sqlserver."""
+    monkeypatch.setattr("servicekit.deadlocks.LONGEST_PAUSE_SECONDS", 0)
+    old_hash = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
+
+    def attempts(victim: Victim) -> Any:
+        for model in (AttemptCount, Session):
+            model.objects.all().delete()
+        User.objects.exclude(id=user.id).delete()
+        User.objects.filter(id=user.id).update(password=old_hash)
+        clock.move_to(NOON, tick=False)
+        with connection.execute_wrapper(victim):
+            answers = [log_in(client).status_code, log_in(client, password=PASSWORD).status_code]
+            with hashers.hashing():
+                answers.append(log_in(client, password=PASSWORD).status_code)
+            before = list(AttemptCount.objects.order_by("until", "failures").values_list("failures", "until"))
+            # What has been counted until now has expired.
+            clock.move_to(NOON + 2 * HOUR, tick=False)
+            answers.append(log_in(client).status_code)
+            new = {"username": "eve", "password": "another horse battery"}
+            answers.append(client.post("/api/auth/register", new, content_type="application/json").status_code)
+        after = list(AttemptCount.objects.order_by("until", "failures").values_list("failures", "until"))
+        hasher = User.objects.get(id=user.id).password.partition("$")[0]
+        return answers, hasher, before, after, Session.objects.count()
+
+    monkeypatch.setattr(hashers, "LONGEST_WAIT_SECONDS", 0.001)
+    undisturbed = Victim(-1)
+    expected = attempts(undisturbed)
+    assert expected[0] == [401, 200, 503, 401, 201]
+    assert expected[1] == "argon2"
+    assert undisturbed.writes > 30
+    for number in range(undisturbed.writes):
+        victim = Victim(number)
+        assert attempts(victim) == expected, number
+        assert victim.writes > number
 
 
 class TestBusy:

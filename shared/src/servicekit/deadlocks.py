@@ -23,9 +23,9 @@ R = TypeVar("R")
 def retries_deadlocks(function: Callable[P, R]) -> Callable[P, R]:
     """Runs the function again, up to three times, when SQL Server has made its transaction a deadlock's victim (1205).
 
-    For a function that is one transaction, and leaves its arguments as they were. Within a transaction of the caller's
-    it does nothing: the server has rolled back all of that, also what came before the call, so a second run alone
-    would commit half.
+    For a function that is one transaction, or that may run again from its start without harm, and leaves its arguments
+    as they were. Within a transaction of the caller's it does nothing: the server has rolled back all of that, also
+    what came before the call, so a second run alone would commit half.
     """
 
     @functools.wraps(function)

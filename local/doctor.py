@@ -4,10 +4,11 @@ With --sqlserver it also counts as missing that DATABASE_URL names no SQL Server
 """
 
 import platform
+import re
 import subprocess
 import sys
 
-from environment import CHECKOUT, StartError, load, own_redis_url
+from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url, url_variable
 from odbc import DRIVER, is_sqlserver, register_driver
 from up import find_nginx, find_redis
 
@@ -50,18 +51,37 @@ def main() -> int:
     elif "--sqlserver" in sys.argv[1:]:
         report.missing("database", "set DATABASE_URL=mssql://user:password@host:1433/name; see docs/sqlserver.md")
         return 1
-    service = "tasks"
-    checked = subprocess.run(
+    checked = check_database("tasks", env)
+    print(checked.stdout, end="", flush=True)
+    if checked.stderr:
+        report.missing("settings", last_line(checked.stderr))
+    if checked.returncode:
+        return 1
+    for service in SERVICES:
+        name = url_variable(service)
+        if name in env:
+            tried = check_database(service, env | {"DATABASE_URL": env[name]})
+            if tried.returncode:
+                report.missing("login", f"{name}: {last_line(tried.stderr or tried.stdout)}")
+            else:
+                report.ok("login", f"{name}: logs in")
+    return 0 if report.complete else 1
+
+
+def check_database(service: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [f"{env['ENVIRONMENTS']}/{service}/bin/python", "manage.py", "database", "--check"],
         cwd=CHECKOUT / "services" / service,
         env=env,
         check=False,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
-    if checked.stderr:
-        report.missing("settings", checked.stderr.strip().splitlines()[-1])
-    return 0 if report.complete and checked.returncode == 0 else 1
+
+
+def last_line(output: str) -> str:
+    """What was said last, without the mark and the name of the thing before it."""
+    return re.sub(r"^missing +\w+ +", "", output.strip().splitlines()[-1])
 
 
 if __name__ == "__main__":

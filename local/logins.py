@@ -5,7 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from environment import CHECKOUT, SERVICES, StartError, load, url_variable
 from odbc import is_sqlserver, register_driver
@@ -38,21 +38,28 @@ def write_urls() -> dict[str, str]:
         fcntl.flock(file, fcntl.LOCK_EX)
         env = load()
         missing = [url_variable(service) for service in SERVICES if url_variable(service) not in env]
-        if missing and "DATABASE_URL" in os.environ:
+        # What is there but empty counts as unset.
+        if missing and (os.environ.get("DATABASE_URL", "").strip() or "DATABASE_URL_FILE" in env):
             raise StartError(f"{missing[0]}: set it where DATABASE_URL is set, which is not in .env")
         for name in missing:
             env[name] = login_url(env["DATABASE_URL"], name.partition("_")[0].lower())
             file.write(f"\n{name}='{env[name]}'\n")
-        return {service: env[url_variable(service)] for service in SERVICES}
+    urls = {service: env[url_variable(service)] for service in SERVICES}
+    # Each gets its own rights and loses all others.
+    users = [unquote(urlsplit(url).username or "").lower() for url in urls.values()]
+    for service, user in zip(SERVICES, users, strict=True):
+        if users.count(user) > 1:
+            raise StartError(f"{url_variable(service)}: names the login of another service")
+    return urls
 
 
 def login_url(url: str, service: str) -> str:
     """The same database, by a login that is named for the database and the service."""
     parts = urlsplit(url)
-    name = f"{parts.path.strip('/')}_{service}"
+    name = f"{unquote(parts.path.removeprefix('/'))}_{service}"
     # In the three kinds of characters that a server's password policy asks for, whatever the rest is.
     password = f"aA1{secrets.token_urlsafe(32)}"
-    return parts._replace(netloc=f"{quote(name)}:{password}@{parts.netloc.rpartition('@')[2]}").geturl()
+    return parts._replace(netloc=f"{quote(name, safe='')}:{password}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 def make_login(service: str, url: str, env: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 """The raw T-SQL of the package is read in its dialect, also where no SQL Server is at hand.
 
-CREATE LOGIN, CREATE USER and ALTER DATABASE, which sqlglot does not know, are run by tests/sqlserver alone.
+CREATE LOGIN, CREATE USER, ALTER USER and ALTER DATABASE, which sqlglot does not know, are run by tests/sqlserver alone.
 """
 
 import re
@@ -14,7 +14,7 @@ import servicekit
 from servicekit import locks
 from servicekit.management.commands import database, database_login
 
-NOT_KNOWN = ("CREATE LOGIN", "CREATE USER", "ALTER DATABASE")
+NOT_KNOWN = ("CREATE LOGIN", "CREATE USER", "ALTER USER", "ALTER DATABASE")
 
 
 def parse(sql: str) -> list[type]:
@@ -31,9 +31,36 @@ def test_question_about_snapshots():
     assert parse(database._READS_SNAPSHOTS) == [expressions.Select]
 
 
+@pytest.mark.parametrize("question", [database_login._USER, database_login._COLUMNS])
+def test_questions_about_a_login(question):
+    assert parse(question) == [expressions.Select]
+
+
 @pytest.mark.parametrize("statement", database_login._grants("[tasks_auth]"))
 def test_rights(statement):
     assert parse(statement) == [expressions.Grant]
+
+
+class Columns:
+    """A cursor after the question for all columns."""
+
+    def execute(self, sql: str) -> None:
+        assert sql == database_login._COLUMNS
+
+    def fetchall(self) -> list[tuple[str, str, str]]:
+        return [("dbo", "tasks_task", "id"), ("dbo", "tasks_task", "a]b"), ("other", "more", "id")]
+
+
+def test_rights_of_an_earlier_version():
+    statements = database_login._revokes(Columns(), "[tasks_auth]")
+    assert [parse(statement) for statement in statements] == [[expressions.Revoke]] * 10
+    assert statements[:5] == [
+        "REVOKE SELECT ON [dbo].[tasks_task] FROM [tasks_auth]",
+        "REVOKE INSERT ON [dbo].[tasks_task] FROM [tasks_auth]",
+        "REVOKE UPDATE ON [dbo].[tasks_task] FROM [tasks_auth]",
+        "REVOKE DELETE ON [dbo].[tasks_task] FROM [tasks_auth]",
+        "REVOKE SELECT ON [dbo].[tasks_task] ([id], [a]]b]) FROM [tasks_auth]",
+    ]
 
 
 def statements_in_calls() -> list[str]:

@@ -8,7 +8,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -181,6 +181,85 @@ def test_login_that_is_there_keeps_its_password(manage, make_logins, database: s
     assert "the login failed" in result.stderr
     assert "hidden-Passw0rd" not in result.stdout + result.stderr
     assert execute(manage, "tasks", logins, ["SELECT 1"]) == [["done", "1"]]
+
+
+def test_right_that_a_service_no_longer_needs_is_taken_from_it(
+    manage, make_logins, database: str, logins: dict[str, str]
+) -> None:
+    user = f"[{urlsplit(logins['TASKS_DATABASE_URL']).username}]"
+    granted = [
+        f"GRANT SELECT, DELETE ON accounts_session TO {user}",
+        f"GRANT SELECT (id, password) ON accounts_user TO {user}",
+        f"GRANT INSERT ON django_migrations TO {user}",
+    ]
+    owner = {"TASKS_DATABASE_URL": database}
+    assert [outcome for outcome, _ in execute(manage, "tasks", owner, granted)] == ["done"] * 3
+    attempts = [
+        "SELECT id FROM accounts_session",
+        "DELETE FROM accounts_session WHERE 1 = 0",
+        "SELECT password FROM accounts_user",
+        "INSERT INTO django_migrations (app, name, applied) SELECT N'a', N'b', SYSDATETIMEOFFSET() WHERE 1 = 0",
+    ]
+    assert [outcome for outcome, _ in execute(manage, "tasks", logins, attempts)] == ["done"] * 4
+
+    assert make_logins(DATABASE_URL=database, **logins).returncode == 0
+
+    assert [outcome for outcome, _ in execute(manage, "tasks", logins, attempts)] == ["refused"] * 4
+    # And no other.
+    for service in SERVICES:
+        needed = [statement for statement in MAY[service] if statement.startswith("SELECT")]
+        assert {outcome for outcome, _ in execute(manage, service, logins, needed)} == {"done"}
+
+
+def test_user_of_a_restored_database_is_given_to_the_login_of_this_server(server, manage, make_logins) -> None:
+    # A name may hold what SQL takes for its own; a ] as well, but not on the compatible server.
+    url = server.made(suffix=" 'x';[")
+    logins = server.logins(url)
+    parts = urlsplit(logins["TASKS_DATABASE_URL"])
+    login = unquote(parts.username or "")
+    literal = login.replace("'", "''")
+    # What a restore on another server leaves behind: a user whose login is not this server's of the same name.
+    made_anew = [f"DROP LOGIN [{login}]", f"CREATE LOGIN [{login}] WITH PASSWORD = N'{parts.password}'"]
+    owner = {"TASKS_DATABASE_URL": url}
+    assert [outcome for outcome, _ in execute(manage, "tasks", owner, made_anew)] == ["done"] * 2
+    question = f"SELECT CASE WHEN sid = SUSER_SID(N'{literal}') THEN 1 ELSE 0 END FROM sys.database_principals"
+    question += f" WHERE name = N'{literal}'"
+    assert execute(manage, "tasks", owner, [question])[0] != ["done", "1"]
+
+    made = make_logins(DATABASE_URL=url, **logins)
+
+    assert (made.returncode, made.stderr) == (0, "")
+    assert execute(manage, "tasks", owner, [question]) == [["done", "1"]]
+    assert execute(manage, "tasks", logins, ["SELECT COUNT(*) FROM tasks_task"]) == [["done", "0"]]
+
+
+def test_two_services_have_two_logins(make_logins, database: str, logins: dict[str, str]) -> None:
+    made = make_logins(DATABASE_URL=database, **logins | {"TASKS_DATABASE_URL": logins["AUTH_DATABASE_URL"]})
+
+    assert (made.returncode, made.stderr) == (1, "error: AUTH_DATABASE_URL: names the login of another service\n")
+
+
+def test_doctor_tries_them(database: str, logins: dict[str, str]) -> None:
+    def doctor(**urls: str) -> tuple[int, list[str]]:
+        result = subprocess.run(
+            [CHECKOUT / "var/env/local/bin/python", CHECKOUT / "local/doctor.py"],
+            env={**os.environ, "DATABASE_URL": database, **urls},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert "hidden-Passw0rd" not in result.stdout + result.stderr
+        return result.returncode, re.findall(r"^(\w+ +login +[A-Z]+_DATABASE_URL: [\w ]+)", result.stdout, re.MULTILINE)
+
+    names = [f"{service.upper()}_DATABASE_URL" for service in SERVICES]
+    assert doctor(**logins) == (0, [f"ok       login      {name}: logs in" for name in names])
+
+    url = logins["TASKS_DATABASE_URL"]
+    code, lines = doctor(
+        **logins | {"TASKS_DATABASE_URL": url.replace(urlsplit(url).password or "", "hidden-Passw0rd")}
+    )
+    assert (code, lines[1]) == (1, "missing  login      TASKS_DATABASE_URL: the login failed")
 
 
 @pytest.mark.parametrize(

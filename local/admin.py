@@ -1,11 +1,14 @@
 """`make admin`: serve the auth service's admin on loopback, beside a running stack or without one."""
 
 import os
+import signal
 import subprocess
 import sys
 
 from environment import CHECKOUT, StartError, load, port_of, refuse_taken_port, url_variable
 from odbc import is_sqlserver, register_driver
+
+STOPPED_WITHIN_SECONDS = 10
 
 
 def main() -> None:
@@ -38,7 +41,23 @@ def main() -> None:
     if own := env.get(url_variable("auth")):
         env.pop("DATABASE_URL_FILE", None)
         env |= {"DATABASE_URL": own}
-    os.execve(f"{programs}/granian", ["granian", *where, *options, application], env)
+    serve([f"{programs}/granian", *where, *options, application], env)
+
+
+def serve(command: list[str], env: dict[str, str]) -> None:
+    # Ctrl-C goes to a whole group. A worker of granian that gets that and its parent's signal at once can hang for
+    # ever, so they are a group of their own, of which the parent alone is told to stop.
+    server = subprocess.Popen(command, env=env, process_group=0)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        sys.exit(server.wait())
+    except KeyboardInterrupt:
+        server.terminate()
+        try:
+            server.wait(STOPPED_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

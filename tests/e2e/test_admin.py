@@ -62,6 +62,31 @@ def admin(stack: Stack, first: Account, environment: dict[str, str]) -> Iterator
     process.stdout.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_stops_with_all_that_it_has_started(environment: dict[str, str], number: signal.Signals) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        ["make", "admin"],
+        cwd=CHECKOUT,
+        env=environment | {"ADMIN_PORT": str(port)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for(lambda: answers(f"http://localhost:{port}/admin/login/"), within=30)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len([child for child in family if "granian" in " ".join(child.cmdline())]) >= 2
+
+    os.killpg(process.pid, number)
+
+    process.wait(timeout=15)
+    _, left = psutil.wait_procs(family, timeout=15)
+    assert left == []
+
+
 def answers(url: str) -> bool | None:
     try:
         return requests.get(url, timeout=5).status_code == 200 or None

@@ -123,6 +123,12 @@ def test_every_example_is_what_its_schema_asks_for(document) -> None:
     assert checked > 200
 
 
+@pytest.mark.parametrize(("email", "valid"), [("", True), ("ada@example.org", True), ("a" * 255, False), (None, False)])
+def test_an_address_can_be_removed(document, email, valid) -> None:
+    # Whatever a validator makes of "format", which it need not look at (JSON Schema 2020-12, section 7).
+    assert Draft202012Validator(document["components"]["schemas"]["Email"]).is_valid(email) is valid
+
+
 def test_no_component_is_unused(document) -> None:
     text = str(document)
     for kind, components in document["components"].items():

@@ -59,7 +59,7 @@ SCHEMAS: dict[str, Schema] = {
         "description": "Not common, not only digits, and without the username.",
     },
     "Email": {
-        "oneOf": [{"type": "string", "format": "email", "maxLength": 254}, {"type": "string", "maxLength": 0}],
+        "anyOf": [{"type": "string", "format": "email", "maxLength": 254}, {"type": "string", "maxLength": 0}],
         "description": "An address, or nothing for none.",
     },
     "Token": {"type": "string", "minLength": 1, "maxLength": TOKEN_MAXIMUM_LENGTH, "pattern": UNTRIMMED_PATTERN},

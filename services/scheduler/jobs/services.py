@@ -47,8 +47,6 @@ def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[
             return
         state, outcome = _do(work)
         finish_run(run=run, state=state, outcome=outcome)
-        fail_abandoned_runs(job=job)
-        delete_old_runs()
     except DatabaseLayerError as error:
         if not is_away(error):
             raise
@@ -66,6 +64,16 @@ def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[
             "duration_ms": round((time.perf_counter() - started) * 1000, 1),
         },
     )
+    _keep_house(job)
+
+
+def _keep_house(job: Job) -> None:
+    """What belongs to no run in particular. The job is over whatever comes of it, and the next one tries again."""
+    try:
+        fail_abandoned_runs(job=job)
+        delete_old_runs()
+    except (DatabaseLayerError, SoftTimeLimitExceeded) as error:
+        logger.warning("housekeeping failed", extra={"job": job.name, "error": str(error)})
 
 
 @retries_deadlocks

@@ -225,7 +225,7 @@ def test_database_that_goes_away_in_mid_job_ends_nothing(error):
 
 
 @pytest.mark.parametrize("error", [OperationalError("away"), SoftTimeLimitExceeded()])
-@pytest.mark.parametrize("step", ["claim_run", "finish_run", "fail_abandoned_runs", "delete_old_runs"])
+@pytest.mark.parametrize("step", ["claim_run", "finish_run"])
 def test_database_that_is_away_before_or_after_the_job(monkeypatch, step, error):
     def away(**arguments: object) -> None:
         raise error
@@ -233,6 +233,20 @@ def test_database_that_is_away_before_or_after_the_job(monkeypatch, step, error)
     monkeypatch.setattr(services, step, away)
     with pytest.raises(DatabaseAway):
         run(Work())
+
+
+@pytest.mark.parametrize("error", [OperationalError("away"), ProgrammingError("defect"), SoftTimeLimitExceeded()])
+@pytest.mark.parametrize("step", ["fail_abandoned_runs", "delete_old_runs"])
+def test_what_goes_wrong_after_the_job_takes_nothing_from_it(monkeypatch, caplog, step, error):
+    def fails(**arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(services, step, fails)
+    with caplog.at_level(logging.INFO, logger="jobs.run"):
+        run(Work())
+
+    assert Run.objects.get().state == "succeeded"
+    assert [record.getMessage() for record in caplog.records] == ["job", "housekeeping failed"]
 
 
 def test_defect_around_the_job_is_not_taken_for_an_outage(monkeypatch):

@@ -1,6 +1,6 @@
 """Writes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from django.utils import timezone
@@ -9,6 +9,9 @@ from servicekit.deadlocks import retries_deadlocks
 from tasks import raw_sql
 from tasks.models import Task
 from tasks.raw_sql import TaskRow
+
+# How often a change is tried that somebody else's is in the way of.
+LOOKS = 5
 
 
 class TaskNotFound(Exception):
@@ -61,15 +64,17 @@ def delete_task(*, task_id: int, owner_id: int, versions: Versions = "any", unle
     raise _why_not(task_id=task_id, owner_id=owner_id)
 
 
-def _candidates(*, task_id: int, owner_id: int, versions: Versions, unless: Versions) -> Sequence[int | None]:
+def _candidates(*, task_id: int, owner_id: int, versions: Versions, unless: Versions) -> Iterator[int | None]:
     """The versions to try, one after the other; None stands for any."""
-    if unless:
-        # Hardly anybody asks for this; so it is looked up first, and then holds for the version that was seen.
+    if not unless:
+        yield from [None] if versions == "any" else versions
+        return
+    # Hardly anybody asks for this; so it is looked up first, and again where somebody else came in between.
+    for _ in range(LOOKS):
         task = raw_sql.retrieve(task_id=task_id, owner_id=owner_id)
         if task is None or is_among(task.version, unless) or not is_among(task.version, versions):
-            return []
-        return [task.version]
-    return [None] if versions == "any" else versions
+            return
+        yield task.version
 
 
 def _why_not(*, task_id: int, owner_id: int) -> TaskNotFound | TaskChanged:

@@ -3,6 +3,7 @@ import datetime
 import pytest
 
 from servicekit.pagination import Page
+from tasks import raw_sql
 from tasks.models import VERSION_MAXIMUM, Task
 from tasks.raw_sql import TaskRow
 from tasks.selectors import list_tasks, retrieve_task
@@ -92,6 +93,20 @@ def test_a_version_that_is_ruled_out_is_refused_and_nothing_changes(make_task, v
     with pytest.raises(TaskChanged):
         delete_task(task_id=task.id, owner_id=1, versions=versions, unless=unless)
     assert stored() == before
+
+
+def test_another_change_in_between_does_not_fulfil_what_was_ruled_out(make_task, monkeypatch):
+    task, rename, renamed = make_task(), raw_sql.rename, []
+
+    def overtaken(**arguments):
+        if not renamed:
+            renamed.append(rename(**arguments | {"title": "Somebody else's"}))
+        return rename(**arguments)
+
+    monkeypatch.setattr(raw_sql, "rename", overtaken)
+
+    assert rename_task(task_id=task.id, owner_id=1, title="New", unless=[task.version + 1]).title == "New"
+    assert renamed[0].title == "Somebody else's"
 
 
 @pytest.mark.parametrize("unless", [(), [1], "any"])

@@ -77,8 +77,9 @@ PRECONDITION_FAILED = Problem(
     status=412,
     slug="precondition-failed",
     detail="It is at another version than the conditions of the request ask for; read it again.",
-    meaning="`If-Match` names a version that is no longer the current one: somebody has changed it since it was read. "
-    "Or `If-None-Match` of a change names the current one. Nothing was changed by this request.",
+    meaning="`If-Match` names a version that is no longer the current one: somebody has changed it since it was read, "
+    "perhaps you, by an attempt whose answer was lost. Or `If-None-Match` of a change names the current one. Nothing "
+    "was changed by this request.",
     advice="Read it again, decide anew, and send the change with the new `ETag`.",
 )
 PAYLOAD_TOO_LARGE = Problem(

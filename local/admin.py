@@ -49,15 +49,24 @@ def serve(command: list[str], env: dict[str, str]) -> None:
     # ever, so they are a group of their own, of which the parent alone is told to stop.
     server = subprocess.Popen(command, env=env, process_group=0)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        # What nohup had ignored stays so.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
-        sys.exit(server.wait())
-    except KeyboardInterrupt:
-        server.terminate()
         try:
+            sys.exit(server.wait())
+        except KeyboardInterrupt:
+            server.terminate()
             server.wait(STOPPED_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        os.killpg(server.pid, signal.SIGKILL)
+
+
+def interrupt(number: int, frame: object) -> None:
+    """As Ctrl-C, once: make passes a signal on that its group has had already, and only a second Ctrl-C means more."""
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

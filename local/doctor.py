@@ -60,7 +60,10 @@ def main() -> int:
     for service in SERVICES:
         name = url_variable(service)
         if name in env:
-            tried = check_database(service, env | {"DATABASE_URL": env[name]})
+            own = env | {"DATABASE_URL": env[name]}
+            # The services refuse both together.
+            own.pop("DATABASE_URL_FILE", None)
+            tried = check_database(service, own)
             if tried.returncode:
                 report.missing("login", f"{name}: {last_line(tried.stderr or tried.stdout)}")
             else:

@@ -292,6 +292,8 @@ CONNECT = "SQLDriverConnect"
         (Error(*odbc("HY010", "Function sequence error", 0)), False),
         (Error(*odbc("07002", "COUNT field incorrect or syntax error", 0)), False),
         (Error(*odbc("HY000", "Connection is busy with results for another command", 0)), False),
+        (Error(*odbc("HY000", "Unicode conversion failed", 0)), False),
+        (Error("HY000", "The driver did not supply an error!"), False),
         (InterfaceError(*odbc("IM001", "Driver does not support this function", 0)), False),
         # In the server's numbers.
         (ProgrammingError(*odbc("42000", MISSING, 4060, CONNECT)), True),
@@ -300,10 +302,13 @@ CONNECT = "SQLDriverConnect"
         (ProgrammingError(*odbc("42000", "The target database is participating in an availability group.", 976)), True),
         (ProgrammingError(*odbc("42000", "Unable to access availability database 'tasks'.", 983)), True),
         (ProgrammingError(*odbc("42000", "Das Transaktionsprotokoll ist voll.", 9002)), True),
+        (ProgrammingError(*odbc("42000", "Could not find database ID 7, name 'tasks'.", 615)), True),
         (ProgrammingError(*odbc("42S02", "Invalid object name 'tasks_task'.", 208)), False),
         (ProgrammingError(*odbc("42000", "The SELECT permission was denied on the object 'x'.", 229)), False),
         (IntegrityError(*odbc("23000", "The duplicate key value is ((4060)).", 2627)), False),
         (DataError(*odbc("22001", "Truncated value: 'x (3906)'.", 2628)), False),
+        (IntegrityError(*odbc("23000", "The duplicate key value is (x (3906) (SQLX)).", 2627)), False),
+        (DataError(*odbc("22001", "Truncated value: 'x (3906) (SQLDriverConnect)'.", 2628)), False),
         # Where no connection came about, whatever the state and the words.
         (Error(*odbc("01000", "Can't open lib 'ODBC Driver 18 for SQL Server' : file not found", 0, CONNECT)), True),
         (ProgrammingError(*odbc("42000", "Anmeldung nicht erlaubt.", 18470, CONNECT)), True),

@@ -32,6 +32,19 @@ REPORTS = {
         "others are connected",
         "Database state cannot be changed while other users are using the database 'tasks' (5070)",
     ),
+    "lock": (
+        "somebody holds a lock on what this needs",
+        PYODBC.format("42000", "[SQL Server]Lock request time out period exceeded. (1222) (SQLExecDirectW)"),
+        PYODBC.format("HYT00", "Query timeout expired (0) (SQLExecDirectW)"),
+        MSSQL_PYTHON.format("Timeout expired", "Query timeout expired"),
+    ),
+    "owner": (
+        "the login is in this database under another name already",
+        PYODBC.format(
+            "42000",
+            "[SQL Server]The login already has an account under a different user name. (15063) (SQLExecDirectW)",
+        ),
+    ),
     "certificate": (
         "the server's certificate is not trusted",
         PYODBC.format(

@@ -31,35 +31,78 @@ def test_question_about_snapshots():
     assert parse(database._READS_SNAPSHOTS) == [expressions.Select]
 
 
-@pytest.mark.parametrize("question", [database_login._USER, database_login._COLUMNS])
-def test_questions_about_a_login(question):
-    assert parse(question) == [expressions.Select]
+@pytest.mark.parametrize("name", ["_USER", "_ROLES", "_GRANTED", "_COLUMNS", "_APPS"])
+def test_questions_about_a_login(name):
+    assert parse(getattr(database_login, name)) == [expressions.Select]
 
 
-@pytest.mark.parametrize("statement", database_login._grants("[tasks_auth]"))
-def test_rights(statement):
-    assert parse(statement) == [expressions.Grant]
+NEEDED = [
+    ("accounts_user", None, "SELECT"),
+    ("accounts_user", None, "UPDATE"),
+    ("tasks_task", "id", "SELECT"),
+    ("tasks_task", "a]b", "SELECT"),
+]
 
 
-class Columns:
-    """A cursor after the question for all columns."""
+def test_rights():
+    statements = database_login._statements("GRANT", [("a]b", None, "SELECT"), *NEEDED], "TO [tasks_auth]")
+    assert [parse(statement) for statement in statements] == [[expressions.Grant]] * 4
+    assert statements == [
+        "GRANT SELECT ON [a]]b] TO [tasks_auth]",
+        "GRANT SELECT ON [accounts_user] TO [tasks_auth]",
+        "GRANT UPDATE ON [accounts_user] TO [tasks_auth]",
+        "GRANT SELECT ON [tasks_task] ([id], [a]]b]) TO [tasks_auth]",
+    ]
 
-    def execute(self, sql: str) -> None:
-        assert sql == database_login._COLUMNS
 
-    def fetchall(self) -> list[tuple[str, str, str]]:
-        return [("dbo", "tasks_task", "id"), ("dbo", "tasks_task", "a]b"), ("other", "more", "id")]
+class Server:
+    """A cursor on a database that shows these rights of a user."""
+
+    def __init__(self, *granted: tuple[str, str | None, str]) -> None:
+        self.granted = granted
+
+    def execute(self, sql: str, parameters: object = ()) -> None:
+        self.rows = {
+            database_login._GRANTED: self.granted,
+            database_login._COLUMNS: [
+                ("accounts_user", "id"),
+                ("tasks_task", "id"),
+                ("tasks_task", "version"),
+                ("django_session", "key"),
+                ("tasksheet", "id"),
+            ],
+            database_login._APPS: [("accounts",), ("tasks",)],
+        }[sql]
+
+    def fetchall(self) -> object:
+        return self.rows
 
 
-def test_rights_of_an_earlier_version():
-    statements = database_login._revokes(Columns(), "[tasks_auth]")
-    assert [parse(statement) for statement in statements] == [[expressions.Revoke]] * 10
-    assert statements[:5] == [
-        "REVOKE SELECT ON [dbo].[tasks_task] FROM [tasks_auth]",
-        "REVOKE INSERT ON [dbo].[tasks_task] FROM [tasks_auth]",
-        "REVOKE UPDATE ON [dbo].[tasks_task] FROM [tasks_auth]",
-        "REVOKE DELETE ON [dbo].[tasks_task] FROM [tasks_auth]",
-        "REVOKE SELECT ON [dbo].[tasks_task] ([id], [a]]b]) FROM [tasks_auth]",
+def test_what_a_server_shows_is_taken_where_it_is_not_needed_and_ours():
+    more = [
+        ("accounts_user", None, "DELETE"),
+        ("tasks_task", None, "SELECT"),
+        ("tasks_task", "version", "SELECT"),
+        ("django_session", None, "ALTER"),
+    ]
+    server = Server(*NEEDED, *more, ("tasksheet", None, "SELECT"))
+
+    assert database_login._not_needed(server, "tasks_auth", NEEDED) == more
+    assert database_login._not_needed(Server(*NEEDED), "tasks_auth", NEEDED) == []
+
+
+def test_of_a_server_that_shows_no_rights_all_that_are_not_needed_are_taken():
+    statements = database_login._statements(
+        "REVOKE", database_login._not_needed(Server(), "tasks_auth", NEEDED), "FROM [tasks_auth] CASCADE"
+    )
+
+    assert [parse(statement) for statement in statements] == [[expressions.Revoke]] * len(statements)
+    on = {"accounts_user": "INSERT DELETE", "tasks_task": "SELECT INSERT UPDATE DELETE"}
+    on["django_session"] = on["tasks_task"]
+    assert statements == [
+        *(f"REVOKE {r} ON [{table}] FROM [tasks_auth] CASCADE" for table in on for r in on[table].split()),
+        "REVOKE SELECT ON [tasks_task] ([version]) FROM [tasks_auth] CASCADE",
+        "REVOKE SELECT ON [django_session] ([key]) FROM [tasks_auth] CASCADE",
     ]
 
 

@@ -97,3 +97,12 @@ def test_a_bad_setting_is_named(copy: Path, tmp_path: Path, name: str, value: st
     assert code == 1
     assert things["settings"][0] == "missing"
     assert things["settings"][1].startswith(words)
+
+
+def test_a_services_own_address_is_tried_in_place_of_a_file(copy: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/db.sqlite3"
+    (tmp_path / "url").write_text(url)
+
+    code, things = run_doctor(copy, tmp_path, DATABASE_URL_FILE=str(tmp_path / "url"), TASKS_DATABASE_URL=url)
+
+    assert (code, things["login"]) == (0, ("ok", "TASKS_DATABASE_URL: logs in"))

@@ -46,7 +46,7 @@ def test_name_may_hold_what_sql_takes_for_its_own(server, manage) -> None:
     assert manage("migrate", "--verbosity", "0", DATABASE_URL=url).returncode == 0
 
 
-# In place of the migrations: what the drivers were told, while migrating and afterwards.
+# In place of the migrations: what drivers and server were told, while migrating and afterwards.
 TIMEOUTS = """
 import django
 django.setup()
@@ -56,7 +56,9 @@ from django.db import connection
 
 def show(*args, **options):
     connection.ensure_connection()
-    print(connection.connection.timeout)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@LOCK_TIMEOUT")
+        print(connection.connection.timeout, cursor.fetchone()[0])
 
 migrate.Command.handle = show
 show()
@@ -69,7 +71,47 @@ show()
 def test_migration_may_take_longer_than_a_query(server, manage, python_driver: str) -> None:
     shown = manage("-c", TIMEOUTS, DATABASE_URL=server.made(python_driver=python_driver, query_timeout="7"))
 
-    assert (shown.stdout.split(), shown.stderr) == (["7", "0", "7"], "")
+    assert (shown.stdout.splitlines(), shown.stderr) == (["7 -1", "0 30000", "7 -1"], "")
+
+
+# A migration of a table whose rows another connection writes.
+LOCKED = """
+import django
+django.setup()
+from django.core.management import CommandError, call_command
+from django.core.management.commands import migrate as django_migrate
+from django.db import connection, transaction
+from servicekit.management.commands import migrate
+
+with connection.cursor() as cursor:
+    cursor.execute("CREATE TABLE more (id int)")
+other = connection.copy()
+other.set_autocommit(False)
+with other.cursor() as cursor:
+    cursor.execute("INSERT INTO more (id) VALUES (1)")
+
+def alter(*args, **options):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE more ADD name int")
+
+migrate.LOCK_TIMEOUT_MILLISECONDS = 500
+django_migrate.Command.handle = alter
+try:
+    call_command("migrate")
+except CommandError as error:
+    print(error)
+finally:
+    other.rollback()
+    other.close()
+"""
+
+
+@pytest.mark.parametrize("python_driver", DRIVERS)
+def test_migration_does_not_wait_for_a_lock_for_ever(server, manage, python_driver: str) -> None:
+    waited = manage("-c", LOCKED, DATABASE_URL=server.made(python_driver=python_driver))
+
+    line = "somebody holds a lock on what this needs: let that end, and run this again\n"
+    assert (waited.stdout, waited.stderr) == (line, "")
 
 
 @pytest.mark.parametrize("python_driver", DRIVERS)

@@ -173,6 +173,9 @@ def test_urls_of_a_database_in_env_are_written_there_once(server, manage, tmp_pa
 def test_login_that_is_there_keeps_its_password(manage, make_logins, database: str, logins: dict[str, str]) -> None:
     url = logins["TASKS_DATABASE_URL"]
     other = {"TASKS_DATABASE_URL": url.replace(urlsplit(url).password or "", "hidden-Passw0rd")}
+    # Nor does it lose a right: it may be somebody else's.
+    granted = [f"GRANT DELETE ON jobs_run TO [{urlsplit(url).username}]"]
+    assert [outcome for outcome, _ in execute(manage, "tasks", {"TASKS_DATABASE_URL": database}, granted)] == ["done"]
 
     result = make_logins(DATABASE_URL=database, **logins | other)
 
@@ -180,7 +183,7 @@ def test_login_that_is_there_keeps_its_password(manage, make_logins, database: s
     assert result.stderr.startswith("error: TASKS_DATABASE_URL: ")
     assert "the login failed" in result.stderr
     assert "hidden-Passw0rd" not in result.stdout + result.stderr
-    assert execute(manage, "tasks", logins, ["SELECT 1"]) == [["done", "1"]]
+    assert execute(manage, "tasks", logins, ["DELETE FROM jobs_run WHERE 1 = 0"]) == [["done", ""]]
 
 
 def test_right_that_a_service_no_longer_needs_is_taken_from_it(
@@ -191,9 +194,14 @@ def test_right_that_a_service_no_longer_needs_is_taken_from_it(
         f"GRANT SELECT, DELETE ON accounts_session TO {user}",
         f"GRANT SELECT (id, password) ON accounts_user TO {user}",
         f"GRANT INSERT ON django_migrations TO {user}",
+        # Which has columns of it besides.
+        f"GRANT SELECT ON tasks_task TO [{urlsplit(logins['SCHEDULER_DATABASE_URL']).username}]",
+        # Of another application.
+        "CREATE TABLE ledger (id int)",
+        f"GRANT SELECT ON ledger TO {user}",
     ]
     owner = {"TASKS_DATABASE_URL": database}
-    assert [outcome for outcome, _ in execute(manage, "tasks", owner, granted)] == ["done"] * 3
+    assert [outcome for outcome, _ in execute(manage, "tasks", owner, granted)] == ["done"] * 6
     attempts = [
         "SELECT id FROM accounts_session",
         "DELETE FROM accounts_session WHERE 1 = 0",
@@ -205,7 +213,9 @@ def test_right_that_a_service_no_longer_needs_is_taken_from_it(
     assert make_logins(DATABASE_URL=database, **logins).returncode == 0
 
     assert [outcome for outcome, _ in execute(manage, "tasks", logins, attempts)] == ["refused"] * 4
+    assert execute(manage, "scheduler", logins, ["SELECT version FROM tasks_task"])[0][0] == "refused"
     # And no other.
+    assert execute(manage, "tasks", logins, ["SELECT COUNT(*) FROM ledger"]) == [["done", "0"]]
     for service in SERVICES:
         needed = [statement for statement in MAY[service] if statement.startswith("SELECT")]
         assert {outcome for outcome, _ in execute(manage, service, logins, needed)} == {"done"}
@@ -231,6 +241,28 @@ def test_user_of_a_restored_database_is_given_to_the_login_of_this_server(server
     assert (made.returncode, made.stderr) == (0, "")
     assert execute(manage, "tasks", owner, [question]) == [["done", "1"]]
     assert execute(manage, "tasks", logins, ["SELECT COUNT(*) FROM tasks_task"]) == [["done", "0"]]
+
+
+def test_name_that_the_database_has_for_something_else_is_left_alone(server, manage) -> None:
+    url = server.made()
+    role = f"CREATE ROLE [{urlsplit(url).path.strip('/')}_auth]"
+    assert execute(manage, "tasks", {"TASKS_DATABASE_URL": url}, [role]) == [["done", ""]]
+
+    with pytest.raises(AssertionError, match=r"AUTH_DATABASE_URL: .*: the database has a user or role of"):
+        server.logins(url)
+
+
+def test_member_of_a_role_is_refused(server, manage, make_logins) -> None:
+    url = server.made()
+    logins = server.logins(url)
+    login = urlsplit(logins["TASKS_DATABASE_URL"]).username
+    statements = ["CREATE ROLE [keepers]", f"ALTER ROLE [keepers] ADD MEMBER [{login}]"]
+    assert execute(manage, "tasks", {"TASKS_DATABASE_URL": url}, statements) == [["done", ""]] * 2
+
+    result = make_logins(DATABASE_URL=url, **logins)
+
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert f"{login}: is a member of keepers, and may do more than a service's login is to" in result.stderr
 
 
 def test_two_services_have_two_logins(make_logins, database: str, logins: dict[str, str]) -> None:

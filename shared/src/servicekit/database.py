@@ -73,16 +73,20 @@ _AWAY_CODES = frozenset(
     {
         *(596, 701, 802, 904, 911, 921, 922, 923, 924, 926, 927, 942, 945, 952, 954, 955, 976, 978, 979, 981, 982, 983),
         *(988, 1101, 1105, 1204, 1205, 1222, 3906, 3908, 3958, 3966, 4060, 6005, 8645, 9001, 9002),
-        *(10928, 10929, 40197, 40501, 40544, 40613, 49918, 49919, 49920),
+        *(615, 4221, 10928, 10929, 40020, 40143, 40166, 40197, 40501, 40540, 40544, 40613, 49918, 49919, 49920),
     }
 )
 # The states that say the same of a connection or of a whole transaction; which of them a driver knows differs. HY000 is
 # what the server's end in mid-answer has, and a session that was ended. IM001 is a function that a driver has not.
 # https://learn.microsoft.com/en-us/sql/odbc/reference/appendixes/appendix-a-odbc-error-codes
 _AWAY_STATES = re.compile(r"01002|08\w{3}|28000|4000[13]|HY000|HY001|HY008|HY01[34]|HYT0[01]|IM0(?!01)\d\d|IMC\d\d")
-# HY000 as well, and a defect: the answer before was not read to its end.
-_BUSY = "Connection is busy with results"
-# pyodbc gives the state first, then the messages, each as [state] … (number) (function). A value may be quoted in one,
+# HY000 as well, and defects: the answer before was not read to its end, and what only the drivers themselves get wrong.
+_DEFECTS = re.compile(
+    "Connection is busy with results|Unicode conversion failed|The driver did not supply an error!",
+)
+# What was wrong with a value. The message quotes it, and may seem to have any number.
+_VALUE_STATES = ("22", "23")
+# pyodbc gives the state first, then the messages, each as [state] … (number) (function). A name may be quoted in one,
 # so only the first number that a function follows is the server's.
 _STATE = re.compile(r"[0-9A-Z]{5}")
 _NUMBER = re.compile(r"\((-?\d+)\) \((SQL\w+)\)")
@@ -98,10 +102,12 @@ def is_away(error: Exception) -> bool:
     if not isinstance(error, DatabaseLayerError):
         return False
     text = str(error)
-    if _BUSY in text:
+    if _DEFECTS.search(text):
         return False
     state = error.args[0] if error.args else None
     if isinstance(state, str) and _STATE.fullmatch(state):
+        if state.startswith(_VALUE_STATES):
+            return False
         return _AWAY_STATES.fullmatch(state) is not None or _is_away_in_numbers(text)
     if isinstance(error, OperationalError | InterfaceError):
         return True

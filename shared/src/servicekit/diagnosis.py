@@ -2,6 +2,8 @@
 
 import re
 
+LOCKED = "somebody holds a lock on what this needs: let that end, and run this again"
+
 # In this order: to what is wrong with a database (4060) the server adds that the login failed (18456). pyodbc gives the
 # server's numbers, in brackets at the end of its message, and mssql-python its words alone.
 # https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
@@ -22,6 +24,11 @@ _MEANINGS = (
         r"\((5061|5070)\)|while other users are using",
         "others are connected to the database: stop them, and run this again",
     ),
+    (r"\(1222\)|Lock request time out|due to lock timeout|Query timeout expired", LOCKED),
+    (
+        r"\(15063\)|already has an account under a different user name",
+        "the login is in this database under another name already, such as dbo, its owner: choose another login",
+    ),
     (
         r"does not match host name|host ?name mismatch|principal name is incorrect",
         "the server's certificate is for another name: give DATABASE_URL the host's name as the certificate has it"
@@ -40,8 +47,8 @@ _MEANINGS = (
     (
         # ECONNRESET, as a number of Windows and of Linux.
         r"0x2746|0x68\b",
-        "the server ends the connection before the login: encrypt=strict is for SQL Server 2022 and newer, and a server"
-        " that has just been started may need a moment",
+        "the server ends the connection before the login: encrypt=strict is for SQL Server 2022 and newer, a server"
+        " that has just been started may need a moment, or it shares no TLS version with this machine's OpenSSL",
     ),
     (
         r"IM002|Can't open lib",

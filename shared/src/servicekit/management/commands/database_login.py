@@ -16,12 +16,42 @@ from servicekit.diagnosis import explain
 from servicekit.env import ConfigurationError
 from servicekit.locks import LockTimeout, one_at_a_time
 
-# Whether the user of this name belongs to the login of this name; no row where there is no such user.
-_USER = "SELECT CASE WHEN sid = SUSER_SID(%s) THEN 1 ELSE 0 END FROM sys.database_principals WHERE name = %s"
-_COLUMNS = """
-SELECT SCHEMA_NAME(t.schema_id), t.name, c.name FROM sys.tables t JOIN sys.columns c ON c.object_id = t.object_id
-WHERE t.is_ms_shipped = 0 ORDER BY t.object_id, c.column_id
+# As `database` has it: whoever waits for a lock on these tables is not yet wrong.
+QUERY_TIMEOUT_SECONDS = 60
+
+# Whose the user of this name is; no row where there is no such user. An orphan belongs to a login that this server does
+# not have; types 0 and 2 are users that were made without one.
+# https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-database-principals-transact-sql
+_USER = """
+SELECT CASE
+    WHEN sid = SUSER_SID(%s) THEN 'own'
+    WHEN type = 'S' AND authentication_type NOT IN (0, 2) AND SUSER_SNAME(sid) IS NULL THEN 'orphan'
+    ELSE 'other' END
+FROM sys.database_principals WHERE name = %s
 """
+_ROLES = """
+SELECT r.name FROM sys.database_role_members m
+JOIN sys.database_principals r ON r.principal_id = m.role_principal_id
+JOIN sys.database_principals u ON u.principal_id = m.member_principal_id
+WHERE u.name = %s
+"""
+# Without what is denied, which is a DBA's word and not an earlier version's.
+_GRANTED = """
+SELECT t.name, c.name, p.permission_name FROM sys.database_permissions p
+JOIN sys.database_principals u ON u.principal_id = p.grantee_principal_id
+JOIN sys.tables t ON t.object_id = p.major_id
+LEFT JOIN sys.columns c ON c.object_id = p.major_id AND c.column_id = p.minor_id
+WHERE p.class = 1 AND p.state IN ('G', 'W') AND t.schema_id = SCHEMA_ID() AND u.name = %s
+"""
+_COLUMNS = """
+SELECT t.name, c.name FROM sys.tables t JOIN sys.columns c ON c.object_id = t.object_id
+WHERE t.is_ms_shipped = 0 AND t.schema_id = SCHEMA_ID() ORDER BY t.object_id, c.column_id
+"""
+_APPS = "SELECT DISTINCT app FROM django_migrations"
+
+_ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
+# A right on a table, or on one of its columns.
+Right = tuple[str, str | None, str]
 
 
 class Command(BaseCommand):
@@ -39,22 +69,37 @@ class Command(BaseCommand):
             raise CommandError("DATABASE_URL names no SQL Server, and nothing else has logins")
         login, password = self._login(sys.stdin.read().strip())
         user, literal = quoted_name(login), password.replace("'", "''")
-        grants = _grants(user)
+        rights = _needed()
+        grants = _statements("GRANT", rights, f"TO {user}")
+        connection.close()
+        connection.settings_dict["OPTIONS"]["query_timeout"] = QUERY_TIMEOUT_SECONDS
         try:
             with one_at_a_time(connection), connection.cursor() as cursor:
                 cursor.execute("SELECT SUSER_ID(%s)", [login])
                 if cursor.fetchone() == (None,):
                     cursor.execute(f"CREATE LOGIN {user} WITH PASSWORD = N'{literal}'")
+                else:
+                    # It may be somebody else's. An orphaned user could not open the database itself.
+                    self._try(login, password, NAME="master")
                 cursor.execute(_USER, [login, login])
                 found = cursor.fetchone()
                 if found is None:
                     cursor.execute(f"CREATE USER {user} FOR LOGIN {user}")
-                elif not found[0]:
+                elif found[0] == "orphan":
                     # The user of a database that was restored belongs to the login of the server that it was saved on.
                     cursor.execute(f"ALTER USER {user} WITH LOGIN = {user}")
-                # All at once, so that a service that runs misses nothing.
+                elif found[0] != "own":
+                    raise CommandError(f"{login}: the database has a user or role of this name, not this login's")
+                cursor.execute(_ROLES, [login])
+                if roles := ", ".join(sorted(role for (role,) in cursor.fetchall())):
+                    raise CommandError(f"{login}: is a member of {roles}, and may do more than a service's login is to")
+                # Granted before anything is taken, a service that runs misses nothing; and once more, since what is
+                # taken on a table is taken on its columns as well.
                 with transaction.atomic():
-                    for statement in _revokes(cursor, user) + grants:
+                    for statement in grants:
+                        cursor.execute(statement)
+                    revokes = _statements("REVOKE", _not_needed(cursor, login, rights), f"FROM {user} CASCADE")
+                    for statement in revokes + grants if revokes else []:
                         cursor.execute(statement)
             self._try(login, password)
         except LockTimeout:
@@ -77,10 +122,10 @@ class Command(BaseCommand):
             raise CommandError("the login's URL names DATABASE_URL's own user, which may do everything")
         return entry["USER"], entry["PASSWORD"]
 
-    def _try(self, login: str, password: str) -> None:
-        """A login that was there before keeps its password: it may be somebody else's."""
+    def _try(self, login: str, password: str, **changes: str) -> None:
+        """A login that was there before keeps its password."""
         own = connection.copy()
-        own.settings_dict.update(USER=login, PASSWORD=password)
+        own.settings_dict.update(USER=login, PASSWORD=password, **changes)
         try:
             with closing(own):
                 own.ensure_connection()
@@ -88,37 +133,46 @@ class Command(BaseCommand):
             raise CommandError(f"{login}: {explain(error)}") from None
 
 
-def _revokes(cursor: Any, user: str) -> list[str]:
-    """Takes whatever an earlier version had the user given: a right on a column does not end with its table's."""
-    cursor.execute(_COLUMNS)
-    columns: dict[str, list[str]] = {}
-    for schema, table, column in cursor.fetchall():
-        columns.setdefault(f"{quoted_name(schema)}.{quoted_name(table)}", []).append(quoted_name(column))
-    statements = []
-    for table, names in columns.items():
-        # One right at a time: of several a compatible server fails where the user has only some.
-        rights = [f"{right} ON {table}" for right in ("SELECT", "INSERT", "UPDATE", "DELETE")]
-        rights.append(f"SELECT ON {table} ({', '.join(names)})")
-        statements += [f"REVOKE {right} FROM {user}" for right in rights]
-    return statements
-
-
-def _grants(user: str) -> list[str]:
+def _needed() -> list[Right]:
     """By the service's models: those that it migrates are its own, and of the others it knows only what it reads."""
-    statements = []
+    rights: list[Right] = []
     models: list[type[Model]] = [MigrationRecorder.Migration]
     for app in apps.get_app_configs():
         models += router.get_migratable_models(app, connection.alias, include_auto_created=True)
     for model in models:
         options = model._meta
-        table = quoted_name(options.db_table)
         if model is MigrationRecorder.Migration:
             # Django's commands look at it before they start.
-            rights = "SELECT"
+            rights.append((options.db_table, None, "SELECT"))
         elif options.managed:
-            rights = "SELECT, INSERT, UPDATE, DELETE"
+            rights += [(options.db_table, None, right) for right in _ALL]
         else:
-            columns = ", ".join(quoted_name(str(field.column)) for field in options.local_concrete_fields)
-            rights, table = "SELECT", f"{table} ({columns})"
-        statements.append(f"GRANT {rights} ON {table} TO {user}")
+            rights += [(options.db_table, str(field.column), "SELECT") for field in options.local_concrete_fields]
+    return rights
+
+
+def _not_needed(cursor: Any, login: str, needed: list[Right]) -> list[Right]:
+    """What the user has on tables of this project's, which are its applications' and Django's, and does not need."""
+    cursor.execute(_GRANTED, [login])
+    rights: list[Right] = [(table, column, right) for table, column, right in cursor.fetchall()]
+    if not rights:
+        # A compatible server does not show what was just granted, so whatever may have been is revoked.
+        cursor.execute(_COLUMNS)
+        columns: list[tuple[str, str]] = cursor.fetchall()
+        rights = [(table, None, right) for table in dict.fromkeys(table for table, _ in columns) for right in _ALL]
+        rights += [(table, column, "SELECT") for table, column in columns if (table, None, "SELECT") not in needed]
+    cursor.execute(_APPS)
+    ours = ("django_", *(f"{app}_" for (app,) in cursor.fetchall()))
+    return [right for right in rights if right not in needed and right[0].startswith(ours)]
+
+
+def _statements(verb: str, rights: list[Right], end: str) -> list[str]:
+    """One right at a time: of several a compatible server fails to revoke where the user has only some."""
+    statements = [f"{verb} {right} ON {quoted_name(table)} {end}" for table, column, right in rights if column is None]
+    columns: dict[tuple[str, str], list[str]] = {}
+    for table, column, right in rights:
+        if column is not None:
+            columns.setdefault((table, right), []).append(quoted_name(column))
+    for (table, right), names in columns.items():
+        statements.append(f"{verb} {right} ON {quoted_name(table)} ({', '.join(names)}) {end}")
     return statements

@@ -10,8 +10,11 @@ from django.db import Error as DatabaseLayerError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from servicekit.diagnosis import explain
+from servicekit.diagnosis import LOCKED, explain
 from servicekit.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
+
+# A migration may work for long, and not wait for long: what waits for it waits as well.
+LOCK_TIMEOUT_MILLISECONDS = 30_000
 
 
 class Command(migrate.Command):
@@ -29,7 +32,14 @@ class Command(migrate.Command):
                 raise CommandError(explain(error)) from None
             try:
                 with one_at_a_time(connection):
+                    if connection.vendor == "microsoft":
+                        with connection.cursor() as cursor:
+                            cursor.execute(f"SET LOCK_TIMEOUT {LOCK_TIMEOUT_MILLISECONDS}")
                     super().handle(*args, **options)
+            except DatabaseLayerError as error:
+                if explain(error) != LOCKED:
+                    raise
+                raise CommandError(LOCKED) from None
             except LockTimeout:
                 raise CommandError(f"another process has been migrating this database for {WAIT_SECONDS} s") from None
 

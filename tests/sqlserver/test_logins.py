@@ -53,6 +53,7 @@ MAY = {
     "scheduler": [
         f"{RUN} VALUES (N'job', {NOW}, N'running', {NOW}, {NOW}, N'', 1, N'')",
         "UPDATE jobs_run SET state = N'failed'",
+        "DELETE FROM jobs_run WHERE 1 = 0",
         "SELECT id, owner_id, title, duration, created_at, updated_at FROM tasks_task",
         "SELECT COUNT(*) FROM django_migrations",
     ],

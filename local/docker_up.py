@@ -29,14 +29,13 @@ def main() -> int:
         )
         # The services' logins in .env do not belong to a database that the shell names. Empty is unset.
         os.environ.update({name: "" for name in URL_VARIABLES if name not in env})
-        docker = find_docker()
-        start(docker)
+        start(find_docker())
+        return wait_until_ready(port)
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return wait_until_ready(port)
 
 
 def refuse_files(env: Iterable[str]) -> None:

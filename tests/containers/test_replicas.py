@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from compose import Project, wait_for
 
-from .conftest import Client, Load, creates, load, reads
+from .conftest import Client, creates, load, reads
 
 FOLLOWED_WITHIN_SECONDS = 5
 GET_PATH = "/api/tasks"
@@ -34,6 +34,9 @@ def gateway(project: Project, request: pytest.FixtureRequest) -> Iterator[str]:
     yield chosen
     project.compose("up", "--detach", "--scale", "tasks=1", "--scale", "worker=1", "--no-recreate")
     project.wait_until_ready()
+    if request.param == "newer nginx":
+        # The gateway's image, which is removed with the others, keeps the layers that it needs.
+        project.run("docker", "rmi", ways[request.param])
 
 
 def scale(project: Project, count: int) -> None:
@@ -132,21 +135,24 @@ def test_a_killed_container_has_no_post_sent_twice(gateway: str, project: Projec
     assert seen.statuses[502] + len(seen.broken) <= 2 * 16
 
 
-def test_a_container_that_goes_in_peace_costs_nothing(gateway: str, project: Project, client: Client) -> None:
-    def both(session: object, seen: Load) -> object:
-        answer = creates(client)(session, seen)
-        return answer if answer.status_code != 201 else reads(client)(session, seen)
-
+def test_containers_that_go_in_peace_cost_no_get_and_break_off_no_post(
+    gateway: str, project: Project, client: Client
+) -> None:
     scale(project, 3)
-    with load(both) as seen:
+    with load(reads(client)) as read, load(creates(client)) as created:
         time.sleep(1)
         scale(project, 1)
         time.sleep(3)
     found = Counter(client.titles())
-    print(f"{seen}; acknowledged {len(seen.acknowledged)}, found {len(found)}")
-    assert set(seen.statuses) == {200}
-    assert not seen.broken
-    assert set(seen.acknowledged) == set(found)
+    print(f"GET: {read}; POST: {created}; acknowledged {len(created.acknowledged)}, found {len(found)}")
+    assert set(read.statuses) == {200}
+    assert not read.broken + created.broken
+    # A connection that is not yet read when its server closes is reset, and the gateway cannot know that nothing was
+    # read: at most one for each client and container.
+    assert set(created.statuses) <= {201, 502}
+    assert created.statuses[502] <= 2 * 4
+    # All that was taken has been answered.
+    assert set(created.acknowledged) == set(found)
     assert set(found.values()) == {1}
 
 
@@ -190,6 +196,14 @@ def test_the_gateway_starts_while_a_service_is_away(gateway: str, project: Proje
     away = client.call("GET", GET_PATH)
     assert (away.status_code, away.headers["Content-Type"]) == (502, "application/problem+json")
     assert away.headers["Retry-After"]
+    # Nobody has taken it, so the gateway may look twice: a DNS that fails once costs no POST.
+    since = time.time()
+    assert client.create("nobody takes it").status_code == 502
+    if gateway == "looked-up.conf":
+        wait_for(
+            lambda: sum("could not be resolved" in line for line in project.log("gateway", since=since)) == 2 or None,
+            within=5,
+        )
     ready = project.request("GET", "/readyz")
     assert (ready.status_code, ready.json()["detail"]) == (503, "The tasks service cannot be reached.")
 

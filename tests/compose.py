@@ -185,6 +185,9 @@ def running_project() -> Iterator[Project]:
         project.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
         # Not --rmi, which would take the public ones too.
         project.run("docker", "rmi", *(f"{project.name}-{name}" for name in IMAGES), check=False)
+        # What was built anew has lost its name.
+        ours = f"label=com.docker.compose.project={project.name}"
+        project.run("docker", "image", "prune", "--force", "--filter", ours, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -107,12 +107,13 @@ test-sqlserver: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## the suites on t
 	done
 	@$(ENV)/tests/bin/pytest --sqlserver tests/contracts tests/sqlserver tests/e2e
 
+# Not in macOS' own make.
+OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 # They mostly wait, so two halves run at once, each on a stack of its own, which it takes down at its end.
 .PHONY: test-containers
 test-containers: $(RUNTIME) $(call ready,tests) ## build the images, run the stack in containers, kill parts of it
-	@echo "two halves run at once, for about five minutes; what one prints comes when it ends"
-	@+$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) \
-	  test-containers-use test-containers-operate
+	@echo "two halves run at once, for about five minutes$(OUTPUT_SYNC:%=; what one prints comes when it ends)"
+	@$(MAKE) --jobs 2 $(OUTPUT_SYNC) test-containers-use test-containers-operate
 
 # What may befall a stack, and the end-to-end suite, but for what is about make's own commands.
 CONTAINER_FAULTS := $(addprefix tests/containers/test_,faults.py health.py)
@@ -245,8 +246,8 @@ $(ENV)/python: FORCE
 	@mkdir -p $(ENV)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "error: $(PYTHON) is not Python 3.11 or newer; install one, or name it: make PYTHON=…" >&2; exit 1; }
-	@$(PYTHON) -c 'import os, sys; print(os.getcwd(), sys.executable, sys.version)' >$@.new
-	@cmp -s $@.new $@ || cp $@.new $@
+	@now=$$($(PYTHON) -c 'import os, sys; print(os.getcwd(), sys.executable, sys.version)') \
+	  && { echo "$$now" | cmp -s - $@ || echo "$$now" >$@; }
 
 $(ENV)/uv/bin/uv: $(ENV)/python
 	@echo "installing uv $(UV_VERSION)"

@@ -47,6 +47,8 @@ class Project:
 
     def __init__(self) -> None:
         self.name = f"test-{secrets.token_hex(4)}"
+        # On all that Compose makes for it.
+        self.label = f"com.docker.compose.project={self.name}"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -58,7 +60,7 @@ class Project:
         # What its start has printed.
         self.said = ""
         self.secret = secrets.token_urlsafe(48)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         self.env = kept | {
             "COMPOSE_PROJECT_NAME": self.name,
             "COMPOSE_PROGRESS": "quiet",
@@ -107,6 +109,10 @@ class Project:
     def inspect(self, *ids: str) -> list[dict[str, Any]]:
         described: list[dict[str, Any]] = json.loads(self.run("docker", "inspect", *ids))
         return described
+
+    def images(self) -> list[str]:
+        """The ids of all images that were built for the project, with a name or without."""
+        return list({*self.run("docker", "images", "--quiet", "--filter", f"label={self.label}").split()})
 
     def health(self, service: str) -> str:
         [container] = self.inspect(*self.containers(service))
@@ -183,11 +189,9 @@ def running_project() -> Iterator[Project]:
         yield project
     finally:
         project.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
-        # Not --rmi, which would take the public ones too.
-        project.run("docker", "rmi", *(f"{project.name}-{name}" for name in IMAGES), check=False)
-        # What was built anew has lost its name.
-        ours = f"label=com.docker.compose.project={project.name}"
-        project.run("docker", "image", "prune", "--force", "--filter", ours, check=False)
+        # Not --rmi, which would take the public ones too, and leave what a later build has taken the name from.
+        if images := project.images():
+            project.run("docker", "rmi", "--force", *images)
 
 
 @pytest.fixture(scope="session")

@@ -237,9 +237,8 @@ def test_two_stacks_side_by_side_know_nothing_of_each_other(project: Project, cl
         assert own.call("GET", "/api/tasks").json() == []
         assert Client(other, username="second").register().call("GET", "/api/auth/me").json()["id"] == 1
         assert "secrets have changed" not in other.run("make", "docker-up")
-        name = other.name
-    left = project.run("docker", "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={name}")
-    left += project.run("docker", "volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={name}")
-    left += project.run("docker", "images", "--quiet", f"{name}-*")
+    left = project.run("docker", "ps", "--all", "--quiet", "--filter", f"label={other.label}")
+    left += project.run("docker", "volume", "ls", "--quiet", "--filter", f"label={other.label}")
     assert left == ""
+    assert other.images() == []
     assert client.call("GET", "/api/auth/me").status_code == 200

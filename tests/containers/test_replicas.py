@@ -20,8 +20,16 @@ def gateway(project: Project, request: pytest.FixtureRequest) -> Iterator[str]:
     """The gateway on the nginx of the base image, and on one that is new enough to follow addresses in a block."""
     ways = {"base image": "nginx:1.30", "newer nginx": f"{project.name}-newer-nginx"}
     if request.param == "newer nginx":
-        build = ("docker", "build", "--quiet", "--file", "tests/containers/newer-nginx.Dockerfile", "--tag")
-        project.run(*build, ways[request.param], "local", DOCKER_BUILDKIT="1")
+        build = (
+            "docker",
+            "build",
+            "--quiet",
+            "--file",
+            "tests/containers/newer-nginx.Dockerfile",
+            "--label",
+            project.label,
+        )
+        project.run(*build, "--tag", ways[request.param], "local", DOCKER_BUILDKIT="1")
     project.compose("build", "--build-arg", f"NGINX_IMAGE={ways[request.param]}", "gateway")
     project.compose("up", "--detach", "--no-deps", "gateway")
     project.wait_until_ready()
@@ -34,9 +42,6 @@ def gateway(project: Project, request: pytest.FixtureRequest) -> Iterator[str]:
     yield chosen
     project.compose("up", "--detach", "--scale", "tasks=1", "--scale", "worker=1", "--no-recreate")
     project.wait_until_ready()
-    if request.param == "newer nginx":
-        # The gateway's image, which is removed with the others, keeps the layers that it needs.
-        project.run("docker", "rmi", ways[request.param])
 
 
 def scale(project: Project, count: int) -> None:
@@ -96,6 +101,8 @@ def test_a_killed_container_costs_no_get(gateway: str, project: Project, client:
     print(seen)
     assert set(seen.statuses) == {200}
     assert not seen.broken
+    # Half a second for connecting, and the request itself.
+    assert seen.slowest < 1.5
 
 
 def test_a_post_in_flight_in_a_killed_container_is_not_sent_to_another(
@@ -147,10 +154,12 @@ def test_containers_that_go_in_peace_cost_no_get_and_break_off_no_post(
     print(f"GET: {read}; POST: {created}; acknowledged {len(created.acknowledged)}, found {len(found)}")
     assert set(read.statuses) == {200}
     assert not read.broken + created.broken
+    # Twice half a second for connecting: two are gone.
+    assert read.slowest < 2
     # A connection that is not yet read when its server closes is reset, and the gateway cannot know that nothing was
-    # read: at most one for each client and container.
+    # read. That is seldom, and less than the eight that are lost if both are killed.
     assert set(created.statuses) <= {201, 502}
-    assert created.statuses[502] <= 2 * 4
+    assert created.statuses[502] <= 3
     # All that was taken has been answered.
     assert set(created.acknowledged) == set(found)
     assert set(found.values()) == {1}
@@ -165,10 +174,14 @@ def test_a_container_with_a_new_address_is_found_within_5_s(gateway: str, projec
     [old] = project.containers("tasks")
     taken = address(old)
     project.run("docker", "rm", "--force", old)
-    # Somebody else takes the address, as it is the first that is free.
+    # Somebody else takes the address: the engine gives out the lowest that is free.
     network = f"{project.name}_internal"
-    other = project.run("docker", "run", "--detach", "--rm", "--network", network, "redis:8", "sleep", "60").strip()
+    others: list[str] = []
     try:
+        while not others or address(others[-1]) != taken:
+            assert len(others) < 10
+            run = ("docker", "run", "--detach", "--rm", "--network", network, "redis:8", "sleep", "60")
+            others.append(project.run(*run).strip())
         assert client.call("GET", GET_PATH).status_code == 502
         project.compose("up", "--detach", "--no-deps", "tasks")
         project.wait_until_serving("tasks")
@@ -178,7 +191,7 @@ def test_a_container_with_a_new_address_is_found_within_5_s(gateway: str, projec
         [new] = project.containers("tasks")
         assert address(new) != taken
     finally:
-        project.run("docker", "rm", "--force", other)
+        project.run("docker", "rm", "--force", *others)
 
 
 def test_the_gateway_starts_while_a_service_is_away(gateway: str, project: Project, client: Client) -> None:
@@ -196,14 +209,14 @@ def test_the_gateway_starts_while_a_service_is_away(gateway: str, project: Proje
     away = client.call("GET", GET_PATH)
     assert (away.status_code, away.headers["Content-Type"]) == (502, "application/problem+json")
     assert away.headers["Retry-After"]
-    # Nobody has taken it, so the gateway may look twice: a DNS that fails once costs no POST.
-    since = time.time()
-    assert client.create("nobody takes it").status_code == 502
     if gateway == "looked-up.conf":
-        wait_for(
-            lambda: sum("could not be resolved" in line for line in project.log("gateway", since=since)) == 2 or None,
-            within=5,
-        )
+        # Nobody has taken it, so the gateway may look twice: one bad answer of the DNS costs no POST.
+        assert client.create("nobody takes it").status_code == 502
+        time.sleep(1)
+        said = [
+            line for line in project.log("gateway") if "could not be resolved" in line and "POST /api/tasks" in line
+        ]
+        assert len(said) == 2
     ready = project.request("GET", "/readyz")
     assert (ready.status_code, ready.json()["detail"]) == (503, "The tasks service cannot be reached.")
 

@@ -184,7 +184,7 @@ def running_stack(state: Path, *, database: dict[str, str] | None = None, **chan
         port = probe.getsockname()[1]
     secret = secrets.token_urlsafe(48)
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        **{name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))},
         # All that matters, since .env adds what is not here: it may name a database and a broker that are in use.
         "DATABASE_URL": f"sqlite:///{state}/db.sqlite3",
         # The stack's own, in the form in which it would choose it.

@@ -29,7 +29,11 @@ def clean_environment(**changes: str) -> dict[str, str]:
     """What a person's shell has: nothing of the make that runs the tests, nothing that .env.example names."""
     example = (CHECKOUT / ".env.example").read_text()
     ours = set(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE))
-    kept = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("MAKE")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith(("MAKE", "MFLAGS"))
+    }
     return kept | {
         "JWT_KEYS": f"test:{secrets.token_urlsafe(48)}",
         "AUTH_SECRET_KEY": secrets.token_urlsafe(48),

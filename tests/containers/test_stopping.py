@@ -9,6 +9,18 @@ from compose import PARTS, Project
 
 from .conftest import Client, creates, load
 
+# Stops (SIGSTOP) one process of the server that is not its first.
+FREEZE = """
+import os, signal
+from pathlib import Path
+server = {}
+for status in Path("/proc").glob("[0-9]*/status"):
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    if b"granian" in (status.parent / "cmdline").read_bytes().split(b"\\0")[1]:
+        server[int(fields["Pid"])] = int(fields["PPid"])
+os.kill(next(pid for pid, parent in server.items() if parent in server), signal.SIGSTOP)
+"""
+
 
 def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Client) -> None:
     answers: list[Any] = []
@@ -48,3 +60,19 @@ def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Cli
     found = Counter(client.titles())
     assert set(found) == {*seen.acknowledged, *(f"in flight {n}" for n in range(3))}
     assert set(found.values()) == {1}
+
+
+def test_a_process_that_does_not_listen_holds_a_stop_up_no_longer_than_a_request(project: Project) -> None:
+    [container] = project.containers("scheduler")
+    project.execute("scheduler", "python", "-c", FREEZE)
+    started = time.monotonic()
+    project.compose("stop", "scheduler")
+    took = time.monotonic() - started
+    state = project.inspect(container)[0]["State"]
+    print(f"stopped after {took:.1f} s, exit code {state['ExitCode']}")
+    # By the server itself, after what a request may take, and not by Docker's SIGKILL, whose code is 137.
+    assert state["ExitCode"] == 0
+    assert 15 < took < 20
+
+    project.compose("start", "scheduler")
+    project.wait_until_ready()

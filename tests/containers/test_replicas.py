@@ -191,7 +191,8 @@ def test_a_container_with_a_new_address_is_found_within_5_s(gateway: str, projec
         [new] = project.containers("tasks")
         assert address(new) != taken
     finally:
-        project.run("docker", "rm", "--force", *others)
+        # With the volume that the public image declares.
+        project.run("docker", "rm", "--force", "--volumes", *others)
 
 
 def test_the_gateway_starts_while_a_service_is_away(gateway: str, project: Project, client: Client) -> None:

@@ -6,14 +6,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from environment import CHECKOUT, URL_VARIABLES, StartError, load, port_of
 from up import ask_readyz, auth_rate_limit, cors_origins, log_format, print_ready
 
 READY_WITHIN_SECONDS = 120
-READERS = ("redis", "auth", "tasks", "scheduler", "worker", "beat")
+READERS = ("redis", "auth", "tasks", "scheduler", "worker", "beat", "admin")
 ONE_SHOTS = ("secrets", "auth-migrate", "tasks-migrate", "scheduler-migrate")
 
 
@@ -29,7 +29,9 @@ def main() -> int:
         )
         # The services' logins in .env do not belong to a database that the shell names. Empty is unset.
         os.environ.update({name: "" for name in URL_VARIABLES if name not in env})
-        start(find_docker())
+        docker = find_docker()
+        keep_admin(docker, env)
+        start(docker)
         return wait_until_ready(port)
     except StartError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -52,6 +54,12 @@ def find_docker() -> str:
     return docker
 
 
+def keep_admin(docker: str, env: Mapping[str, str]) -> None:
+    """Have the admin brought up to date with all else where it runs: Compose leaves alone what only a profile has."""
+    if "admin" in _quietly(docker, "ps", "--format", "{{.Service}}").split():
+        os.environ["COMPOSE_PROFILES"] = ",".join(filter(None, (env.get("COMPOSE_PROFILES"), "admin")))
+
+
 def start(docker: str) -> None:
     # The container that hands out the secrets gets them when it is made, so an older one would have older ones.
     _quietly(docker, "rm", "--force", "--stop", "--volumes", "secrets")
@@ -66,7 +74,7 @@ def start(docker: str) -> None:
             print(line)
     if any(started < changed for started in _started(docker)):
         print("secrets have changed, so what reads them starts again")
-        _quietly(docker, "restart", *READERS)
+        _quietly(docker, "restart", *_readers(docker))
 
 
 def _why_not(docker: str) -> str:
@@ -79,9 +87,13 @@ def _why_not(docker: str) -> str:
     return "docker compose up failed, as it says above"
 
 
+def _readers(docker: str) -> list[str]:
+    return [service for service in _quietly(docker, "config", "--services").split() if service in READERS]
+
+
 def _started(docker: str) -> list[float]:
     """When the containers that read secrets were started (Unix time)."""
-    ids = _quietly(docker, "ps", "--quiet", *READERS).split()
+    ids = _quietly(docker, "ps", "--quiet", *_readers(docker)).split()
     done = subprocess.run(
         [docker, "inspect", "--format", "{{.State.StartedAt}}", *ids], capture_output=True, text=True, check=True
     )

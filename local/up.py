@@ -23,11 +23,10 @@ import keys
 from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url, port_of, refuse_taken_port
 from odbc import is_sqlserver, register_driver
 
-# What a browser sends as Origin: scheme, host in lower case, and a port that is not the scheme's own.
 # As browsers send them (https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin).
 ORIGIN = r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
 # A scheme's own port is left out, so with it an origin would never match.
-OWN_PORT = r"(http://[^,]+:80|https://[^,]+:443)(?![0-9])"
+OWN_PORT = r"(http://(\[[^]]*\]|[^,:\[]+):80|https://(\[[^]]*\]|[^,:\[]+):443)(?![0-9])"
 SWAGGER_UI = "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist"
 
 READY_WITHIN_SECONDS = 60

@@ -32,6 +32,18 @@ sys.stdin.read()
 connection.execute("ROLLBACK")
 """
 
+# The processes of the server, each with its parent. Those whose parent is one of them do its work.
+SERVER = """
+import os, signal
+from pathlib import Path
+server = {}
+for status in Path("/proc").glob("[0-9]*/status"):
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    if b"granian" in (status.parent / "cmdline").read_bytes().split(b"\\0")[1]:
+        server[int(fields["Pid"])] = int(fields["PPid"])
+processes = [pid for pid, parent in server.items() if parent in server]
+"""
+
 
 def wait_for(probe: Callable[[], T | None], *, within: float, what: str = "it") -> T:
     """What the probe returns as soon as that is not None; fails after ``within`` seconds."""
@@ -123,6 +135,14 @@ class Project:
         """kill -9 all processes of the container but its init, which then ends: Docker takes it for a crash."""
         # Who sends it is not spared for long, so its own exit code says nothing.
         self.run("docker", "exec", "--user", user, container, "sh", "-c", "kill -9 -1", check=False)
+
+    def processes(self, service: str) -> list[int]:
+        """The ids, in its container, of the processes in which the service's server answers requests."""
+        return [int(pid) for pid in self.execute(service, "python", "-c", SERVER + "print(*processes)").split()]
+
+    def signal_process(self, service: str, name: str) -> None:
+        """Send a signal to the first of them."""
+        self.execute(service, "python", "-c", SERVER + f"os.kill(processes[0], signal.{name})")
 
     @contextmanager
     def locked_database(self) -> Iterator[None]:

@@ -8,10 +8,9 @@ import pytest
 import requests
 from compose import Project, wait_for
 
-from .conftest import probe
+from .conftest import PASSWORD, probe
 
 NAME = "operator"
-PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 import requests
 from compose import Project, running_project, wait_for
 
-from .conftest import Client, Load, creates, load, probe
+from .conftest import Client, Load, creates, load, probe, reads
 
 # Enough that the job takes seconds; they are the report's, so user 1 has them.
 MANY_TASKS = 15_000
@@ -76,6 +76,27 @@ def slots() -> "Any":
     now = datetime.datetime.now(tz=datetime.UTC).replace(second=0, microsecond=0)
     start = now - datetime.timedelta(minutes=random.randint(2_000, 30_000))
     return ((start + datetime.timedelta(minutes=n)).isoformat() for n in range(1000))
+
+
+def test_a_process_of_a_service_that_is_killed_is_replaced_while_the_other_answers(
+    project: Project, client: Client
+) -> None:
+    before = project.inspect(*project.containers("tasks"))[0]["State"]["StartedAt"]
+    processes = project.processes("tasks")
+    assert len(processes) == 2
+    with load(reads(client)) as seen:
+        time.sleep(1)
+        project.signal_process("tasks", "SIGKILL")
+        time.sleep(4)
+    print(seen)
+    # No more than what was in flight there: another try may meet the same process while it dies.
+    assert set(seen.statuses) <= {200, 502}
+    assert seen.statuses[502] + len(seen.broken) <= 2 * 4
+    assert seen.statuses[200] > 100
+    # The other one has answered meanwhile, and the container is the same.
+    assert project.inspect(*project.containers("tasks"))[0]["State"]["StartedAt"] == before
+    assert len(project.processes("tasks")) == 2
+    assert project.processes("tasks") != processes
 
 
 def test_a_worker_that_is_killed_in_mid_job_costs_a_rerun(project: Project, slots: Any) -> None:
@@ -227,6 +248,9 @@ def test_two_stacks_side_by_side_know_nothing_of_each_other(project: Project, cl
         # And one of them goes to another database, as from a look at SQLite to SQL Server.
         assert "warning: the database is one SQLite file" in other.said
         assert "secrets have changed" not in other.said
+        # The admin, which runs by its profile alone, goes with the others.
+        other.compose("--profile", "admin", "up", "--detach", "admin")
+        admin_before = other.inspect(*other.containers("admin"))[0]["State"]["StartedAt"]
         # The first try fails, with the reason; what runs goes on with what it has.
         other.env["DATABASE_URL"] = "mssql://sa:x@host.docker.internal:9/tasks?encrypt=no&connect_timeout=1"
         failed = other.run("make", "docker-up", check=False)
@@ -234,6 +258,7 @@ def test_two_stacks_side_by_side_know_nothing_of_each_other(project: Project, cl
         assert own.create("in the first database").status_code == 201
         other.env["DATABASE_URL"] = "sqlite:////data/another.sqlite3"
         assert "secrets have changed" in other.run("make", "docker-up")
+        assert other.inspect(*other.containers("admin"))[0]["State"]["StartedAt"] > admin_before
         assert own.call("GET", "/api/tasks").json() == []
         assert Client(other, username="second").register().call("GET", "/api/auth/me").json()["id"] == 1
         assert "secrets have changed" not in other.run("make", "docker-up")

@@ -9,18 +9,6 @@ from compose import PARTS, Project
 
 from .conftest import Client, creates, load
 
-# Stops (SIGSTOP) one process of the server that is not its first.
-FREEZE = """
-import os, signal
-from pathlib import Path
-server = {}
-for status in Path("/proc").glob("[0-9]*/status"):
-    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    if b"granian" in (status.parent / "cmdline").read_bytes().split(b"\\0")[1]:
-        server[int(fields["Pid"])] = int(fields["PPid"])
-os.kill(next(pid for pid, parent in server.items() if parent in server), signal.SIGSTOP)
-"""
-
 
 def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Client) -> None:
     answers: list[Any] = []
@@ -64,7 +52,7 @@ def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Cli
 
 def test_a_process_that_does_not_listen_holds_a_stop_up_no_longer_than_a_request(project: Project) -> None:
     [container] = project.containers("scheduler")
-    project.execute("scheduler", "python", "-c", FREEZE)
+    project.signal_process("scheduler", "SIGSTOP")
     started = time.monotonic()
     project.compose("stop", "scheduler")
     took = time.monotonic() - started

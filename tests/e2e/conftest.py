@@ -17,20 +17,18 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jwt
 import psutil
 import pytest
 import requests
-from compose import Project
+from compose import Project, wait_for
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"
 READY_WITHIN_SECONDS = 90
 STOPPED_WITHIN_SECONDS = 20
-
-T = TypeVar("T")
 
 
 @dataclasses.dataclass
@@ -165,14 +163,6 @@ class Account:
 
 class Seconds(int):
     """A time in a claim, counted from the moment when the token is made."""
-
-
-def wait_for(probe: Callable[[], T | None], *, within: float) -> T:
-    deadline = time.monotonic() + within
-    while (result := probe()) is None:
-        assert time.monotonic() < deadline, f"not within {within} s"
-        time.sleep(0.1)
-    return result
 
 
 @contextmanager

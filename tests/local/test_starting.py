@@ -103,11 +103,20 @@ def test_a_malformed_port(tmp_path: Path, port: str) -> None:
         ("CORS_ORIGINS", "https://app.example.org:port"),
         ("CORS_ORIGINS", "https://app.example.org:443"),
         ("CORS_ORIGINS", "http://localhost:5173,http://app.example.org:80"),
+        ("CORS_ORIGINS", "https://[2001:db8::1]:443"),
     ],
 )
 @pytest.mark.parametrize("program", ["up", "docker_up"])
 def test_a_malformed_setting_of_the_gateway(tmp_path: Path, program: str, name: str, value: str) -> None:
     assert refused(run_up(CHECKOUT, tmp_path, program, **{name: value})).startswith(f"{name}: must be ")
+
+
+def test_an_origin_with_an_address_of_ipv6_is_well_formed(tmp_path: Path) -> None:
+    origins = "http://[fe80::80],http://[fe80::80]:81,https://[2001:db8::443],http://localhost:5173"
+
+    line = refused(run_up(CHECKOUT, tmp_path, "docker_up", CORS_ORIGINS=origins, LOG_FORMAT="xml"))
+
+    assert line.startswith("LOG_FORMAT: ")
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "JWT_KEYS", "TASKS_SECRET_KEY", "AUTH_DATABASE_URL"])

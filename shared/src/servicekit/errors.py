@@ -16,6 +16,7 @@ from servicekit.database import is_away
 from servicekit.exceptions import ServiceUnavailable, TooManyRequests
 from servicekit.problems import (
     BAD_REQUEST,
+    CONTENT_TYPE,
     FORBIDDEN,
     INTERNAL_SERVER_ERROR,
     INVALID_FIELDS,
@@ -26,8 +27,6 @@ from servicekit.problems import (
     Unlisted,
 )
 from servicekit.renderers import JSONRenderer
-
-CONTENT_TYPE = "application/problem+json"
 
 logger = logging.getLogger("servicekit.errors")
 

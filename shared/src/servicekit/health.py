@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
 
 from servicekit import errors
-from servicekit.problems import SERVICE_UNAVAILABLE
+from servicekit.problems import CONTENT_TYPE, SERVICE_UNAVAILABLE
 from servicekit.redis_client import connect
 
 logger = logging.getLogger("servicekit.health")
@@ -72,7 +72,7 @@ def health_urls(
             detail = f"{service}: {'; '.join(failed)}."
             body = errors.problem_body(SERVICE_UNAVAILABLE, path=request.path, detail=detail)
             response = JsonResponse(
-                {**body, "service": service, "checks": results}, status=503, content_type=errors.CONTENT_TYPE
+                {**body, "service": service, "checks": results}, status=503, content_type=CONTENT_TYPE
             )
             response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
             return response

@@ -6,6 +6,7 @@ from typing import Any
 from servicekit.problems import (
     BAD_GATEWAY,
     BAD_REQUEST,
+    CONTENT_TYPE,
     GATEWAY_TIMEOUT,
     INVALID_FIELDS,
     PAYLOAD_TOO_LARGE,
@@ -22,7 +23,6 @@ Schema = dict[str, Any]
 # What the gateway refuses at any address: what is not even HTTP, or is too large.
 REFUSED = (BAD_REQUEST, PAYLOAD_TOO_LARGE, URI_TOO_LONG, REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID_EXAMPLE = "6f1ed002ab5595859014ebf0951522d9"
 
 # By the name of the header; what follows a dot tells two forms of one header apart.
@@ -193,7 +193,7 @@ def problem_response(
     return {
         "description": problem.meaning,
         "headers": headers("X-Request-ID", *PROBLEM_HEADERS.get(problem, ())),
-        "content": {PROBLEM_TYPE: {"schema": reference("schemas", schema), "example": example}},
+        "content": {CONTENT_TYPE: {"schema": reference("schemas", schema), "example": example}},
     }
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import responses
 
+CONTENT_TYPE = "application/problem+json"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

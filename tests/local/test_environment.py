@@ -130,8 +130,8 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
         given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
     read |= set(re.findall(r"\$\{?([A-Z_]+)", (CHECKOUT / "Procfile").read_text()))
     compose = set(re.findall(r"\$\{([A-Z_]+)", (CHECKOUT / "docker-compose.yaml").read_text()))
-    # Compose's own.
-    read |= compose - {"COMPOSE_PROJECT_NAME"}
+    # But for Compose's own.
+    read = (read | compose) - {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"}
     # What the launcher works out for itself, and the form of a variable that names a file.
     given |= {"RUN_DIR", "ENVIRONMENTS"} | {name for name in read if name.endswith("_FILE")}
 

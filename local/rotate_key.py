@@ -27,7 +27,7 @@ import keys
 from environment import CHECKOUT, SERVICES
 from keys import Key, KeyFile, Keys, KeysError
 
-# As in servicekit.jwt, which is not installed here; a test holds them together.
+# As in servicekit.tokens.verifier, which is not installed here; a test holds them together.
 REFRESH_LIFETIME = datetime.timedelta(days=7)
 KEY_FILE_SECONDS = 1.0
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gateway import base_document, health_document
 from merge import merge
-from servicekit.problems import PROBLEMS
+from servicekit.http.problems import PROBLEMS
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Each service and its app.
@@ -50,7 +50,7 @@ def build_document() -> dict[str, object]:
 def service_document(service: str, app: str) -> dict[str, object]:
     """Made by the service's own Python: no two of them can be loaded into one."""
     result = subprocess.run(
-        [CHECKOUT / f"var/env/{service}-dev/bin/python", "-m", "servicekit.openapi_document", app],
+        [CHECKOUT / f"var/env/{service}-dev/bin/python", "-m", "servicekit.openapi.document", app],
         cwd=CHECKOUT / "services" / service,
         env={**SETTINGS, "DJANGO_SETTINGS_MODULE": f"{service}_service.settings", "PATH": os.defpath},
         stdout=subprocess.PIPE,

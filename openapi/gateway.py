@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from servicekit.openapi_components import (
+from servicekit.http.problems import INTERNAL_SERVER_ERROR, SERVICE_UNAVAILABLE
+from servicekit.openapi.components import (
     REFUSED,
     common_components,
     headers,
@@ -11,7 +12,6 @@ from servicekit.openapi_components import (
     problem_responses,
     reference,
 )
-from servicekit.problems import INTERNAL_SERVER_ERROR, SERVICE_UNAVAILABLE
 
 DESCRIPTION = """\
 Keep tasks with a title and a duration. `POST /api/auth/register` makes an account, `POST /api/auth/token` logs in; the

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from servicekit.logging import logging_config
+from servicekit.process.logging import logging_config
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Django's settings for the tests of the shared package: what a service has, without a service."""
 
 from servicekit import settings as shared
-from servicekit.jwt import Key
+from servicekit.tokens.keys import Key
 
 # Of 64 bytes, so that PyJWT also signs by HS512 with them, which no service may accept.
 JWT_KEYS = (Key("new", b"n" * 64), Key("old", b"o" * 64))

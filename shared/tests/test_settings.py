@@ -1,8 +1,8 @@
 import pytest
 
-from servicekit.env import ConfigurationError
-from servicekit.jwt import Key
+from servicekit.process.env import ConfigurationError
 from servicekit.settings import secret_key
+from servicekit.tokens.keys import Key
 
 GOOD = "a secret of Django's, long enough"
 

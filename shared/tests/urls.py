@@ -12,10 +12,11 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from servicekit.authentication import IsStaff, principal
-from servicekit.exceptions import PayloadTooLarge, PreconditionFailed, ServiceUnavailable, TooManyRequests
-from servicekit.health import NotReady, health_urls
-from servicekit.views import APIView
+from servicekit.http.exceptions import PayloadTooLarge, PreconditionFailed, ServiceUnavailable, TooManyRequests
+from servicekit.http.health import NotReady, health_urls
+from servicekit.http.views import APIView
+from servicekit.tokens.authentication import principal
+from servicekit.tokens.permissions import IsStaff
 
 
 class OddStatus(exceptions.APIException):
@@ -107,7 +108,7 @@ urlpatterns = [
     *health_urls(service="example", checks={name: _check(name) for name in CHECKS}),
 ]
 
-handler400 = "servicekit.errors.bad_request"
-handler403 = "servicekit.errors.permission_denied"
-handler404 = "servicekit.errors.not_found"
-handler500 = "servicekit.errors.server_error"
+handler400 = "servicekit.http.errors.bad_request"
+handler403 = "servicekit.http.errors.permission_denied"
+handler404 = "servicekit.http.errors.not_found"
+handler500 = "servicekit.http.errors.server_error"

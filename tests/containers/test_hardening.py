@@ -59,7 +59,7 @@ def test_redis_asks_for_its_password_and_keeps_what_it_has(project: Project) -> 
     assert "NOPERM" in project.execute("redis", *probe, "get", "x", check=False)
     script = """
 import redis
-from servicekit.env import require
+from servicekit.process.env import require
 client = redis.Redis.from_url(require("REDIS_URL"), decode_responses=True)
 print(sorted(client.config_get("appendonly", "maxmemory-policy").values()))
 """

@@ -39,7 +39,7 @@ UNREADY = """
 import django
 django.setup()
 from django.test import RequestFactory
-from servicekit.health import NotReady, health_urls
+from servicekit.http.health import NotReady, health_urls
 
 def away():
     raise NotReady("does not answer")

@@ -8,7 +8,7 @@ from .conftest import CHECKOUT, run
 LIST_PROBLEMS = """
 import json, django
 django.setup()
-from servicekit.problems import PROBLEMS
+from servicekit.http.problems import PROBLEMS
 print(json.dumps({problem.status: [problem.type, problem.title, problem.detail] for problem in PROBLEMS.values()}))
 """
 

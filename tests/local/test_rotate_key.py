@@ -137,7 +137,11 @@ def test_the_command_knows_the_times_of_the_services() -> None:
             [python, "-c", code], cwd=CHECKOUT / "local", capture_output=True, check=True
         ).stdout.decode()
 
-    theirs = printed("auth", "from servicekit import jwt; print(jwt.LIFETIME_SECONDS['refresh'], jwt.KEY_FILE_SECONDS)")
+    theirs = printed(
+        "auth",
+        "from servicekit.tokens import keyring, verifier;"
+        "print(verifier.LIFETIME_SECONDS['refresh'], keyring.REREAD_SECONDS)",
+    )
     ours = printed(
         "local", "import rotate_key as r; print(int(r.REFRESH_LIFETIME.total_seconds()), r.KEY_FILE_SECONDS)"
     )

@@ -15,8 +15,8 @@ django.setup()
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
-from servicekit.deadlocks import is_deadlock_victim, retries_deadlocks
-from servicekit.database import is_away
+from servicekit.database.deadlocks import is_deadlock_victim, retries_deadlocks
+from servicekit.database.outages import is_unavailable
 from tasks.models import Task
 
 now = timezone.now()
@@ -39,7 +39,7 @@ def change(number, first, second):
     try:
         (retries_deadlocks(transact) if os.environ["RETRIES"] == "1" else transact)()
     except Exception as error:
-        raised.append([type(error).__name__, is_deadlock_victim(error), is_away(error)])
+        raised.append([type(error).__name__, is_deadlock_victim(error), is_unavailable(error)])
     finally:
         connection.close()
 

@@ -247,7 +247,7 @@ SLOW = """
 import time, django
 django.setup()
 from django.db import Error, connection
-from servicekit.database import is_away
+from servicekit.database.outages import is_unavailable
 connection.ensure_connection()
 started = time.monotonic()
 try:
@@ -256,7 +256,7 @@ try:
         cursor.execute(f"SELECT COUNT_BIG(*) FROM ({many}) AS many")
         cursor.fetchall()
 except Error as error:
-    print(type(error).__name__, is_away(error), round(time.monotonic() - started, 1))
+    print(type(error).__name__, is_unavailable(error), round(time.monotonic() - started, 1))
 """
 
 

@@ -81,7 +81,7 @@ print(json.dumps(result))
 """
 OPERATIONS = {
     "tasks": """
-from servicekit.pagination import Cursor, Page
+from servicekit.http.pagination import Cursor, Page
 from tasks import raw_sql, selectors, services
 first = selectors.list_tasks(owner_id=7, page=Page(limit=4, before=None))[0]
 before = Cursor(first[-1].created_at, first[-1].id)
@@ -99,7 +99,8 @@ operations = {
 """,
     "auth": """
 import uuid
-from accounts.models import Session, User
+from accounts.sessions.models import Session
+from accounts.users.models import User
 session_id = uuid.UUID(int=0x42)
 operations = {
     "user by name": lambda: User.objects.filter(username="user42").first(),

@@ -23,7 +23,7 @@ django.setup()
 from django.db import connection  # noqa: E402 - after setup()
 from django.utils import timezone  # noqa: E402
 
-from servicekit.pagination import Page  # noqa: E402
+from servicekit.http.pagination import Page  # noqa: E402
 from tasks import raw_sql, selectors, services  # noqa: E402
 from tasks.models import Task  # noqa: E402
 

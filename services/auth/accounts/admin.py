@@ -14,11 +14,12 @@ from django.forms import CharField, PasswordInput
 from django.http import HttpRequest
 from rest_framework.exceptions import ValidationError as InvalidField
 
-from accounts.models import Session, User
-from accounts.serializers import NewUsernameField
-from accounts.sessions import end_sessions
-from accounts.validators import LONGEST_PASSWORD
-from servicekit.exceptions import ServiceUnavailable, TooManyRequests
+from accounts.sessions.models import Session
+from accounts.sessions.services import end_sessions
+from accounts.users.models import User
+from accounts.users.serializers import NewUsernameField
+from accounts.users.validators import LONGEST_PASSWORD
+from servicekit.http.exceptions import ServiceUnavailable, TooManyRequests
 
 logger = logging.getLogger("accounts.admin")
 

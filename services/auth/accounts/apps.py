@@ -9,5 +9,5 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Connects the receivers."""
-        from accounts import receivers  # noqa: F401
+        """Connect the receivers."""
+        from accounts.sessions import receivers  # noqa: F401

@@ -6,38 +6,38 @@ from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from accounts.models import USERNAME_MAXIMUM_UNITS
-from accounts.serializers import (
-    LONGEST_TYPED_NAME,
-    TOKEN_MAXIMUM_LENGTH,
+from accounts.credentials.serializers import PasswordSerializer
+from accounts.credentials.views import PasswordView
+from accounts.sessions.serializers import (
     LoginSerializer,
-    NewPasswordField,
-    NewUsernameField,
-    PasswordField,
-    PasswordSerializer,
-    ProfileSerializer,
     RefreshSerializer,
-    RegisterSerializer,
-    StrictEmailField,
     TokenField,
     VerifySerializer,
 )
-from accounts.validators import LONGEST_PASSWORD
-from accounts.views import (
+from accounts.sessions.views import (
     LogoutView,
-    MeView,
-    PasswordView,
-    RegisterView,
     SessionDetailView,
     SessionListView,
     TokenRefreshView,
     TokenVerifyView,
     TokenView,
 )
-from servicekit.jwt import LIFETIME_SECONDS
-from servicekit.openapi import UNTRIMMED_PATTERN, Answer, IdField, TimeField, describe, operation
-from servicekit.openapi_components import Schema, reference
-from servicekit.problems import TOO_MANY_REQUESTS, UNAUTHORIZED
+from accounts.users.models import USERNAME_MAXIMUM_UNITS
+from accounts.users.serializers import (
+    LONGEST_TYPED_NAME,
+    NewPasswordField,
+    NewUsernameField,
+    PasswordField,
+    ProfileSerializer,
+    RegisterSerializer,
+    StrictEmailField,
+)
+from accounts.users.validators import LONGEST_PASSWORD
+from accounts.users.views import MeView, RegisterView
+from servicekit.http.problems import TOO_MANY_REQUESTS, UNAUTHORIZED
+from servicekit.openapi.components import Schema, reference
+from servicekit.openapi.operations import UNTRIMMED_PATTERN, Answer, IdField, TimeField, describe, operation
+from servicekit.tokens.verifier import LIFETIME_SECONDS, MAXIMUM_TOKEN_LENGTH
 
 TAG = {"name": "auth", "description": "Accounts, and the tokens that every other call takes."}
 
@@ -62,7 +62,7 @@ SCHEMAS: dict[str, Schema] = {
         "anyOf": [{"type": "string", "format": "email", "maxLength": 254}, {"type": "string", "maxLength": 0}],
         "description": "An address, or nothing for none.",
     },
-    "Token": {"type": "string", "minLength": 1, "maxLength": TOKEN_MAXIMUM_LENGTH, "pattern": UNTRIMMED_PATTERN},
+    "Token": {"type": "string", "minLength": 1, "maxLength": MAXIMUM_TOKEN_LENGTH, "pattern": UNTRIMMED_PATTERN},
 }
 for form, schema in {
     NewUsernameField: "NewUsername",

@@ -2,17 +2,16 @@
 
 from django.urls import re_path
 
-from accounts.views import (
+from accounts.credentials.views import PasswordView
+from accounts.sessions.views import (
     LogoutView,
-    MeView,
-    PasswordView,
-    RegisterView,
     SessionDetailView,
     SessionListView,
     TokenRefreshView,
     TokenVerifyView,
     TokenView,
 )
+from accounts.users.views import MeView, RegisterView
 
 urlpatterns = [
     re_path(r"^api/auth/register/?$", RegisterView.as_view(), name="register"),

@@ -44,7 +44,7 @@ WSGI_APPLICATION = "auth_service.admin_wsgi.application"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 # Counts attempts and hashes as the API does.
-AUTHENTICATION_BACKENDS = ["accounts.backends.CountingBackend"]
+AUTHENTICATION_BACKENDS = ["accounts.credentials.backends.CountingBackend"]
 LOGIN_URL = "admin:login"
 
 # Not sessionid: a browser sends a cookie to every port of its host.

@@ -3,16 +3,18 @@
 from datetime import timedelta
 from pathlib import Path
 
-from servicekit import env, jwt
 from servicekit import settings as shared
-from servicekit.database import database_from_env
-from servicekit.logging import logging_config
-from servicekit.redis_client import redis_url_from_env
+from servicekit.database.url import database_from_env
+from servicekit.process import env
+from servicekit.process.logging import logging_config
+from servicekit.process.redis_client import redis_url_from_env
+from servicekit.tokens.keys import keys_from_env
+from servicekit.tokens.verifier import ALGORITHM, LIFETIME_SECONDS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
 
-JWT_KEYS = jwt.keys_from_env()
+JWT_KEYS = keys_from_env()
 SECRET_KEY = shared.secret_key("AUTH_SECRET_KEY", jwt_keys=JWT_KEYS)
 # Where the sessions are that have been ended before their access tokens expire.
 REDIS_URL = redis_url_from_env()
@@ -45,7 +47,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 # The first makes new hashes, the others are accepted and upgraded at the next login.
 PASSWORD_HASHERS = [
-    "accounts.hashers.Argon2idHasher",
+    "accounts.users.hashers.Argon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 SHORTEST_PASSWORD = 8
@@ -54,23 +56,23 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": SHORTEST_PASSWORD},
     },
-    {"NAME": "accounts.validators.MaximumLengthValidator"},
-    {"NAME": "accounts.validators.VisibleValidator"},
+    {"NAME": "accounts.users.validators.MaximumLengthValidator"},
+    {"NAME": "accounts.users.validators.VisibleValidator"},
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
         "OPTIONS": {"user_attributes": ("username", "email")},
     },
-    {"NAME": "accounts.validators.OwnNameValidator"},
+    {"NAME": "accounts.users.validators.OwnNameValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
 SIMPLE_JWT = {
-    "ALGORITHM": jwt.ALGORITHM,
-    # Never the default, which is SECRET_KEY. What is signed is signed by accounts.tokens, with the key's name.
+    "ALGORITHM": ALGORITHM,
+    # Never the default, which is SECRET_KEY. What is signed is signed by accounts.sessions.tokens, with the key's name.
     "SIGNING_KEY": JWT_KEYS[0].secret,
-    "ACCESS_TOKEN_LIFETIME": timedelta(seconds=jwt.LIFETIME_SECONDS["access"]),
-    "REFRESH_TOKEN_LIFETIME": timedelta(seconds=jwt.LIFETIME_SECONDS["refresh"]),
+    "ACCESS_TOKEN_LIFETIME": timedelta(seconds=LIFETIME_SECONDS["access"]),
+    "REFRESH_TOKEN_LIFETIME": timedelta(seconds=LIFETIME_SECONDS["refresh"]),
 }
 
 USE_TZ = True

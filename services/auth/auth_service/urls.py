@@ -2,15 +2,15 @@
 
 from django.urls import include, path
 
-from accounts.models import User
-from servicekit.health import check_database, check_redis, health_urls
+from accounts.users.models import User
+from servicekit.http.health import check_database, check_redis, health_urls
 
 urlpatterns = [
     path("", include("accounts.urls")),
     *health_urls(service="auth", checks={"database": check_database(User)}, useful={"redis": check_redis}),
 ]
 
-handler400 = "servicekit.errors.bad_request"
-handler403 = "servicekit.errors.permission_denied"
-handler404 = "servicekit.errors.not_found"
-handler500 = "servicekit.errors.server_error"
+handler400 = "servicekit.http.errors.bad_request"
+handler403 = "servicekit.http.errors.permission_denied"
+handler404 = "servicekit.http.errors.not_found"
+handler500 = "servicekit.http.errors.server_error"

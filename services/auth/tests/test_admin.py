@@ -9,9 +9,11 @@ from django.test import Client
 from django.urls import resolve
 from django.urls.exceptions import Resolver404
 
-from accounts import backends, sessions
 from accounts.admin import UserAdmin
-from accounts.models import Session, User
+from accounts.credentials import backends
+from accounts.sessions import services as sessions
+from accounts.sessions.models import Session
+from accounts.users.models import User
 from auth_service import admin_settings
 
 PASSWORD = "correct horse battery"

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from accounts.models import User
+from accounts.users.models import User
 from servicekit.testing import bearer, make_token
 
 PASSWORD = "correct horse battery"
@@ -171,7 +171,7 @@ class TestToken:
         (tmp_path / "keys").write_text(f"rotated:{'r' * 40},{os.environ['JWT_KEYS']}")
         monkeypatch.delenv("JWT_KEYS")
         monkeypatch.setenv("JWT_KEYS_FILE", str(tmp_path / "keys"))
-        monkeypatch.setattr("servicekit.jwt._copy", None)
+        monkeypatch.setattr("servicekit.tokens.keyring._copy", None)
         pair = post(client, "token", {"username": "ada", "password": PASSWORD}).json()
         assert {jwt.get_unverified_header(pair[name])["kid"] for name in ("access", "refresh")} == {"rotated"}
         assert post(client, "token/refresh", {"refresh": pair["refresh"]}).status_code == 200

@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from jobs.selectors import last_tick
-from servicekit.health import NotReady
+from servicekit.http.health import NotReady
 
 # A tick each minute, and half a one for what may delay it.
 LONGEST_SILENCE = datetime.timedelta(seconds=90)

@@ -8,8 +8,8 @@ from rest_framework import serializers
 from jobs.models import FAILED, RUNNING, SUCCEEDED
 from jobs.schedule import JOBS
 from jobs.views import LIST_LENGTH, JobListView, RunDetailView, RunListView
-from servicekit.openapi import BEFORE, Answer, IdField, TimeField, describe, identifier, limit, operation
-from servicekit.openapi_components import Schema
+from servicekit.openapi.components import Schema
+from servicekit.openapi.operations import BEFORE, Answer, IdField, TimeField, describe, identifier, limit, operation
 
 TAG = {"name": "jobs", "description": "What runs in the background, and how it went. For staff."}
 SCHEMAS: dict[str, Schema] = {}

@@ -3,7 +3,7 @@
 import logging
 
 from jobs.selectors import iterate_tasks
-from servicekit.times import iso_utc
+from servicekit.http.times import iso_utc
 
 logger = logging.getLogger("jobs.report")
 

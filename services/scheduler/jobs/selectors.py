@@ -7,7 +7,7 @@ from django.db.models import Subquery
 
 from jobs.models import Run, Task
 from jobs.schedule import JOBS
-from servicekit.pagination import Cursor, Page
+from servicekit.http.pagination import Cursor, Page
 
 TASKS_AT_ONCE = 500
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from jobs.models import RUNNING, Run
 from jobs.schedule import Job
-from servicekit.times import iso_utc
+from servicekit.http.times import iso_utc
 
 
 def represent_job(*, job: Job, last_run: Run | None, now: datetime.datetime) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from jobs.models import FAILED, RUNNING, SUCCEEDED, Run
 from jobs.schedule import Job
-from servicekit.database import is_away
-from servicekit.deadlocks import retries_deadlocks
-from servicekit.times import iso_utc
+from servicekit.database.deadlocks import retries_deadlocks
+from servicekit.database.outages import is_unavailable
+from servicekit.http.times import iso_utc
 
 # A job that takes its process down with it every time is given up after as many attempts at the same slot.
 MAXIMUM_ATTEMPTS = 5
@@ -30,14 +30,14 @@ OLD_RUNS_AT_ONCE = 100
 logger = logging.getLogger("jobs.run")
 
 
-class DatabaseAway(Exception):
+class DatabaseUnavailable(Exception):
     """The database did not answer. The run is not over: the same message has to be delivered again."""
 
 
 def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[], str]) -> None:
     """Does the work, unless the slot is taken, and records how it went.
 
-    ``work`` returns its outcome, at most 200 characters. ``task_id`` is the message's. Raises DatabaseAway.
+    ``work`` returns its outcome, at most 200 characters. ``task_id`` is the message's. Raises DatabaseUnavailable.
     """
     started = time.perf_counter()
     try:
@@ -48,12 +48,12 @@ def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[
         state, outcome = _do(work)
         finish_run(run=run, state=state, outcome=outcome)
     except DatabaseLayerError as error:
-        if not is_away(error):
+        if not is_unavailable(error):
             raise
-        raise DatabaseAway from error
+        raise DatabaseUnavailable from error
     # The work catches its own; here, nothing but the database is waited for.
     except SoftTimeLimitExceeded as error:
-        raise DatabaseAway from error
+        raise DatabaseUnavailable from error
     logger.info(
         "job",
         extra={
@@ -157,7 +157,7 @@ def _do(work: Callable[[], str]) -> tuple[str, str]:
         return FAILED, f"It took longer than {settings.CELERY_TASK_SOFT_TIME_LIMIT} s."
     # This is the boundary of the job: whatever it raises is logged here, and the run has ended.
     except Exception as error:
-        if is_away(error):
+        if is_unavailable(error):
             raise
         logger.exception("job failed")
         return FAILED, "It failed; the worker's log says why."

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from jobs.report import report_user_tasks
 from jobs.schedule import REPORT_USER_TASKS, parse_slot
-from jobs.services import DatabaseAway, run_job
+from jobs.services import DatabaseUnavailable, run_job
 from scheduler_service.celery import app
 
 # Between two deliveries of a message while the database is away: what keeps an outage from being a busy loop.
@@ -34,7 +34,7 @@ def report_user_tasks_task(self: "Task[..., None]", *, slot: str) -> None:
             task_id=str(self.request.id),
             work=partial(report_user_tasks, user_id=settings.REPORT_USER_ID),
         )
-    except DatabaseAway as away:
+    except DatabaseUnavailable as away:
         logger.warning("database unavailable", extra={"job": REPORT_USER_TASKS.name, "error": str(away.__cause__)})
         time.sleep(PAUSE_SECONDS)
         # Back to the broker as it is, until it expires. A retry would be a new message, which is lost if Redis is away.

@@ -9,9 +9,9 @@ from rest_framework.response import Response
 from jobs.schedule import JOBS
 from jobs.selectors import last_runs, list_runs, retrieve_run
 from jobs.serializers import represent_job, represent_run
-from servicekit.authentication import IsStaff
-from servicekit.pagination import Cursor, Page
-from servicekit.views import APIView
+from servicekit.http.pagination import Cursor, Page
+from servicekit.http.views import APIView
+from servicekit.tokens.permissions import IsStaff
 
 LIST_LENGTH = 20
 LARGEST_ID = 2**63 - 1

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qsl, urlsplit
 
-from servicekit.env import ConfigurationError
+from servicekit.process.env import ConfigurationError
 
 VARIABLE = "REDIS_URL"
 

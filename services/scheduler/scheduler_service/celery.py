@@ -8,7 +8,7 @@ from celery import Celery, signals
 from celery.beat import BeatLazyFunc
 
 from jobs.schedule import JOBS, current_slot
-from servicekit.context import set_request_id
+from servicekit.process.context import set_request_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_service.settings")
 

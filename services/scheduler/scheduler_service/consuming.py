@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import redis
 
-from servicekit.env import require
+from servicekit.process.env import require
 
 # The worker asks for a message each second, except while it is busy with as many jobs as it can take: 10 s at most.
 LONGEST_SILENCE_SECONDS = 15

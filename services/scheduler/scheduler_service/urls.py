@@ -4,7 +4,7 @@ from django.urls import include, path
 
 from jobs.health import check_beat
 from jobs.models import Run
-from servicekit.health import check_database, check_redis, health_urls
+from servicekit.http.health import check_database, check_redis, health_urls
 
 urlpatterns = [
     path("", include("jobs.urls")),
@@ -15,7 +15,7 @@ urlpatterns = [
     ),
 ]
 
-handler400 = "servicekit.errors.bad_request"
-handler403 = "servicekit.errors.permission_denied"
-handler404 = "servicekit.errors.not_found"
-handler500 = "servicekit.errors.server_error"
+handler400 = "servicekit.http.errors.bad_request"
+handler403 = "servicekit.http.errors.permission_denied"
+handler404 = "servicekit.http.errors.not_found"
+handler500 = "servicekit.http.errors.server_error"

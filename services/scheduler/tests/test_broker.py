@@ -6,7 +6,7 @@ from kombu import Connection
 from kombu.transport.redis import Channel
 
 from scheduler_service.broker import broker_url
-from servicekit.env import ConfigurationError
+from servicekit.process.env import ConfigurationError
 
 SAME = ["host", "port", "path", "username", "password", "db"]
 

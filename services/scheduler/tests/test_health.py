@@ -10,9 +10,9 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs import health
-from servicekit import health as shared_health
-from servicekit import redis_client
-from servicekit.health import NotReady
+from servicekit.http import health as shared_health
+from servicekit.http.health import NotReady
+from servicekit.process import redis_client
 from tests.conftest import MINUTE, SECOND, SLOT, make_run
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from django.db import Error, IntegrityError, InterfaceError, OperationalError, P
 from jobs import services
 from jobs.models import Run
 from jobs.schedule import REPORT_USER_TASKS as JOB
-from jobs.services import DatabaseAway, claim_run, delete_old_runs, fail_abandoned_runs, finish_run, run_job
+from jobs.services import DatabaseUnavailable, claim_run, delete_old_runs, fail_abandoned_runs, finish_run, run_job
 from tests.conftest import MINUTE, ROOT, SECOND, SLOT, make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -215,7 +215,7 @@ DEADLOCK = Error("40001", "[40001] [Microsoft][SQL Server]chosen as the deadlock
 
 @pytest.mark.parametrize("error", [OperationalError("away"), InterfaceError("closed"), DEADLOCK])
 def test_database_that_goes_away_in_mid_job_ends_nothing(error):
-    with pytest.raises(DatabaseAway) as caught:
+    with pytest.raises(DatabaseUnavailable) as caught:
         run(Work(error))
     assert caught.value.__cause__ is error
     assert Run.objects.get().state == "running"
@@ -231,7 +231,7 @@ def test_database_that_is_away_before_or_after_the_job(monkeypatch, step, error)
         raise error
 
     monkeypatch.setattr(services, step, away)
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         run(Work())
 
 

@@ -58,5 +58,5 @@ def test_good_variables_start_it(tmp_path):
 
 
 def test_service_takes_no_more_middleware_than_it_needs():
-    assert settings.MIDDLEWARE == ["servicekit.middleware.request_log"]
+    assert settings.MIDDLEWARE == ["servicekit.http.middleware.request_log"]
     assert settings.DEBUG is False

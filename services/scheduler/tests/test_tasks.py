@@ -9,10 +9,10 @@ from django.db import OperationalError
 from jobs import tasks
 from jobs.models import Run
 from jobs.schedule import JOBS
-from jobs.services import DatabaseAway
+from jobs.services import DatabaseUnavailable
 from jobs.tasks import report_user_tasks_task
 from scheduler_service.celery import app
-from servicekit.context import request_id
+from servicekit.process.context import request_id
 from tests.conftest import SLOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,7 +72,7 @@ def test_message_of_another_shape_fails_and_is_not_delivered_again(arguments):
 
 def test_message_goes_back_while_the_database_is_away(monkeypatch, caplog):
     def away(**arguments: object) -> None:
-        raise DatabaseAway from OperationalError("no connection")
+        raise DatabaseUnavailable from OperationalError("no connection")
 
     monkeypatch.setattr(tasks, "run_job", away)
     monkeypatch.setattr(tasks, "PAUSE_SECONDS", 0)

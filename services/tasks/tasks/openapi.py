@@ -5,7 +5,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from servicekit.openapi import (
+from servicekit.http.problems import PRECONDITION_FAILED
+from servicekit.openapi.components import Schema, reference
+from servicekit.openapi.operations import (
     BEFORE,
     IF_MATCH,
     IF_NONE_MATCH,
@@ -17,8 +19,6 @@ from servicekit.openapi import (
     limit,
     operation,
 )
-from servicekit.openapi_components import Schema, reference
-from servicekit.problems import PRECONDITION_FAILED
 from tasks.models import DURATION_MAXIMUM_MINUTES, TITLE_MAXIMUM_UNITS
 from tasks.serializers import DurationField, TaskCreateSerializer, TaskRenameSerializer, TitleField
 from tasks.views import LIST_LENGTH, TaskDetailView, TaskListView

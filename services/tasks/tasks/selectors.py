@@ -1,6 +1,6 @@
 """Reads."""
 
-from servicekit.pagination import Page
+from servicekit.http.pagination import Page
 from tasks import raw_sql
 from tasks.models import Task
 from tasks.raw_sql import TaskRow

@@ -5,8 +5,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from servicekit.serializers import StrictCharField, StrictSerializer
-from servicekit.times import iso_utc
+from servicekit.http.serializers import StrictCharField, StrictSerializer
+from servicekit.http.times import iso_utc
 from tasks.models import DURATION_MAXIMUM_MINUTES, TITLE_MAXIMUM_UNITS
 from tasks.raw_sql import TaskRow
 

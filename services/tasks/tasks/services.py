@@ -5,7 +5,7 @@ from typing import Literal
 
 from django.utils import timezone
 
-from servicekit.deadlocks import retries_deadlocks
+from servicekit.database.deadlocks import retries_deadlocks
 from tasks import raw_sql
 from tasks.models import Task
 from tasks.raw_sql import TaskRow

@@ -6,10 +6,10 @@ from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from servicekit.authentication import principal
-from servicekit.exceptions import PreconditionFailed
-from servicekit.pagination import Cursor, Page
-from servicekit.views import APIView
+from servicekit.http.exceptions import PreconditionFailed
+from servicekit.http.pagination import Cursor, Page
+from servicekit.http.views import APIView
+from servicekit.tokens.authentication import principal
 from tasks.etags import etag, parse_if_match, parse_if_none_match
 from tasks.raw_sql import TaskRow
 from tasks.selectors import list_tasks, retrieve_task

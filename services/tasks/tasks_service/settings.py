@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from servicekit import env
 from servicekit import settings as shared
-from servicekit.database import database_from_env
-from servicekit.jwt import keys_from_env
-from servicekit.logging import logging_config
-from servicekit.redis_client import redis_url_from_env
+from servicekit.database.url import database_from_env
+from servicekit.process import env
+from servicekit.process.logging import logging_config
+from servicekit.process.redis_client import redis_url_from_env
+from servicekit.tokens.keys import keys_from_env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))

@@ -2,7 +2,7 @@
 
 import os
 
-from servicekit.wsgi import service_application
+from servicekit.http.wsgi import service_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tasks_service.settings")
 

@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from servicekit.pagination import Cursor, Page
+from servicekit.http.pagination import Cursor, Page
 from tasks.selectors import list_tasks, retrieve_task
 from tests.conftest import AT
 

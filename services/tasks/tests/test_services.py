@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from servicekit.pagination import Page
+from servicekit.http.pagination import Page
 from tasks import raw_sql
 from tasks.models import VERSION_MAXIMUM, Task
 from tasks.raw_sql import TaskRow

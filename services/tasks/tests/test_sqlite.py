@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from servicekit.pagination import Cursor, Page
+from servicekit.http.pagination import Cursor, Page
 from tasks import raw_sql
 from tasks.selectors import list_tasks
 from tests.conftest import AT, ROOT

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servicekit.times import iso_utc
+from servicekit.http.times import iso_utc
 from tasks.models import Task
 from tests.conftest import API, AT
 

@@ -3,18 +3,18 @@
 import os
 from typing import Any
 
-from servicekit import env
-from servicekit.env import ConfigurationError
-from servicekit.jwt import MINIMUM_SECRET_BYTES, Key
+from servicekit.process import env
+from servicekit.process.env import ConfigurationError
+from servicekit.tokens.keys import MINIMUM_SECRET_BYTES, Key
 
 # Named as the field calls them: one authentication, everything refused by default, one parser and one renderer.
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["servicekit.authentication.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["servicekit.tokens.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["servicekit.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["servicekit.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "servicekit.renderers.OnlyJSON",
-    "EXCEPTION_HANDLER": "servicekit.errors.exception_handler",
+    "DEFAULT_PARSER_CLASSES": ["servicekit.http.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["servicekit.http.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "servicekit.http.renderers.OnlyJSON",
+    "EXCEPTION_HANDLER": "servicekit.http.errors.exception_handler",
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_THROTTLE_CLASSES": [],
     # No table of users is needed to verify a token, so there is no AnonymousUser either.
@@ -24,7 +24,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "FORMAT_SUFFIX_KWARG": None,
 }
 
-MIDDLEWARE: list[str] = ["servicekit.middleware.request_log"]
+MIDDLEWARE: list[str] = ["servicekit.http.middleware.request_log"]
 
 # What `manage.py check --deploy` asks for and the gateway does, or what a token API without cookies, forms and HTML
 # does not have.

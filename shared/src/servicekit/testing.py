@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 from django.conf import settings
 
-from servicekit.jwt import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SECONDS
+from servicekit.tokens.verifier import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SECONDS
 
 
 def make_token(user_id: int = 1, *, is_staff: bool = False, header: dict[str, Any] | None = None, **claims: Any) -> str:

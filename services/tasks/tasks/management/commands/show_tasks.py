@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from servicekit.logging import printable
-from servicekit.times import iso_utc
+from servicekit.http.times import iso_utc
+from servicekit.process.logging import printable
 from tasks.models import Task
 
 PAGE_SIZE = 100

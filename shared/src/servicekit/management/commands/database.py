@@ -11,9 +11,9 @@ from django.db import Error as DatabaseLayerError
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from servicekit.database import quoted_name
-from servicekit.diagnosis import explain
-from servicekit.locks import LockTimeout, one_at_a_time
+from servicekit.database.diagnosis import explain
+from servicekit.database.locks import LockTimeout, one_at_a_time
+from servicekit.database.tsql import quote_identifier
 
 # Making a database copies files: on a small machine that takes longer than a query of a request may.
 CREATE_TIMEOUT_SECONDS = 60
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         master = connection.copy()
         master.settings_dict["NAME"] = "master"
         master.settings_dict["OPTIONS"]["query_timeout"] = CREATE_TIMEOUT_SECONDS
-        quoted = quoted_name(name)
+        quoted = quote_identifier(name)
         try:
             with one_at_a_time(master), closing(master), master.cursor() as cursor:
                 cursor.execute("SELECT DB_ID(%s)", [name])

@@ -11,10 +11,11 @@ from django.db import connection, router, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 
-from servicekit.database import database_from_url, quoted_name
-from servicekit.diagnosis import explain
-from servicekit.env import ConfigurationError
-from servicekit.locks import LockTimeout, one_at_a_time
+from servicekit.database.diagnosis import explain
+from servicekit.database.locks import LockTimeout, one_at_a_time
+from servicekit.database.tsql import quote_identifier
+from servicekit.database.url import database_from_url
+from servicekit.process.env import ConfigurationError
 
 # As `database` has it: whoever waits for a lock on these tables is not yet wrong.
 QUERY_TIMEOUT_SECONDS = 60
@@ -68,7 +69,7 @@ class Command(BaseCommand):
         if connection.vendor != "microsoft":
             raise CommandError("DATABASE_URL names no SQL Server, and nothing else has logins")
         login, password = self._login(sys.stdin.read().strip())
-        user, literal = quoted_name(login), password.replace("'", "''")
+        user, literal = quote_identifier(login), password.replace("'", "''")
         rights = _needed()
         grants = _statements("GRANT", rights, f"TO {user}")
         connection.close()
@@ -168,11 +169,13 @@ def _not_needed(cursor: Any, login: str, needed: list[Right]) -> list[Right]:
 
 def _statements(verb: str, rights: list[Right], end: str) -> list[str]:
     """One right at a time: of several a compatible server fails to revoke where the user has only some."""
-    statements = [f"{verb} {right} ON {quoted_name(table)} {end}" for table, column, right in rights if column is None]
+    statements = [
+        f"{verb} {right} ON {quote_identifier(table)} {end}" for table, column, right in rights if column is None
+    ]
     columns: dict[tuple[str, str], list[str]] = {}
     for table, column, right in rights:
         if column is not None:
-            columns.setdefault((table, right), []).append(quoted_name(column))
+            columns.setdefault((table, right), []).append(quote_identifier(column))
     for (table, right), names in columns.items():
-        statements.append(f"{verb} {right} ON {quoted_name(table)} ({', '.join(names)}) {end}")
+        statements.append(f"{verb} {right} ON {quote_identifier(table)} ({', '.join(names)}) {end}")
     return statements

@@ -10,8 +10,8 @@ from django.db import Error as DatabaseLayerError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from servicekit.diagnosis import LOCKED, explain
-from servicekit.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
+from servicekit.database.diagnosis import LOCKED, explain
+from servicekit.database.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
 
 # A migration may work for long, and not wait for long: what waits for it waits as well.
 LOCK_TIMEOUT_MILLISECONDS = 30_000

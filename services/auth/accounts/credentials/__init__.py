@@ -1,0 +1,1 @@
+"""Checks of a password, and what bounds guessing at one."""

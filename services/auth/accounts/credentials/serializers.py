@@ -1,0 +1,16 @@
+"""What clients may send."""
+
+from typing import Any
+
+from accounts.users.serializers import NewPasswordField, PasswordField, validated_password
+from servicekit.http.serializers import StrictSerializer
+
+
+class PasswordSerializer(StrictSerializer):
+    """The body of POST /api/auth/password; the context names the user."""
+
+    current = PasswordField()
+    new = NewPasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return attrs | {"new": validated_password(attrs["new"], field="new", user=self.context["user"])}

@@ -1,0 +1,34 @@
+"""HTTP: parse, one domain call, render."""
+
+import uuid
+
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.credentials.serializers import PasswordSerializer
+from accounts.credentials.services import InvalidCredentials, change_password
+from accounts.users.views import current_user
+from servicekit.http.client_address import client_address
+from servicekit.http.views import APIView
+from servicekit.tokens.authentication import principal
+
+
+class PasswordView(APIView):
+    """POST /api/auth/password."""
+
+    def post(self, request: Request) -> Response:
+        """Changes the caller's password and ends the caller's other sessions."""
+        user = current_user(request)
+        serializer = PasswordSerializer(data=request.data, context={"user": user})
+        serializer.is_valid(raise_exception=True)
+        try:
+            change_password(
+                user=user,
+                session_id=uuid.UUID(principal(request).session_id),
+                address=client_address(request),
+                **serializer.validated_data,
+            )
+        except InvalidCredentials:
+            raise ValidationError({"current": ["This is not the current password."]}) from None
+        return Response(status=204)

@@ -1,0 +1,1 @@
+"""Sessions: begun by a login, kept alive by refresh tokens, ended for good."""

@@ -1,0 +1,28 @@
+"""End the sessions of a user whose account has changed; connected when the app is ready, so nothing can forget it."""
+
+import uuid
+from typing import Any
+
+from django.db.models.signals import pre_delete
+from django.dispatch import receiver
+
+from accounts.sessions.services import end_sessions
+from accounts.users.models import User
+from accounts.users.signals import credentials_changed
+
+
+@receiver(credentials_changed, sender=User)
+def end_sessions_of_changed_user(user_id: int, except_session_id: uuid.UUID | None = None, **kwargs: Any) -> None:
+    """End the sessions that were begun with another password or other rights."""
+    end_sessions(user_id=user_id, except_session_id=except_session_id)
+
+
+@receiver(pre_delete, sender=User)
+def end_sessions_of_deleted_user(instance: User, **kwargs: Any) -> None:
+    """End the sessions before their rows are deleted with the user, so that they are announced.
+
+    This is no override of User.delete(), which querysets do not call.
+    """
+    # Lock the user's row first, as a login and a new password do; a concurrent login finds no active user.
+    User.objects.filter(pk=instance.pk).update(is_active=False)
+    end_sessions(user_id=instance.pk)

@@ -1,0 +1,111 @@
+"""HTTP: parse, one domain call, render."""
+
+import uuid
+
+from django.http import Http404
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.credentials.services import InvalidCredentials
+from accounts.sessions.selectors import list_sessions
+from accounts.sessions.serializers import (
+    LoginSerializer,
+    LogoutSerializer,
+    RefreshSerializer,
+    VerifySerializer,
+    represent_session,
+)
+from accounts.sessions.services import end_sessions, is_current, log_in, log_out, rotate_session
+from accounts.users.views import PublicAPIView
+from servicekit.http.client_address import client_address
+from servicekit.http.views import APIView
+from servicekit.tokens.authentication import principal
+from servicekit.tokens.verifier import InvalidToken, verify_any
+
+
+class TokenView(PublicAPIView):
+    """POST /api/auth/token."""
+
+    def post(self, request: Request) -> Response:
+        """A pair of tokens for a user name and a password."""
+        serializer = LoginSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            return Response(log_in(**serializer.validated_data, **_client(request)))
+        except InvalidCredentials:
+            raise AuthenticationFailed("No active account has this user name and password.") from None
+
+
+class TokenRefreshView(PublicAPIView):
+    """POST /api/auth/token/refresh."""
+
+    def post(self, request: Request) -> Response:
+        """A new pair of tokens for a refresh token."""
+        serializer = RefreshSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            return Response(rotate_session(token=serializer.validated_data["refresh"], **_client(request)))
+        except InvalidToken as error:
+            raise AuthenticationFailed(str(error)) from None
+
+
+class TokenVerifyView(PublicAPIView):
+    """POST /api/auth/token/verify."""
+
+    def post(self, request: Request) -> Response:
+        """An empty object for a valid token of either type, 401 for any other."""
+        serializer = VerifySerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            claims = verify_any(serializer.validated_data["token"])
+        except InvalidToken as error:
+            raise AuthenticationFailed(str(error)) from None
+        if not is_current(claims):
+            raise AuthenticationFailed("The session has ended.")
+        return Response({})
+
+
+class LogoutView(PublicAPIView):
+    """POST /api/auth/logout."""
+
+    def post(self, request: Request) -> Response:
+        """Ends the session of a refresh token; 204 for one that has ended or is no token as well."""
+        serializer = LogoutSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        log_out(token=serializer.validated_data["refresh"])
+        return Response(status=204)
+
+
+class SessionListView(APIView):
+    """GET and DELETE /api/auth/sessions."""
+
+    def get(self, request: Request) -> Response:
+        """The caller's sessions, the one used last first."""
+        current = _session_id(request)
+        sessions = list_sessions(user_id=principal(request).user_id)
+        return Response([represent_session(session, current=session.id == current) for session in sessions])
+
+    def delete(self, request: Request) -> Response:
+        """Logs the caller out everywhere, here included."""
+        end_sessions(user_id=principal(request).user_id)
+        return Response(status=204)
+
+
+class SessionDetailView(APIView):
+    """DELETE /api/auth/sessions/{id}."""
+
+    def delete(self, request: Request, session_id: str) -> Response:
+        """Ends a session of the caller's own; another user's is the same 404 as none."""
+        if not end_sessions(user_id=principal(request).user_id, session_id=uuid.UUID(session_id)):
+            raise Http404
+        return Response(status=204)
+
+
+def _client(request: Request) -> dict[str, str]:
+    """What a session remembers of the client."""
+    return {"user_agent": request.headers.get("User-Agent", ""), "address": client_address(request)}
+
+
+def _session_id(request: Request) -> uuid.UUID:
+    return uuid.UUID(principal(request).session_id)

@@ -1,0 +1,459 @@
+"""Guessing at passwords: what slows it down, what bounds it, and who does not notice."""
+
+import datetime
+import itertools
+import json
+import re
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import Error, connection
+from django.test import Client
+from time_machine import TimeMachineFixture
+
+from accounts.credentials import lockout
+from accounts.credentials.lockout import counted_attempt
+from accounts.credentials.models import AttemptCount
+from accounts.credentials.services import InvalidCredentials
+from accounts.sessions.models import Session
+from accounts.users import hashers
+from accounts.users.models import User
+from servicekit.http.exceptions import ServiceUnavailable, TooManyRequests
+from servicekit.testing import bearer, make_token
+from tests.statements import statements
+
+PASSWORD = "correct horse battery"
+HOME, OFFICE, ATTACKER = "192.0.2.1", "192.0.2.2", "203.0.113.66"
+NOON = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
+MINUTE = datetime.timedelta(minutes=1)
+HOUR = datetime.timedelta(hours=1)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def user() -> User:
+    return User.objects.create_user("ada", PASSWORD)
+
+
+@pytest.fixture
+def clock(time_machine: TimeMachineFixture) -> TimeMachineFixture:
+    time_machine.move_to(NOON, tick=False)
+    return time_machine
+
+
+def log_in(client: Client, *, name: str = "ada", password: str = "wrong horse", address: str = HOME) -> Any:
+    return client.post(
+        "/api/auth/token",
+        json.dumps({"username": name, "password": password}),
+        content_type="application/json",
+        headers={"X-Forwarded-For": address},
+    )
+
+
+def guess(user: User, address: str) -> int:
+    """0 for a wrong guess that was looked at, else the seconds until the next one may be."""
+    try:
+        with counted_attempt(user=user, address=address):
+            raise InvalidCredentials
+    except InvalidCredentials:
+        return 0
+    except TooManyRequests as refusal:
+        return refusal.wait
+
+
+def succeed(user: User, address: str) -> None:
+    with counted_attempt(user=user, address=address):
+        pass
+
+
+def use_up(user: User, addresses: "itertools.count[int]") -> int:
+    """Guesses from new addresses until the account takes no more; returns how many it took."""
+    return sum(1 for _ in itertools.takewhile(lambda n: not guess(user, f"10.{n >> 8}.{n & 255}.1"), addresses))
+
+
+class TestOneAddress:
+    def test_waits_longer_after_each_failure(self, client: Client, user: User, clock: TimeMachineFixture) -> None:
+        now = NOON
+        for wait in [0] * 5 + [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]:
+            if wait:
+                refused = log_in(client)
+                assert (refused.status_code, refused.headers["Retry-After"]) == (429, str(wait))
+                # What the header says is true to the second.
+                clock.move_to(now + datetime.timedelta(seconds=wait - 0.001), tick=False)
+                assert log_in(client).headers["Retry-After"] == "1"
+                now += datetime.timedelta(seconds=wait)
+                clock.move_to(now, tick=False)
+            assert log_in(client).status_code == 401
+
+    def test_refuses_by_a_problem_document_that_tells_nothing(self, client: Client, user: User) -> None:
+        for _ in range(5):
+            log_in(client)
+        right, wrong = log_in(client, password=PASSWORD), log_in(client)
+        for answer in (right, wrong):
+            assert answer.status_code == 429
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert answer.json()["type"] == "/problems/too-many-requests"
+        assert {**right.json(), "request_id": ""} == {**wrong.json(), "request_id": ""}
+
+    def test_starts_afresh_with_the_right_password(self, client: Client, user: User, clock: TimeMachineFixture) -> None:
+        for _ in range(5):
+            log_in(client)
+        clock.move_to(NOON + MINUTE, tick=False)
+        assert log_in(client, password=PASSWORD).status_code == 200
+        assert [log_in(client).status_code for _ in range(6)] == [401] * 5 + [429]
+
+    def test_is_forgiven_after_an_hour(self, client: Client, user: User, clock: TimeMachineFixture) -> None:
+        for _ in range(5):
+            log_in(client)
+        clock.move_to(NOON + HOUR, tick=False)
+        assert [log_in(client).status_code for _ in range(6)] == [401] * 5 + [429]
+
+    def test_may_log_in_as_often_as_it_likes(self, user: User) -> None:
+        for _ in range(200):
+            succeed(user, HOME)
+
+    @pytest.mark.parametrize(
+        ("address", "other"), [("2001:db8::1", "2001:db8:0:ffff::2"), ("192.0.2.1", "::ffff:192.0.2.1")]
+    )
+    def test_is_whatever_one_client_has(self, user: User, address: str, other: str) -> None:
+        for _ in range(5):
+            guess(user, address)
+        assert guess(user, other) == 1
+        assert guess(user, "2001:db8:1::1") == 0
+
+    def test_counts_every_spelling_of_a_name_together(self, client: Client, user: User) -> None:
+        spellings = ["ada", "ADA", " Ada\t", "ａｄａ", "𝐀da", "adA"]
+        assert [log_in(client, name=name).status_code for name in spellings] == [401] * 5 + [429]
+
+    def test_counts_wrong_passwords_of_both_calls_together(
+        self, client: Client, user: User, clock: TimeMachineFixture
+    ) -> None:
+        def change() -> int:
+            return client.post(
+                "/api/auth/password",
+                {"current": "wrong horse", "new": "another horse battery"},
+                content_type="application/json",
+                headers={"X-Forwarded-For": HOME, **bearer(user.id)},
+            ).status_code
+
+        assert [change(), change(), log_in(client).status_code, change()] == [400, 400, 401, 400]
+        assert [log_in(client).status_code, log_in(client).status_code, change()] == [401, 429, 429]
+
+
+@pytest.mark.parametrize("name", ["ada", "nobody", "gone"])
+def test_a_name_that_nobody_has_is_answered_like_any_other(
+    client: Client, user: User, clock: TimeMachineFixture, name: str
+) -> None:
+    User.objects.create(username="gone", password=user.password, is_active=False)
+    answers = []
+    for second in (0, 0, 0, 0, 0, 0, 1, 1, 2, 5):
+        clock.move_to(NOON + datetime.timedelta(seconds=second), tick=False)
+        answer = log_in(client, name=name)
+        answers.append((answer.status_code, answer.headers.get("Retry-After"), answer.json()["detail"]))
+    wrong = (401, None, "No active account has this user name and password.")
+    slower = "Too many attempts; the Retry-After header says when to go on."
+    assert answers == [
+        *[wrong] * 5, (429, "1", slower), wrong, (429, "2", slower), (429, "1", slower), wrong
+    ]  # fmt: skip
+
+
+class TestAnAccount:
+    def test_takes_100_guesses_in_any_hour_at_most_whatever_their_addresses(
+        self, user: User, clock: TimeMachineFixture
+    ) -> None:
+        known = [f"192.0.2.{n}" for n in range(20)]
+        for address in known:
+            succeed(user, address)
+        others = itertools.count()
+        taken: list[datetime.datetime] = []
+        for step in range(0, 150, 3):
+            now = NOON + step * MINUTE
+            clock.move_to(now, tick=False)
+            taken += [now] * (use_up(user, others) + sum(not guess(user, address) for address in known * 2))
+        most = max(sum(start <= moment <= start + HOUR for moment in taken) for start in taken)
+        # As many as that, or the figures in lockout.py mean something else.
+        assert most == 100
+
+    def test_is_not_locked_elsewhere_by_whoever_is_at_one_address(self, user: User, clock: TimeMachineFixture) -> None:
+        succeed(user, HOME)
+        now, guesses = NOON, 0
+        while now < NOON + 24 * HOUR:
+            clock.move_to(now, tick=False)
+            wait = guess(user, ATTACKER)
+            guesses += not wait
+            now += datetime.timedelta(seconds=wait)
+            for address in (HOME, f"198.51.{guesses}.1"):
+                succeed(user, address)
+        assert guesses > 100
+
+    def test_lets_its_user_in_where_it_knows_the_address_while_all_the_world_guesses(
+        self, client: Client, user: User, clock: TimeMachineFixture
+    ) -> None:
+        log_in(client, password=PASSWORD, address=HOME)
+        # 29 days and a logout later.
+        clock.move_to(NOON + datetime.timedelta(days=29), tick=False)
+        user.sessions.all().delete()
+        assert use_up(user, itertools.count()) == 30
+        assert log_in(client, password=PASSWORD, address=OFFICE).status_code == 429
+        assert log_in(client, password=PASSWORD, address=HOME).status_code == 200
+        # And elsewhere after some minutes.
+        clock.shift(3 * MINUTE)
+        assert log_in(client, password=PASSWORD, address=OFFICE).status_code == 200
+
+    def test_knows_no_address_for_ever(self, user: User, clock: TimeMachineFixture) -> None:
+        succeed(user, HOME)
+        clock.move_to(NOON + datetime.timedelta(days=30), tick=False)
+        use_up(user, itertools.count())
+        assert guess(user, HOME) > 0
+
+    def test_knows_only_the_address_where_its_password_was_changed(self, client: Client, user: User) -> None:
+        for address in (HOME, OFFICE):
+            log_in(client, password=PASSWORD, address=address)
+        client.post(
+            "/api/auth/password",
+            {"current": PASSWORD, "new": "another horse battery"},
+            content_type="application/json",
+            headers={"X-Forwarded-For": HOME, **bearer(user.id)},
+        )
+        user.refresh_from_db()
+        use_up(user, itertools.count())
+        assert guess(user, OFFICE) > 0
+        assert guess(user, HOME) == 0
+
+
+class TestSpraying:
+    def test_is_bounded_for_an_address_over_all_names(self, client: Client, clock: TimeMachineFixture) -> None:
+        names = (User(username=f"user{n}") for n in itertools.count())
+        assert [guess(next(names), ATTACKER) for _ in range(62)] == [0] * 60 + [60, 60]
+        assert guess(next(names), OFFICE) == 0
+        taken = 60
+        for second in range(0, 3601, 20):
+            clock.move_to(NOON + datetime.timedelta(seconds=second), tick=False)
+            taken += not guess(next(names), ATTACKER)
+        assert taken == 120
+
+    def test_does_not_lock_those_who_have_logged_in_there(self, user: User) -> None:
+        succeed(user, ATTACKER)
+        for n in range(61):
+            guess(User(username=f"user{n}"), ATTACKER)
+        assert guess(User(username="eve"), ATTACKER) > 0
+        assert guess(user, ATTACKER) == 0
+
+
+class TestManyAtOnce:
+    @staticmethod
+    def guesses_taken(user: User, addresses: list[str]) -> int:
+        def attempt(address: str) -> bool:
+            try:
+                return guess(user, address) == 0
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            return sum(pool.map(attempt, addresses))
+
+    @pytest.mark.django_db(transaction=True)
+    def test_at_one_address_get_no_more_guesses_than_one(self) -> None:
+        assert self.guesses_taken(User(username="ada"), [ATTACKER] * 16) == 5
+
+    def test_are_put_in_order_by_a_write(self, user: User) -> None:
+        """SQLite takes its lock when the transaction begins; a server takes a row's when it is written to."""
+        guess(user, HOME)
+        with statements() as sent:
+            guess(user, HOME)
+        # One statement for each key, but for the look before the transaction, which has them all.
+        touched = [(sql.split()[0], re.findall(r"\b[0-9a-f]{64}\b", str(params))) for sql, params in sent]
+        changed = {keys[0] for verb, keys in touched if verb == "UPDATE"}
+        assert len(changed) == 3
+        for key in changed:
+            assert [verb for verb, keys in touched if keys == [key]][:2] == ["UPDATE", "SELECT"]
+
+    def test_make_one_row(self) -> None:
+        for _ in range(2):
+            lockout._make("0" * 64)
+        assert AttemptCount.objects.count() == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_at_an_address_each_get_no_more_guesses_than_one(self) -> None:
+        assert self.guesses_taken(User(username="ada"), [f"10.0.{n}.1" for n in range(48)]) == 30
+
+    @pytest.mark.django_db(transaction=True)
+    def test_through_the_whole_of_a_login_get_no_more_guesses_than_one(
+        self, user: User, clock: TimeMachineFixture
+    ) -> None:
+        def attempt(_: int) -> int:
+            try:
+                return log_in(Client(), address=ATTACKER).status_code
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            assert sorted(pool.map(attempt, range(16))) == [401] * 5 + [429] * 11
+
+
+class Victim:
+    """Stands before the server, and makes one write a deadlock's victim: the one of this number, the first being 0."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.writes = 0
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if re.search(r"\b(INSERT|UPDATE|DELETE)\b", sql):
+            self.writes += 1
+            if self.writes == self.number + 1:
+                raise Error("40001", "[40001] [SQL Server]chosen as the deadlock victim. (1205) (SQLExecDirectW)")
+        return execute(sql, params, many, context)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whichever_write_is_a_deadlocks_victim_the_answers_and_the_counts_are_the_same(
+    client: Client, user: User, clock: TimeMachineFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite has none; what a victim does is shown with a server's by tests/sqlserver."""
+    monkeypatch.setattr("servicekit.database.deadlocks.LONGEST_PAUSE_SECONDS", 0)
+    old_hash = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
+
+    def attempts(victim: Victim) -> Any:
+        for model in (AttemptCount, Session):
+            model.objects.all().delete()
+        User.objects.exclude(id=user.id).delete()
+        User.objects.filter(id=user.id).update(password=old_hash)
+        clock.move_to(NOON, tick=False)
+        with connection.execute_wrapper(victim):
+            answers = [log_in(client).status_code, log_in(client, password=PASSWORD).status_code]
+            with hashers.hashing():
+                answers.append(log_in(client, password=PASSWORD).status_code)
+            before = list(AttemptCount.objects.order_by("until", "failures").values_list("failures", "until"))
+            # What has been counted until now has expired.
+            clock.move_to(NOON + 2 * HOUR, tick=False)
+            answers.append(log_in(client).status_code)
+            new = {"username": "eve", "password": "another horse battery"}
+            answers.append(client.post("/api/auth/register", new, content_type="application/json").status_code)
+        after = list(AttemptCount.objects.order_by("until", "failures").values_list("failures", "until"))
+        hasher = User.objects.get(id=user.id).password.partition("$")[0]
+        return answers, hasher, before, after, Session.objects.count()
+
+    monkeypatch.setattr(hashers, "LONGEST_WAIT_SECONDS", 0.001)
+    undisturbed = Victim(-1)
+    expected = attempts(undisturbed)
+    assert expected[0] == [401, 200, 503, 401, 201]
+    assert expected[1] == "argon2"
+    assert undisturbed.writes > 30
+    for number in range(undisturbed.writes):
+        victim = Victim(number)
+        assert attempts(victim) == expected, number
+        assert victim.writes > number
+
+
+class TestBusy:
+    def test_is_503_and_no_failure(self, client: Client, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(hashers, "LONGEST_WAIT_SECONDS", 0.001)
+        with hashers.hashing():
+            answers = [log_in(client, password=PASSWORD) for _ in range(6)]
+        assert {answer.status_code for answer in answers} == {503}
+        assert {answer.headers["Retry-After"] for answer in answers} == {"2"}
+        assert log_in(client, password=PASSWORD).status_code == 200
+
+    def test_leaves_the_delay_that_others_have_earned_meanwhile(self, user: User, clock: TimeMachineFixture) -> None:
+        for _ in range(4):
+            guess(user, HOME)
+        slow = counted_attempt(user=user, address=HOME)
+        slow.__enter__()
+        clock.shift(datetime.timedelta(seconds=1))
+        assert guess(user, HOME) == 0
+        busy = ServiceUnavailable()
+        assert slow.__exit__(ServiceUnavailable, busy, None) is False
+        assert guess(user, HOME) == 1
+
+    def test_takes_back_what_was_counted(self, user: User, clock: TimeMachineFixture) -> None:
+        guess(user, HOME)
+        before = list(AttemptCount.objects.order_by("key").values("key", "failures", "until"))
+        with pytest.raises(ServiceUnavailable), counted_attempt(user=user, address=HOME):
+            raise ServiceUnavailable
+        assert list(AttemptCount.objects.order_by("key").values("key", "failures", "until")) == before
+
+
+def test_what_has_expired_is_removed_a_little_at_a_time(
+    user: User, clock: TimeMachineFixture, django_assert_max_num_queries: Any
+) -> None:
+    for n in range(15):
+        succeed(user, f"10.0.{n}.1")
+    for n in range(15):
+        guess(User(username=f"user{n}"), f"10.1.{n}.1")
+    assert AttemptCount.objects.count() == 60
+    clock.move_to(NOON + datetime.timedelta(days=31), tick=False)
+    for _ in range(10):
+        with django_assert_max_num_queries(40):
+            guess(user, HOME)
+        clock.shift(HOUR)
+    # Those of the last attempt.
+    assert AttemptCount.objects.count() == 3
+
+
+def test_the_table_holds_neither_names_nor_addresses(client: Client) -> None:
+    log_in(client, name="Tr0ub4dor&3", address=HOME)
+    assert AttemptCount.objects.count() == 3
+    assert all(len(key) == 64 and int(key, 16) for key in AttemptCount.objects.values_list("key", flat=True))
+
+
+def medians(attempts: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """The median time of each attempt in seconds, of 200; fails where the answers differ in more than their id."""
+    seconds: dict[str, list[float]] = {kind: [] for kind in attempts}
+    answers = set()
+    # In turns, so that whatever else the machine does falls on all of them alike.
+    for _ in range(200):
+        for kind, attempt in attempts.items():
+            started = time.perf_counter()
+            answer = attempt()
+            seconds[kind].append(time.perf_counter() - started)
+            answers.add((answer.status_code, json.dumps({**answer.json(), "request_id": ""})))
+    assert len(answers) == 1
+    assert answers.pop()[0] == 401
+    return {kind: statistics.median(times) for kind, times in seconds.items()}
+
+
+def test_the_time_of_an_answer_does_not_tell_who_exists(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    User.objects.create(username="gone", password=user.password, is_active=False)
+    no_limit = lockout.Budget(burst=10**6, every=MINUTE)
+    monkeypatch.setattr(lockout, "DELAYS", lockout.Delays(free=10**6, longest=MINUTE, forgotten_after=HOUR))
+    monkeypatch.setattr(lockout, "ACCOUNT_BUDGET", no_limit)
+    monkeypatch.setattr(lockout, "ADDRESS_BUDGET", no_limit)
+    found = medians(
+        {
+            "unknown": lambda: log_in(client, name="nobody", password=PASSWORD),
+            "wrong": lambda: log_in(client),
+            "inactive": lambda: log_in(client, name="gone", password=PASSWORD),
+        }
+    )
+    assert max(found.values()) - min(found.values()) < 0.020, found
+    # A hash each: without one, all would be equal as well.
+    assert min(found.values()) > 0.005, found
+
+
+@pytest.mark.parametrize(("path", "token_type"), [("token/refresh", "refresh"), ("password", "access")])
+def test_the_answer_to_an_old_token_does_not_tell_whether_its_user_exists(
+    client: Client, user: User, path: str, token_type: str
+) -> None:
+    inactive = User.objects.create(username="gone", password=user.password, is_active=False)
+
+    def attempt(user_id: int) -> Callable[[], Any]:
+        token = make_token(user_id, token_type=token_type, is_staff=False)
+        header = {"Authorization": f"Bearer {token}"} if token_type == "access" else {}
+        body = json.dumps({"refresh": token} if token_type == "refresh" else {"current": PASSWORD, "new": "x"})
+        return lambda: client.post(f"/api/auth/{path}", body, content_type="application/json", headers=header)
+
+    attempts = {"unknown": attempt(inactive.id + 1), "inactive": attempt(inactive.id)}
+    if token_type == "refresh":
+        # Of a session that has ended. An access token of such a one is refused before anybody is looked for.
+        attempts["active"] = attempt(user.id)
+    found = medians(attempts)
+    assert max(found.values()) - min(found.values()) < 0.020, found

@@ -1,0 +1,70 @@
+"""Tell an unavailable database from a defect of ours, by the error that the driver raised."""
+
+import re
+
+from django.db import Error as DatabaseLayerError
+from django.db import InterfaceError, OperationalError, connection
+
+# A database that cannot be used for now, in SQL Server's numbers: missing, not recovered, offline, in restore, in
+# transition, on another replica, read-only, full, or short of memory or locks; a deadlock's victim; a session that was
+# ended; and what Azure answers when it moves or throttles one. Most arrive as ProgrammingError (SQLSTATE 42000).
+# https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
+_UNAVAILABLE_CODES = frozenset(
+    {
+        *(596, 701, 802, 904, 911, 921, 922, 923, 924, 926, 927, 942, 945, 952, 954, 955, 976, 978, 979, 981, 982, 983),
+        *(988, 1101, 1105, 1204, 1205, 1222, 3906, 3908, 3958, 3966, 4060, 6005, 8645, 9001, 9002),
+        *(615, 4221, 10928, 10929, 40020, 40143, 40166, 40197, 40501, 40540, 40544, 40613, 49918, 49919, 49920),
+    }
+)
+# The states that say the same of a connection or of a whole transaction; which of them a driver knows differs. HY000 is
+# what the server's end in mid-answer has, and a session that was ended. IM001 is a function that a driver has not.
+# https://learn.microsoft.com/en-us/sql/odbc/reference/appendixes/appendix-a-odbc-error-codes
+_UNAVAILABLE_STATES = re.compile(
+    r"01002|08\w{3}|28000|4000[13]|HY000|HY001|HY008|HY01[34]|HYT0[01]|IM0(?!01)\d\d|IMC\d\d"
+)
+# HY000 as well, and defects: the answer before was not read to its end, and what only the drivers themselves get wrong.
+_DEFECTS = re.compile(
+    "Connection is busy with results|Unicode conversion failed|The driver did not supply an error!",
+)
+# What was wrong with a value. The message quotes it, and may seem to have any number.
+_VALUE_STATES = ("22", "23")
+# pyodbc gives the state first, then the messages, each as [state] … (number) (function). A name may be quoted in one,
+# so only the first number that a function follows is the server's.
+_STATE = re.compile(r"[0-9A-Z]{5}")
+_NUMBER = re.compile(r"\((-?\d+)\) \((SQL\w+)\)")
+# mssql-python gives words alone, and its class for a state; a state that it has no class for stands in the words.
+_OTHER_DRIVER = "Driver Error: "
+_OTHER_STATE = re.compile(r"SQLSTATE code: ([0-9A-Z]{5})")
+# The server's words, in English only, for what happens on a connection that is open.
+_UNAVAILABLE_WORDS = re.compile(
+    "because the database is read-only|Could not allocate space|The transaction log for database"
+)
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Whether the error says that the database cannot be worked with now, and not that we asked it something wrong."""
+    if not isinstance(error, DatabaseLayerError):
+        return False
+    text = str(error)
+    if _DEFECTS.search(text):
+        return False
+    state = error.args[0] if error.args else None
+    if isinstance(state, str) and _STATE.fullmatch(state):
+        if state.startswith(_VALUE_STATES):
+            return False
+        return _UNAVAILABLE_STATES.fullmatch(state) is not None or _is_unavailable_by_number(text)
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    if not text.startswith(_OTHER_DRIVER):
+        return False
+    other = _OTHER_STATE.search(text)
+    if other is not None and _UNAVAILABLE_STATES.fullmatch(other[1]):
+        return True
+    # Nothing that was asked can be wrong where no connection came about.
+    return connection.connection is None or _UNAVAILABLE_WORDS.search(text) is not None
+
+
+def _is_unavailable_by_number(text: str) -> bool:
+    found = _NUMBER.search(text)
+    # Nothing that was asked can be wrong in the attempt to connect.
+    return found is not None and (int(found[1]) in _UNAVAILABLE_CODES or found[2] == "SQLDriverConnect")

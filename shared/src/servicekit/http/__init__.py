@@ -1,0 +1,1 @@
+"""What every HTTP request and response of the services has in common."""

@@ -1,0 +1,96 @@
+"""/healthz: the process answers. /readyz: it can do its work, or the answer names what it lacks."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import MappingProxyType
+
+import redis
+from django.db import Error as DatabaseLayerError
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, path
+
+from servicekit.http import errors
+from servicekit.http.problems import CONTENT_TYPE, SERVICE_UNAVAILABLE
+from servicekit.process.redis_client import connect
+
+logger = logging.getLogger("servicekit.http.health")
+
+_NEXT = re.compile(r"/_readyz/[a-z]+", re.ASCII)
+
+
+class NotReady(Exception):
+    """A check's answer; the message goes to the caller and holds no address, user name or secret."""
+
+
+Check = Callable[[], None]
+
+
+def check_database(model: type[Model]) -> Check:
+    """A check that raises NotReady when a table of the service's own cannot be read: also where it was never made."""
+
+    def check() -> None:
+        try:
+            model._default_manager.order_by("pk").values_list("pk").first()
+        except DatabaseLayerError as error:
+            raise NotReady("does not answer") from error
+
+    return check
+
+
+def check_redis() -> None:
+    """Raises NotReady when Redis does not answer a ping within a second."""
+    try:
+        _redis().ping()
+    except redis.RedisError as error:
+        raise NotReady("does not answer") from error
+
+
+@cache
+def _redis() -> "redis.Redis":
+    return connect()
+
+
+def health_urls(
+    *, service: str, checks: Mapping[str, Check], useful: Mapping[str, Check] = MappingProxyType({})
+) -> list[URLPattern]:
+    """The two probes of a service.
+
+    ``checks`` and ``useful`` are run at each /readyz, all of them, and named in its answer. A service that lacks what
+    is only useful is degraded: it goes on, and says so.
+    """
+
+    def healthz(request: HttpRequest) -> HttpResponse:
+        return JsonResponse({"status": "ok"})
+
+    def readyz(request: HttpRequest) -> HttpResponse:
+        results = {name: _result(name, check) for name, check in {**checks, **useful}.items()}
+        failed = [f"{name} {result}" for name, result in results.items() if result != "ok"]
+        if any(results[name] != "ok" for name in checks):
+            detail = f"{service}: {'; '.join(failed)}."
+            body = errors.problem_body(SERVICE_UNAVAILABLE, path=request.path, detail=detail)
+            response = JsonResponse(
+                {**body, "service": service, "checks": results}, status=503, content_type=CONTENT_TYPE
+            )
+            response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
+            return response
+        status = "degraded" if failed else "ok"
+        response = JsonResponse({"status": status, "service": service, "checks": results})
+        # The gateway asks the services one after the other: where this one is ready, nginx goes on to the next.
+        following = request.META.get("HTTP_X_READYZ_NEXT", "")
+        if _NEXT.fullmatch(following):
+            response["X-Accel-Redirect"] = following
+        return response
+
+    return [path("healthz", healthz), path("readyz", readyz)]
+
+
+def _result(name: str, check: Check) -> str:
+    try:
+        check()
+    except NotReady as reason:
+        logger.warning("not ready", extra={"check": name, "reason": str(reason)}, exc_info=reason.__cause__)
+        return str(reason)
+    return "ok"

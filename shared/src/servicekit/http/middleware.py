@@ -1,0 +1,56 @@
+"""The one middleware: request id, log line, and the headers that every answer has."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from servicekit.process.context import set_request_id
+from servicekit.tokens.verifier import Principal
+
+logger = logging.getLogger("servicekit.request")
+
+_REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_PROBES = ("/healthz", "/readyz")
+
+
+def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Gives the request the gateway's id, returns it as X-Request-ID, and writes one log line.
+
+    The query string is not logged, since people put secrets there; bodies and headers never are.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        # The gateway always sends a fresh one; anything else came around the gateway.
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        identifier = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        set_request_id(identifier)
+        response = get_response(request)
+        response["X-Request-ID"] = identifier
+        # Answers depend on the token and change at any time; a view that knows better says so. nginx would add the
+        # header of an answer that only sends it on to the one it gets there.
+        if "X-Accel-Redirect" not in response:
+            response.setdefault("Cache-Control", "no-store")
+        if response.status_code not in (204, 304) and not response.streaming:
+            # Else the server sends it in chunks, which costs more and tells a client less.
+            response.setdefault("Content-Length", str(len(response.content)))
+        user = getattr(request, "user", None)
+        level = logging.DEBUG if request.path in _PROBES else logging.INFO
+        logger.log(
+            level,
+            "request",
+            extra={
+                "method": request.method,
+                "path": request.path,
+                "status": response.status_code,
+                "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+                "user_id": user.user_id if isinstance(user, Principal) else None,
+            },
+        )
+        return response
+
+    return middleware

@@ -1,0 +1,89 @@
+"""The one body parser: strict JSON (RFC 8259, and I-JSON, RFC 7493, where it is stricter)."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import IO, Any, NoReturn
+
+from django.utils.http import parse_header_parameters
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.parsers import BaseParser
+
+from servicekit.http.exceptions import PayloadTooLarge
+
+MAXIMUM_BODY_BYTES = 64 * 1024
+
+
+class StrictJSONParser(BaseParser):
+    """Bytes to Python values; what another reader could understand differently is refused.
+
+    Raises UnsupportedMediaType (415) for another type, a charset other than UTF-8 or an encoded body, PayloadTooLarge
+    (413) over 64 KiB, and ParseError (400) for invalid UTF-8, a byte order mark, duplicate keys, NaN and infinities,
+    lone surrogates, and nesting or numbers that exhaust the reader.
+    """
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        request = parser_context["request"] if parser_context else None
+        kind, parameters = parse_header_parameters(media_type or self.media_type)
+        charset = parameters.get("charset", "utf-8")
+        encoding = request.META.get("HTTP_CONTENT_ENCODING", "") if request is not None else ""
+        # Django REST framework matches types by pattern, so that a Content-Type of */* comes here too.
+        if (
+            kind != self.media_type
+            or charset.lower() not in ("utf-8", "utf8")
+            or encoding.lower() not in ("", "identity")
+        ):
+            raise UnsupportedMediaType(media_type or "")
+        body = stream.read(MAXIMUM_BODY_BYTES + 1)
+        if len(body) > MAXIMUM_BODY_BYTES:
+            raise PayloadTooLarge
+        return loads(body)
+
+
+def loads(body: bytes) -> Any:
+    """Parses strict JSON; raises ParseError whose message may be shown to the caller."""
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite_float,
+        )
+        if b"\\u" in body:
+            # Only an escape can make a lone surrogate; it would fail later, when it is stored or sent back.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except ParseError:
+        raise
+    except UnicodeDecodeError:
+        raise ParseError("The body is not valid UTF-8.") from None
+    except UnicodeEncodeError:
+        raise ParseError("The body holds half of a surrogate pair.") from None
+    # A ValueError is bad JSON, or a whole number of more digits than Python converts.
+    except (ValueError, RecursionError):
+        raise ParseError("The body is not valid JSON.") from None
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ParseError("The body names a member twice.")
+    return members
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ParseError(f"{constant} is not JSON.")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ParseError("The body holds a number that is too large.")
+    return number

@@ -1,0 +1,236 @@
+"""Describes a service's views as OpenAPI 3.1, by drf-spectacular. Nothing here is imported to serve a request.
+
+Each service has a module ``openapi`` beside its views that says what these do not. What the services have in common
+(the answers that are problems, the headers) is in ``servicekit.openapi.components`` and only referred to: it stands
+once in the merged document.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import QueryDict
+from drf_spectacular import openapi as spectacular
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_view
+from rest_framework import serializers
+from rest_framework.views import APIView
+
+from servicekit.http.errors import field_errors
+from servicekit.http.pagination import MAXIMUM_LIMIT, Page
+from servicekit.http.problems import (
+    BAD_GATEWAY,
+    FORBIDDEN,
+    GATEWAY_TIMEOUT,
+    INTERNAL_SERVER_ERROR,
+    NOT_FOUND,
+    SERVICE_UNAVAILABLE,
+    UNAUTHORIZED,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+)
+from servicekit.http.serializers import StrictSerializer
+from servicekit.openapi.components import REFUSED, Schema, headers, problem_responses, reference
+from servicekit.tokens.permissions import IsStaff
+
+_OURS = "x-servicekit"
+
+# A text that is trimmed must hold something else, and no text may hold NUL.
+TRIMMED_PATTERN = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+UNTRIMMED_PATTERN = r"^[^\u0000]+$"
+
+# What any call can answer: what the gateway refuses, and where something of ours is wrong.
+ALWAYS = (*REFUSED, INTERNAL_SERVER_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT)
+
+BEFORE = OpenApiParameter(
+    "before",
+    reference("schemas", "Cursor"),
+    description="The cursor in an earlier page's `Link` header. It is opaque: follow the link as it is.",
+)
+# Optional, and the only kinds of precondition that the API knows.
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    reference("schemas", "StrongTags"),
+    OpenApiParameter.HEADER,
+    description="Do this only while the `ETag` is one of these (at most 10, or `*`); otherwise 412. Empty is none.",
+)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    reference("schemas", "Tags"),
+    OpenApiParameter.HEADER,
+    description="Do this only while the `ETag` is none of these (at most 10, or `*`); otherwise 304 without a body "
+    "where it is asked for, and 412 where it is to be changed. Empty is none.",
+)
+
+
+def limit(default: int) -> OpenApiParameter:
+    """The query parameter ``limit`` of a list that shows ``default`` rows without it."""
+    schema = {"type": "integer", "minimum": 1, "maximum": MAXIMUM_LIMIT, "default": default}
+    return OpenApiParameter("limit", schema, description="How many at most.")
+
+
+def identifier(name: str, description: str) -> OpenApiParameter:
+    """A path parameter that is a bigint."""
+    return OpenApiParameter(name, reference("schemas", "Id"), OpenApiParameter.PATH, description=description)
+
+
+@extend_schema_field(reference("schemas", "Id"))
+class IdField(serializers.Field[Any, Any, Any, Any]):
+    """An id in an answer."""
+
+
+@extend_schema_field(reference("schemas", "Timestamp"))
+class TimeField(serializers.Field[Any, Any, Any, Any]):
+    """A time in an answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A success. ``body`` is a serializer or None; the names of ``headers`` and ``cache`` are keys of HEADERS."""
+
+    description: str
+    body: Any = None
+    example: Any = None
+    headers: tuple[str, ...] = ()
+    cache: str = "Cache-Control.none"
+    links: Mapping[str, Schema] = field(default_factory=dict)
+
+
+def operation(
+    *,
+    name: str,
+    summary: str,
+    description: str,
+    answers: Mapping[int, Answer],
+    request: Any = None,
+    example: Any = None,
+    parameters: Iterable[OpenApiParameter] = (),
+    problems: Iterable[Problem] = (),
+    details: Mapping[Problem, str] | None = None,
+    methods: list[str] | None = None,
+) -> Any:
+    """A decorator that describes one method of a view.
+
+    ``problems`` are those which do not follow from the view itself: that it takes tokens, a body, an id, is for staff.
+    ``details`` are what is said of them at this address.
+    """
+    ours = {"answers": answers, "example": example, "problems": list(problems), "details": details}
+    return extend_schema(
+        operation_id=name,
+        summary=summary,
+        description=description,
+        request=request,
+        parameters=list(parameters),
+        responses={status: answer.body for status, answer in answers.items()},
+        extensions={_OURS: ours},
+        methods=methods,
+    )
+
+
+def describe(view: type[APIView], **operations: Any) -> None:
+    """Describes the view's methods by their names."""
+    extend_schema_view(**operations)(view)
+
+
+class AutoSchema(spectacular.AutoSchema):
+    """Adds what all operations have: problems, the request id, examples beside the schemas that they are of."""
+
+    def get_operation(self, *args: Any) -> Schema | None:
+        operation: Schema | None = super().get_operation(*args)
+        if operation is None:
+            return None
+        ours = operation.pop(_OURS, None)
+        if ours is None:
+            raise SystemExit(f"{type(self.view).__name__} has no description of its {self.method.lower()}")
+        answers: Mapping[int, Answer] = ours["answers"]
+        for status, answer in answers.items():
+            response = operation["responses"][str(status)]
+            response["description"] = answer.description
+            response["headers"] = headers("X-Request-ID", answer.cache, *answer.headers)
+            for media_type in response.get("content", {}).values():
+                media_type["example"] = answer.example
+            if answer.links:
+                response["links"] = dict(answer.links)
+        if "requestBody" in operation:
+            for media_type in operation["requestBody"]["content"].values():
+                media_type["example"] = ours["example"]
+        operation["responses"] |= problem_responses(
+            [*ALWAYS, *ours["problems"], *self._problems(operation)],
+            instance=self._example_path(operation),
+            details=ours["details"],
+            errors=self._example_errors(operation),
+        )
+        # Without it, the document's own default would ask for a token.
+        operation.setdefault("security", [])
+        return operation
+
+    def _problems(self, operation: Schema) -> Iterable[Problem]:
+        if self.view.get_authenticators():
+            yield UNAUTHORIZED
+        if any(isinstance(permission, IsStaff) for permission in self.view.get_permissions()):
+            yield FORBIDDEN
+        if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
+            yield NOT_FOUND
+        if "requestBody" in operation:
+            yield UNSUPPORTED_MEDIA_TYPE
+
+    def _example_path(self, operation: Schema) -> str:
+        """The operation's path for the first example of each parameter, or for 1, which is one of an id."""
+        path: str = self.path.rstrip("/")
+        for parameter in operation.get("parameters", ()):
+            if parameter["in"] == "path":
+                example = parameter["schema"].get("examples", [1])[0]
+                path = path.replace(f"{{{parameter['name']}}}", str(example))
+        return path
+
+    def _example_errors(self, operation: Schema) -> dict[str, list[str]] | None:
+        """What the code itself says of an empty body, or of limit=0."""
+        try:
+            if "requestBody" in operation:
+                form: Any = self.get_request_serializer()
+                form(data={}).is_valid(raise_exception=True)
+            elif any(parameter["name"] == "limit" for parameter in operation.get("parameters", ())):
+                Page.from_query(QueryDict("limit=0"), default_limit=1)
+        except serializers.ValidationError as error:
+            return field_errors(error.detail)
+        return None
+
+    def _map_serializer_field(self, *args: Any, **kwargs: Any) -> Schema:
+        schema: Schema = super()._map_serializer_field(*args, **kwargs)  # type: ignore[no-untyped-call]
+        # A mark for drf-spectacular's own later steps, which are not taken.
+        schema.pop("x-spec-enum-id", None)
+        return schema
+
+    def _map_serializer(self, serializer: Any, *args: Any, **kwargs: Any) -> Schema:
+        schema: Schema = super()._map_serializer(serializer, *args, **kwargs)  # type: ignore[no-untyped-call]
+        if isinstance(serializer, StrictSerializer):
+            schema["additionalProperties"] = False
+            # The docstring is for those who read the code; the operation says what the body is for.
+            schema.pop("description", None)
+        return schema
+
+
+class _Bearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "servicekit.tokens.authentication.BearerAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> Schema:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The `access` token of `POST /api/auth/token`; good for five minutes.",
+        }
+
+
+class _StrictChar(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = "servicekit.http.serializers.StrictCharField"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Schema:
+        target: serializers.CharField = self.target
+        schema: Schema = auto_schema._map_serializer_field(target, direction, bypass_extensions=True)
+        if not target.allow_blank:
+            schema.setdefault("minLength", 1)
+            schema.setdefault("pattern", TRIMMED_PATTERN if target.trim_whitespace else UNTRIMMED_PATTERN)
+        return schema

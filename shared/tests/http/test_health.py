@@ -1,0 +1,96 @@
+import pytest
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from servicekit.http.health import NotReady, check_database
+from tests.urls import CHECKS, not_ready
+
+NEXT = "/_readyz/scheduler"
+
+
+@pytest.fixture
+def checks(monkeypatch):
+    """The checks of the example service; a test may put others in their places."""
+    return lambda **replaced: [monkeypatch.setitem(CHECKS, name, check) for name, check in replaced.items()]
+
+
+def test_healthz_runs_no_check(client, checks):
+    checks(first=not_ready, second=not_ready)
+    response = client.get("/healthz")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_ready_names_every_check(client):
+    response = client.get("/readyz")
+    assert (response.status_code, response["Content-Type"]) == (200, "application/json")
+    assert response.json() == {"status": "ok", "service": "example", "checks": {"first": "ok", "second": "ok"}}
+
+
+def test_not_ready_is_a_503_problem_that_names_what_fails(client, checks):
+    checks(second=not_ready)
+    response = client.get("/readyz")
+    body = response.json()
+    assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
+    assert response["Retry-After"] == "2"
+    assert list(body) == ["type", "title", "status", "detail", "instance", "request_id", "service", "checks"]
+    assert (body["type"], body["status"], body["instance"]) == ("/problems/service-unavailable", 503, "/readyz")
+    assert body["detail"] == "example: second does not answer."
+    assert (body["service"], body["checks"]) == ("example", {"first": "ok", "second": "does not answer"})
+
+
+def test_all_checks_run_where_the_first_fails(client, checks):
+    checks(first=not_ready, second=not_ready)
+    assert client.get("/readyz").json()["detail"] == "example: first does not answer; second does not answer."
+
+
+def test_what_fails_is_logged_with_its_cause(client, checks, records):
+    def away() -> None:
+        raise NotReady("does not answer") from OperationalError("no route to host")
+
+    checks(first=away)
+    client.get("/readyz")
+    warnings = [record for record in records() if record["level"] == "WARNING"]
+    assert [(record["check"], record["reason"]) for record in warnings] == [("first", "does not answer")]
+    assert "no route to host" in warnings[0]["exc_info"]
+
+
+def test_ready_sends_the_gateway_on_to_the_next_service(client):
+    assert client.get("/readyz", headers={"X-Readyz-Next": NEXT})["X-Accel-Redirect"] == NEXT
+
+
+@pytest.mark.parametrize(
+    "following", ["", "/", "/_readyz/", "/_readyz/a/b", "/_readyz/../api", "/api/tasks", f"{NEXT}\n", f" {NEXT}"]
+)
+def test_nothing_else_can_redirect_the_gateway(client, following):
+    assert "X-Accel-Redirect" not in client.get("/readyz", HTTP_X_READYZ_NEXT=following)
+
+
+def test_not_ready_sends_the_gateway_nowhere(client, checks):
+    checks(first=not_ready)
+    assert "X-Accel-Redirect" not in client.get("/readyz", headers={"X-Readyz-Next": NEXT})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_database_that_answers_is_ready(django_assert_num_queries):
+    MigrationRecorder(connection).ensure_schema()
+    with django_assert_num_queries(1):
+        check_database(MigrationRecorder.Migration)()
+    with connection.schema_editor() as editor:
+        editor.delete_model(MigrationRecorder.Migration)
+
+
+@pytest.mark.django_db
+def test_database_that_fails_is_not_ready_and_its_words_do_not_show():
+    def fail(*args):
+        raise OperationalError("secret@host is away")
+
+    with connection.execute_wrapper(fail), pytest.raises(NotReady, match=r"^does not answer$") as reason:
+        check_database(MigrationRecorder.Migration)()
+    assert isinstance(reason.value.__cause__, OperationalError)
+
+
+@pytest.mark.django_db
+def test_database_without_the_services_table_is_not_ready():
+    assert "django_migrations" not in connection.introspection.table_names()
+    with pytest.raises(NotReady):
+        check_database(MigrationRecorder.Migration)()

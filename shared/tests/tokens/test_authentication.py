@@ -1,0 +1,90 @@
+import pytest
+from django.test import RequestFactory
+
+from servicekit.http.client_address import client_address
+from servicekit.testing import bearer, make_token
+
+CHALLENGE = 'Bearer realm="api"'
+CHALLENGE_AFTER_A_TOKEN = 'Bearer realm="api", error="invalid_token"'
+SCHEME = "The Authorization header must be: Bearer <access token>."
+INVALID = "The token is invalid."
+
+
+def test_good_token_lets_through_and_names_the_caller(client):
+    response = client.get("/echo", headers=bearer(7))
+    assert (response.status_code, response.json()["user_id"]) == (200, 7)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
+def test_scheme_is_caseless(client, scheme):
+    assert client.get("/echo", headers={"Authorization": f"{scheme} {make_token()}"}).status_code == 200
+
+
+def test_no_header_is_401_without_an_error_code(client):
+    response = client.get("/echo")
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, CHALLENGE)
+    assert response.json()["detail"] == "An access token is required: Authorization: Bearer <access token>."
+
+
+@pytest.mark.parametrize(
+    ("header", "detail"),
+    [
+        pytest.param("", SCHEME, id="empty"),
+        pytest.param("Basic dXNlcjpwYXNz", SCHEME, id="another scheme"),
+        pytest.param("{token}", SCHEME, id="no scheme"),
+        pytest.param("Bearer", INVALID, id="no token"),
+        pytest.param("Bearer {token} {token}", INVALID, id="two tokens"),
+        pytest.param("Bearer {token}, Bearer {token}", INVALID, id="two headers joined"),
+        pytest.param("Bearer tokén", INVALID, id="not ASCII"),
+        pytest.param("Bearer {refresh}", "This is not an access token.", id="refresh token"),
+    ],
+)
+def test_bad_header_is_401_with_an_error_code(client, header, detail):
+    tokens = {"token": make_token(), "refresh": make_token(token_type="refresh")}
+    response = client.get("/echo", HTTP_AUTHORIZATION=header.format(**tokens))
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, CHALLENGE_AFTER_A_TOKEN)
+    assert response.json()["detail"] == detail
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "trace"])
+def test_nobody_gets_further_without_a_token(client, method):
+    assert getattr(client, method)("/echo").status_code == 401
+
+
+def test_staff_may(client):
+    assert client.get("/staff", headers=bearer(is_staff=True)).status_code == 200
+
+
+def test_others_may_not_do_what_is_for_staff(client):
+    response = client.get("/staff", headers=bearer())
+    assert (response.status_code, response.json()["detail"]) == (403, "You may not do this.")
+
+
+def test_anonymous_is_asked_for_a_token_where_something_is_for_staff(client):
+    assert client.get("/staff").status_code == 401
+
+
+def test_the_token_of_an_ended_session_is_401(client, monkeypatch):
+    ended = "6f1c5b0e-2f4b-4a39-9a3f-5d6f0f4c8f11"
+    monkeypatch.setattr("servicekit.tokens.authentication.is_ended", lambda session_id: session_id == ended)
+    response = client.get("/echo", headers={"Authorization": f"Bearer {make_token(7, sid=ended)}"})
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, CHALLENGE_AFTER_A_TOKEN)
+    assert response.json()["detail"] == "The session has ended."
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        ("198.51.100.4", "198.51.100.4"),
+        ("2001:DB8::1", "2001:db8::1"),
+        ("", "127.0.0.1"),
+        ("198.51.100.4, 192.0.2.1", "127.0.0.1"),
+        ("x" * 500, "127.0.0.1"),
+    ],
+)
+def test_client_address_is_one_address(forwarded, address):
+    assert client_address(RequestFactory().get("/", headers={"X-Forwarded-For": forwarded})) == address
+
+
+def test_client_address_may_be_unknown():
+    assert client_address(RequestFactory().get("/", REMOTE_ADDR="")) == ""

@@ -110,7 +110,7 @@ finally:
 def test_migration_does_not_wait_for_a_lock_for_ever(server, manage, python_driver: str) -> None:
     waited = manage("-c", LOCKED, DATABASE_URL=server.made(python_driver=python_driver))
 
-    line = "somebody holds a lock on what this needs: let that end, and run this again\n"
+    line = "another connection holds a lock that this needs: wait until it ends, and run this again\n"
     assert (waited.stdout, waited.stderr) == (line, "")
 
 
@@ -118,9 +118,9 @@ def test_migration_does_not_wait_for_a_lock_for_ever(server, manage, python_driv
 @pytest.mark.parametrize(
     ("part", "line"),
     [
-        ("database", "the database does not exist, or the login may not use it: make database creates it"),
-        ("password", "the login failed: see the user and the password in DATABASE_URL"),
-        ("port", "127.0.0.1 does not answer on port 1 (Connection refused): see the host and the port"),
+        ("database", "the database does not exist, or the login has no user in it: make database creates it"),
+        ("password", "the login failed: check the user and password in DATABASE_URL"),
+        ("port", "127.0.0.1 does not answer on port 1 (Connection refused): check the host and port"),
     ],
 )
 def test_what_is_missing_is_named_in_one_line(server, manage, python_driver: str, part: str, line: str) -> None:

@@ -24,11 +24,12 @@ class Server:
         self.snapshots = snapshots
         self.refuses = ""
         self.statements: list[str] = []
-        self.settings_dict: dict[str, Any] = {"NAME": "tasks", "OPTIONS": {}}
+        self.settings_dict: dict[str, Any] = {"NAME": "tasks", "USER": "app]", "OPTIONS": {}}
         self.sessions: set[str] = set()
         self.opened: list[str] = []
-        # A login that is kept to its own database sees no other, and may make none.
+        # A login that is restricted to its own database sees no other, and may create none.
         self.hides = False
+        self.has_user = True
 
     def copy(self) -> "Server":
         other = copy.copy(self)
@@ -50,6 +51,8 @@ class Server:
         seen = "tasks" in self.snapshots and not (self.hides and self.settings_dict["NAME"] == "master")
         if sql.startswith("SELECT DB_ID"):
             self._row = (5 if seen else None,)
+        elif sql.startswith("SELECT HAS_DBACCESS"):
+            self._row = (int(self.has_user) if seen else None,)
         elif sql.startswith("SELECT"):
             self._row = (self.snapshots["tasks"],) if seen else None
         elif self.hides:
@@ -112,10 +115,18 @@ def test_login_that_is_kept_to_its_database_cannot_make_what_is_missing(run, ser
         run(server)
 
 
+def test_login_without_a_user_in_the_database_is_told_the_statement_that_adds_one(run):
+    server = Server(tasks=True)
+    server.has_user = False
+    statement = r"CREATE USER \[app\]\]\] FOR LOGIN \[app\]\]\]; ALTER ROLE db_owner ADD MEMBER \[app\]\]\]$"
+    with pytest.raises(CommandError, match=rf"^the database tasks exists, but the login has no user .*{statement}"):
+        run(server)
+
+
 def test_server_that_refuses_snapshots_is_a_failure_in_one_line(run):
     server = Server(tasks=False)
     server.refuses = "ALTER"
-    with pytest.raises(CommandError, match=r"^others are connected to the database: "):
+    with pytest.raises(CommandError, match=r"^other connections to the database are open: "):
         run(server)
 
 

@@ -29,17 +29,17 @@ REPORTS = {
         "User does not have permission to alter database 'tasks'",
     ),
     "in use": (
-        "others are connected",
+        "other connections to the database are open",
         "Database state cannot be changed while other users are using the database 'tasks' (5070)",
     ),
     "lock": (
-        "somebody holds a lock on what this needs",
+        "another connection holds a lock that this needs",
         PYODBC.format("42000", "[SQL Server]Lock request time out period exceeded. (1222) (SQLExecDirectW)"),
         PYODBC.format("HYT00", "Query timeout expired (0) (SQLExecDirectW)"),
         MSSQL_PYTHON.format("Timeout expired", "Query timeout expired"),
     ),
     "owner": (
-        "the login is in this database under another name already",
+        "the login already has a user of another name in this database",
         PYODBC.format(
             "42000",
             "[SQL Server]The login already has an account under a different user name. (15063) (SQLExecDirectW)",
@@ -81,7 +81,7 @@ REPORTS = {
         PYODBC.format("08001", "Encryption not supported on SQL Server. (22) (SQLDriverConnect)"),
     ),
     "reset": (
-        "the server ends the connection before the login",
+        "the server closes the connection before the login",
         PYODBC.format("08001", "TCP Provider: Error code 0x2746 (10054) (SQLDriverConnect)"),
         MSSQL_PYTHON.format("Client unable to establish connection", "TCP Provider: Error code 0x68"),
     ),

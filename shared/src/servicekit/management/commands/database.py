@@ -1,9 +1,10 @@
-"""manage.py database: makes the database where there is none, or says what keeps the services from it."""
+"""manage.py database: create the database if it is missing, or report what keeps the services from using it."""
 
 import socket
 from argparse import ArgumentParser
 from contextlib import closing
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,22 +12,25 @@ from django.db import Error as DatabaseLayerError
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from servicekit.database.diagnosis import explain
+from servicekit.database.diagnosis import UNUSABLE, explain
 from servicekit.database.locks import LockTimeout, one_at_a_time
 from servicekit.database.tsql import quote_identifier
 
-# Making a database copies files: on a small machine that takes longer than a query of a request may.
+# Creating a database copies files, which on a small machine takes longer than a request's query may.
 CREATE_TIMEOUT_SECONDS = 60
 
 _READS_SNAPSHOTS = "SELECT is_read_committed_snapshot_on FROM sys.databases WHERE name = %s"
+# 1: this login may use the database; 0: it may not, or the database is offline; NULL: there is no such database.
+# https://learn.microsoft.com/en-us/sql/t-sql/functions/has-dbaccess-transact-sql
+_HAS_ACCESS = "SELECT HAS_DBACCESS(%s)"
 
 
 class Command(BaseCommand):
-    """Also for a container: it needs nothing but the service's own environment."""
+    """Works in a container too: it needs only the service's own environment."""
 
     help = (
-        "Creates the database that DATABASE_URL names where it is missing, and turns READ_COMMITTED_SNAPSHOT on. "
-        "With --check it changes nothing, and says what there is and what is missing."
+        "Create the database that DATABASE_URL names if it is missing, and turn READ_COMMITTED_SNAPSHOT on. "
+        "With --check, change nothing and report what is there and what is missing."
     )
     requires_system_checks = ()
 
@@ -35,21 +39,23 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, check: bool, **options: Any) -> None:
         if connection.vendor == "sqlite":
-            self._ok("database", f"SQLite, {connection.settings_dict['NAME']}; migrate makes it")
+            self._sqlite(Path(connection.settings_dict["NAME"]))
         elif check:
             self._check()
         else:
             self._create()
 
+    def _sqlite(self, path: Path) -> None:
+        state = "" if path.exists() else "; make migrate or make up creates it"
+        self._ok("database", f"SQLite, {path}{state}")
+
     def _create(self) -> None:
-        """Safe when several do it at once, and needs no right to create where there is nothing to."""
+        """Several processes may do this at once. A database that exists needs no right to create one."""
         name = str(connection.settings_dict["NAME"])
-        # One connection to the database is one too many for the change below: of this process, and of another that does
-        # the same, so nobody looks into it from inside.
+        # One open connection to the database blocks the ALTER below, whether this process or a concurrent one holds it,
+        # so everything is read from master.
         connection.close()
-        master = connection.copy()
-        master.settings_dict["NAME"] = "master"
-        master.settings_dict["OPTIONS"]["query_timeout"] = CREATE_TIMEOUT_SECONDS
+        master = _master(query_timeout=CREATE_TIMEOUT_SECONDS)
         quoted = quote_identifier(name)
         try:
             with one_at_a_time(master), closing(master), master.cursor() as cursor:
@@ -58,17 +64,19 @@ class Command(BaseCommand):
                     cursor.execute(f"CREATE DATABASE {quoted}")
                     self._ok("database", f"{name} created")
                 if not _reads_snapshots(master, name):
-                    # Without, a list waits for whoever writes, and the two can become a deadlock. The change needs the
-                    # database for itself: NO_WAIT fails at once where others use it, and ends nobody's work.
+                    # Without it a list waits for writers, and the two can deadlock. The change needs the database for
+                    # itself: NO_WAIT fails at once if others use it, and interrupts none of them.
                     cursor.execute(f"ALTER DATABASE {quoted} SET READ_COMMITTED_SNAPSHOT ON WITH NO_WAIT")
+                if _lacks_access(master, name):
+                    raise CommandError(_no_user(name))
                 self._ok("database", f"READ_COMMITTED_SNAPSHOT of {name} is on")
         except LockTimeout:
             raise CommandError("another process has been at work on this server's databases") from None
         except DatabaseLayerError as error:
-            # Also by a login that is kept to this database, and so does not see it from master.
+            # A login that is restricted to this database cannot see it from master.
             if not self._is_ready(name):
                 raise CommandError(explain(error)) from None
-            self._ok("database", f"{name} is there, and READ_COMMITTED_SNAPSHOT on")
+            self._ok("database", f"{name} exists, and READ_COMMITTED_SNAPSHOT is on")
 
     def _is_ready(self, name: str) -> bool:
         try:
@@ -78,7 +86,7 @@ class Command(BaseCommand):
             return False
 
     def _check(self) -> None:
-        """From the outside to the inside, and no further than what is missing."""
+        """Check the server first, then the login and the database; stop at the first thing that is missing."""
         settings = connection.settings_dict
         host, port, name = settings["HOST"], settings["PORT"], settings["NAME"]
         if port:
@@ -87,7 +95,7 @@ class Command(BaseCommand):
             except OSError as error:
                 self._missing(
                     "server",
-                    f"{host} does not answer on port {port} ({error.strerror or error}): see the host and the port in"
+                    f"{host} does not answer on port {port} ({error.strerror or error}): check the host and port in"
                     " DATABASE_URL, that the server runs, that TCP is enabled, and the firewall",
                 )
             self._ok("server", f"{host} answers on port {port}")
@@ -97,7 +105,7 @@ class Command(BaseCommand):
                 cursor.execute("SELECT @@VERSION")
                 server = cursor.fetchone()[0].splitlines()[0].strip()
         except DatabaseLayerError as error:
-            self._missing("database", explain(error))
+            self._missing("database", _explain(error))
         self._ok("login", settings["USER"])
         self._ok("database", name)
         python_driver = settings["OPTIONS"].get("python_driver", "pyodbc").replace("_", "-")
@@ -107,7 +115,7 @@ class Command(BaseCommand):
         if not on:
             self._missing(
                 "snapshots",
-                "READ_COMMITTED_SNAPSHOT is off, so that reads wait for writes: make database turns it on",
+                "READ_COMMITTED_SNAPSHOT is off, so reads wait for writes: make database turns it on",
             )
         self._ok("snapshots", "READ_COMMITTED_SNAPSHOT is on")
 
@@ -119,8 +127,46 @@ class Command(BaseCommand):
         raise SystemExit(1)
 
 
+def _master(*, query_timeout: int) -> BaseDatabaseWrapper:
+    """Return a connection to the same server's database master, not open yet."""
+    master = connection.copy()
+    master.settings_dict["NAME"] = "master"
+    master.settings_dict["OPTIONS"]["query_timeout"] = query_timeout
+    return master
+
+
+def _explain(error: DatabaseLayerError) -> str:
+    """Explain the error; if the database exists and only the login's user is missing in it, say how to add it.
+
+    The server's own error (4060) is the same for a database that does not exist.
+    """
+    text = explain(error)
+    if text != UNUSABLE:
+        return text
+    name = connection.settings_dict["NAME"]
+    try:
+        with closing(_master(query_timeout=CREATE_TIMEOUT_SECONDS)) as master:
+            return _no_user(name) if _lacks_access(master, name) else text
+    except DatabaseLayerError:
+        return text
+
+
+def _lacks_access(master: BaseDatabaseWrapper, name: str) -> bool:
+    with master.cursor() as cursor:
+        cursor.execute(_HAS_ACCESS, [name])
+        return cursor.fetchone() == (0,)
+
+
+def _no_user(name: str) -> str:
+    login = quote_identifier(connection.settings_dict["USER"])
+    return (
+        f"the database {name} exists, but the login has no user in it (or it is offline): an administrator runs in it:"
+        f" CREATE USER {login} FOR LOGIN {login}; ALTER ROLE db_owner ADD MEMBER {login}"
+    )
+
+
 def _reads_snapshots(database: BaseDatabaseWrapper, name: str) -> bool:
-    """Whether the database of this name reads under READ_COMMITTED_SNAPSHOT; False where there is no such one."""
+    """Return whether the database reads under READ_COMMITTED_SNAPSHOT; False if it does not exist."""
     with database.cursor() as cursor:
         cursor.execute(_READS_SNAPSHOTS, [name])
         return cursor.fetchone() in ((True,), (1,))

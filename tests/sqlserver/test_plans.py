@@ -93,8 +93,8 @@ operations = {
     "retrieve": lambda: raw_sql.retrieve(**key),
     "update": lambda: raw_sql.rename(**key, title="New", now=now),
     "update of a version": lambda: raw_sql.rename(**key, title="New", now=now, version=1),
-    "delete": lambda: raw_sql.delete(**key),
-    "delete of a version": lambda: raw_sql.delete(**key, version=1),
+    "delete": lambda: raw_sql.delete(**key, now=now),
+    "delete of a version": lambda: raw_sql.delete(**key, now=now, version=1),
 }
 """,
     "auth": """

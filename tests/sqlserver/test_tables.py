@@ -51,6 +51,20 @@ TABLES = {
             "CONSTRAINT tasks_task_title_length": "CHECK ((LEN(title) >= 1 AND LEN(title) <= 200))",
             "CONSTRAINT tasks_task_duration": "CHECK ((duration >= 1 AND duration <= 525600))",
         },
+        "tasks_event": {
+            "id": KEY,
+            "uuid": "nvarchar(32) NOT NULL",
+            "type": "nvarchar(20) NOT NULL",
+            "owner_id": "bigint NOT NULL",
+            "task_id": "bigint NOT NULL",
+            "version": "bigint NOT NULL",
+            "title": "nvarchar(200) NOT NULL",
+            "duration": "int NOT NULL",
+            "task_created_at": TIME,
+            "task_updated_at": TIME,
+            "request_id": "nvarchar(32) NOT NULL",
+            "created_at": TIME,
+        },
     },
     ("scheduler", "jobs"): {
         "jobs_run": {

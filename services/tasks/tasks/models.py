@@ -1,4 +1,4 @@
-"""The table of tasks. Its integrity stands here, in the database; serializers only say it more politely."""
+"""The tables. Their integrity is enforced here, in the database; serializers only report it more politely."""
 
 import secrets
 
@@ -13,10 +13,10 @@ VERSION_MAXIMUM = 10**15 - 1
 
 
 def new_version() -> int:
-    """The name of one state of one task, drawn at each change.
+    """Draw the name of one state of one task; each change draws another.
 
-    Not a count: that would begin anew in a database that replaces another or is restored, and a client would take the
-    task there for the one that it has.
+    Not a counter: it would start over in a database that is restored or replaced, and a client would take the task
+    there for the one that it has.
     """
     return 1 + secrets.randbelow(VERSION_MAXIMUM)
 
@@ -29,18 +29,18 @@ class Task(models.Model):
     owner_id = models.BigIntegerField()
     title = models.CharField(max_length=TITLE_MAXIMUM_UNITS)
     duration = models.IntegerField()
-    # Another one after each change; it is the ETag.
+    # Drawn at each change; it is the ETag.
     version = models.BigIntegerField(default=new_version)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
     class Meta:
-        # Serves the list: one seek to the owner's newest, then in order.
+        # Serves the list: one seek to the owner's newest task, then in order.
         indexes = (models.Index(fields=["owner_id", "-created_at", "-id"], name="tasks_task_newest"),)
         constraints = (
             # By length, since in SQL Server's usual collation a title of emoji equals the empty string. SQLite ignores
             # the length of a varchar, and counts characters where SQL Server counts UTF-16 units, so there this is
-            # the looser bound and the serializer's the exact one.
+            # the looser bound and the serializer has the exact one.
             models.CheckConstraint(
                 condition=GreaterThanOrEqual(Length("title"), 1)
                 & LessThanOrEqual(Length("title"), TITLE_MAXIMUM_UNITS),
@@ -53,3 +53,30 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Event(models.Model):
+    """One change of one task: an append-only log, written in the transaction of the change.
+
+    The scheduler reads it in the order of the ids. Those of one task are in the order of its changes, since each row is
+    written while the task's row is locked; those of different tasks may become visible later than higher ones.
+
+    No constraint, foreign key or trigger: SQL Server refuses them on the target of OUTPUT … INTO.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    uuid = models.CharField(max_length=32)  # Hexadecimal; consumers recognise a repeated delivery by it.
+    type = models.CharField(max_length=20)  # task.created, task.renamed or task.deleted
+    owner_id = models.BigIntegerField()
+    task_id = models.BigIntegerField()
+    # The task as its clients see it after the change, or before it was deleted.
+    version = models.BigIntegerField()
+    title = models.CharField(max_length=TITLE_MAXIMUM_UNITS)
+    duration = models.IntegerField()
+    task_created_at = models.DateTimeField()
+    task_updated_at = models.DateTimeField()
+    request_id = models.CharField(max_length=32)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.task_id}"

@@ -1,19 +1,30 @@
-"""The raw SQL of this service, as constants: retrieve, rename and delete, one statement each.
+"""The raw SQL of this service, as constants: retrieve, create, rename and delete.
 
-Values are always bound, the owner always stands in the WHERE clause, the columns are always named. A statement that
-changes a row also returns it, by OUTPUT on SQL Server and RETURNING on SQLite, so that nothing is read first and then
-written, and no row count is trusted (drivers may report -1).
+Values are always bound, the owner is always in the WHERE clause, the columns are always named. A statement that changes
+a row also returns it, by OUTPUT on SQL Server and RETURNING on SQLite, so nothing is read first and then written, and
+no row count is trusted (drivers may report -1).
+
+Each change writes its event in the same transaction. On SQL Server that is one round trip: DELETE writes the event
+itself, by OUTPUT … INTO; the other two have a result to return as well, and are a batch of two statements. XACT_ABORT
+rolls the batch back on any error, a cancelled query included, which otherwise leaves its transaction open.
 
 https://learn.microsoft.com/en-us/sql/t-sql/queries/output-clause-transact-sql · https://sqlite.org/lang_returning.html
+https://learn.microsoft.com/en-us/sql/t-sql/statements/set-xact-abort-transact-sql
 """
 
 import datetime
+import uuid
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 
+from servicekit.process.context import request_id
 from tasks.models import new_version
+
+# Stands for any version where one may be named; the versions of tasks begin at 1. Not NULL, whose type a driver would
+# have to ask the server for.
+ANY_VERSION: Final = 0
 
 RETRIEVE: Final = """
 SELECT id, title, duration, version, created_at, updated_at
@@ -22,45 +33,81 @@ WHERE id = %s AND owner_id = %s
 """
 
 # By the database's vendor, as Django names it.
-RENAME: Final = {
+CREATE: Final = {
     "microsoft": """
-UPDATE tasks_task
-SET title = %s, updated_at = %s, version = %s
-OUTPUT inserted.id, inserted.title, inserted.duration, inserted.version, inserted.created_at, inserted.updated_at
-WHERE id = %s AND owner_id = %s
+SET NOCOUNT ON; SET XACT_ABORT ON;
+BEGIN TRANSACTION;
+INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at)
+OUTPUT inserted.id
+VALUES (%s, %s, %s, %s, %s, %s);
+DECLARE @id bigint = SCOPE_IDENTITY();
+INSERT INTO tasks_event (
+    uuid, type, owner_id, task_id, version, title, duration, task_created_at, task_updated_at, request_id, created_at
+)
+SELECT %s, N'task.created', owner_id, id, version, title, duration, created_at, updated_at, %s, created_at
+FROM tasks_task
+WHERE id = @id;
+COMMIT;
 """,
     "sqlite": """
-UPDATE tasks_task
-SET title = %s, updated_at = %s, version = %s
-WHERE id = %s AND owner_id = %s
-RETURNING id, title, duration, version, created_at, updated_at
+INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at)
+VALUES (%s, %s, %s, %s, %s, %s)
+RETURNING id
 """,
 }
 
-RENAME_VERSION: Final = {
+# The event's SELECT finds the row that this batch has changed and locked, by the version that it gave it.
+RENAME: Final = {
     "microsoft": """
+SET NOCOUNT ON; SET XACT_ABORT ON;
+BEGIN TRANSACTION;
 UPDATE tasks_task
 SET title = %s, updated_at = %s, version = %s
 OUTPUT inserted.id, inserted.title, inserted.duration, inserted.version, inserted.created_at, inserted.updated_at
-WHERE id = %s AND owner_id = %s AND version = %s
+WHERE id = %s AND owner_id = %s AND %s IN (version, 0);
+INSERT INTO tasks_event (
+    uuid, type, owner_id, task_id, version, title, duration, task_created_at, task_updated_at, request_id, created_at
+)
+SELECT %s, N'task.renamed', owner_id, id, version, title, duration, created_at, updated_at, %s, updated_at
+FROM tasks_task
+WHERE id = %s AND owner_id = %s AND version = %s;
+COMMIT;
 """,
     "sqlite": """
 UPDATE tasks_task
 SET title = %s, updated_at = %s, version = %s
-WHERE id = %s AND owner_id = %s AND version = %s
+WHERE id = %s AND owner_id = %s AND %s IN (version, 0)
 RETURNING id, title, duration, version, created_at, updated_at
 """,
 }
 
 DELETE: Final = {
-    "microsoft": "DELETE FROM tasks_task OUTPUT deleted.id WHERE id = %s AND owner_id = %s",
-    "sqlite": "DELETE FROM tasks_task WHERE id = %s AND owner_id = %s RETURNING id",
+    "microsoft": """
+SET NOCOUNT ON;
+DELETE FROM tasks_task
+OUTPUT
+    %s, N'task.deleted', deleted.owner_id, deleted.id, deleted.version, deleted.title, deleted.duration,
+    deleted.created_at, deleted.updated_at, %s, %s
+INTO tasks_event (
+    uuid, type, owner_id, task_id, version, title, duration, task_created_at, task_updated_at, request_id, created_at
+)
+WHERE id = %s AND owner_id = %s AND %s IN (version, 0);
+SELECT 1 WHERE @@ROWCOUNT > 0;
+""",
+    "sqlite": """
+DELETE FROM tasks_task
+WHERE id = %s AND owner_id = %s AND %s IN (version, 0)
+RETURNING id, title, duration, version, created_at, updated_at
+""",
 }
 
-DELETE_VERSION: Final = {
-    "microsoft": "DELETE FROM tasks_task OUTPUT deleted.id WHERE id = %s AND owner_id = %s AND version = %s",
-    "sqlite": "DELETE FROM tasks_task WHERE id = %s AND owner_id = %s AND version = %s RETURNING id",
-}
+# SQLite has no statement that writes two tables, so the event has its own, in the same transaction.
+RECORD: Final = """
+INSERT INTO tasks_event (
+    uuid, type, owner_id, task_id, version, title, duration, task_created_at, task_updated_at, request_id, created_at
+)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +123,65 @@ class TaskRow:
 
 
 def retrieve(*, task_id: int, owner_id: int) -> TaskRow | None:
-    """The owner's task; None where there is none of this id or it is somebody else's."""
+    """Return the owner's task; None where there is none of this id or it is another user's."""
     return _task(_first(RETRIEVE, [task_id, owner_id]))
 
 
+def create(*, owner_id: int, title: str, duration: int, now: datetime.datetime) -> TaskRow:
+    """Store a task and its event, and return the task."""
+    at, version, event_id = _bound(now), new_version(), uuid.uuid4().hex
+    task = [owner_id, title, duration, version, at, at]
+    if connection.vendor == "microsoft":
+        (task_id,) = _one(CREATE["microsoft"], [*task, event_id, request_id()])
+    else:
+        with transaction.atomic():
+            (task_id,) = _one(CREATE["sqlite"], task)
+            _record("task.created", owner_id, (task_id, title, duration, version, at, at), event_id=event_id, at=at)
+    return TaskRow(task_id, title, duration, version, now, now)
+
+
 def rename(
-    *, task_id: int, owner_id: int, title: str, now: datetime.datetime, version: int | None = None
+    *, task_id: int, owner_id: int, title: str, now: datetime.datetime, version: int = ANY_VERSION
 ) -> TaskRow | None:
-    """Sets the title and returns the changed task.
+    """Set the title, write the event, and return the changed task.
 
     None, and nothing changed, where the owner has no such task or, with ``version``, where it is no longer at that
     version.
     """
-    changes: list[Any] = [title, connection.ops.adapt_datetimefield_value(now), new_version(), task_id, owner_id]
-    if version is None:
-        return _task(_first(RENAME[connection.vendor], changes))
-    return _task(_first(RENAME_VERSION[connection.vendor], [*changes, version]))
+    at, new, event_id = _bound(now), new_version(), uuid.uuid4().hex
+    change = [title, at, new, task_id, owner_id, version]
+    if connection.vendor == "microsoft":
+        return _task(_first(RENAME["microsoft"], [*change, event_id, request_id(), task_id, owner_id, new]))
+    with transaction.atomic():
+        row = _first(RENAME["sqlite"], change)
+        if row is not None:
+            _record("task.renamed", owner_id, row, event_id=event_id, at=at)
+    return _task(row)
 
 
-def delete(*, task_id: int, owner_id: int, version: int | None = None) -> bool:
-    """Deletes the owner's task (at that version, where given); False where there was none to delete."""
-    if version is None:
-        return _first(DELETE[connection.vendor], [task_id, owner_id]) is not None
-    return _first(DELETE_VERSION[connection.vendor], [task_id, owner_id, version]) is not None
+def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int = ANY_VERSION) -> bool:
+    """Delete the owner's task (at that version, where given) and write the event; False where there was none."""
+    at, event_id = _bound(now), uuid.uuid4().hex
+    which = [task_id, owner_id, version]
+    if connection.vendor == "microsoft":
+        return _first(DELETE["microsoft"], [event_id, request_id(), at, *which]) is not None
+    with transaction.atomic():
+        row = _first(DELETE["sqlite"], which)
+        if row is not None:
+            _record("task.deleted", owner_id, row, event_id=event_id, at=at)
+    return row is not None
+
+
+def _record(kind: str, owner_id: int, task: tuple[Any, ...], *, event_id: str, at: Any) -> None:
+    task_id, title, duration, version, created_at, updated_at = task
+    _first(
+        RECORD,
+        [event_id, kind, owner_id, task_id, version, title, duration, created_at, updated_at, request_id(), at],
+    )
+
+
+def _bound(time: datetime.datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(time)
 
 
 def _first(sql: str, parameters: list[Any]) -> tuple[Any, ...] | None:
@@ -106,7 +189,17 @@ def _first(sql: str, parameters: list[Any]) -> tuple[Any, ...] | None:
         cursor.execute(sql, parameters)
         # All of them: SQLite ends, and so commits, a statement when its last row is read.
         rows = cursor.fetchall()
+        # A driver reports what fails later in a batch, such as its COMMIT, only when it is asked for that result.
+        while connection.vendor == "microsoft" and cursor.nextset():
+            pass
     return rows[0] if rows else None
+
+
+def _one(sql: str, parameters: list[Any]) -> tuple[Any, ...]:
+    row = _first(sql, parameters)
+    if row is None:
+        raise LookupError("an INSERT returned no row")
+    return row
 
 
 def _task(row: tuple[Any, ...] | None) -> TaskRow | None:
@@ -117,7 +210,7 @@ def _task(row: tuple[Any, ...] | None) -> TaskRow | None:
 
 
 def _utc(value: datetime.datetime | str) -> datetime.datetime:
-    """SQLite has no type for times: it gives text from RETURNING, and a time without an offset from SELECT."""
+    """Make a time aware: SQLite has no type for it, and gives text from RETURNING, a naive time from SELECT."""
     if isinstance(value, str):
         value = datetime.datetime.fromisoformat(value)
     return value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value.astimezone(datetime.UTC)

@@ -7,11 +7,10 @@ from django.utils import timezone
 
 from servicekit.database.deadlocks import retries_deadlocks
 from tasks import raw_sql
-from tasks.models import Task
-from tasks.raw_sql import TaskRow
+from tasks.raw_sql import ANY_VERSION, TaskRow
 
-# How often a change is tried that somebody else's is in the way of.
-LOOKS = 5
+# How often a change with If-None-Match is tried while other changes come in between.
+ATTEMPTS = 5
 
 
 class TaskNotFound(Exception):
@@ -19,65 +18,64 @@ class TaskNotFound(Exception):
 
 
 class TaskChanged(Exception):
-    """The task is not at a version that the caller's conditions let through."""
+    """The task is not at a version that the caller's conditions allow."""
 
 
-# Any version, or one of these.
+# The versions that If-Match or If-None-Match names; "any" stands for ``*``.
 Versions = Literal["any"] | Sequence[int]
 
 
 def is_among(version: int, versions: Versions) -> bool:
-    """Whether the version is one of these."""
+    """Return whether the version is one of these."""
     return versions == "any" or version in versions
 
 
 @retries_deadlocks
 def create_task(*, owner_id: int, title: str, duration: int) -> TaskRow:
-    """Stores a task of validated title and duration (minutes)."""
-    now = timezone.now()
-    task = Task.objects.create(owner_id=owner_id, title=title, duration=duration, created_at=now, updated_at=now)
-    return TaskRow(task.id, title, duration, task.version, now, now)
+    """Store a task of validated title and duration (minutes)."""
+    return raw_sql.create(owner_id=owner_id, title=title, duration=duration, now=timezone.now())
 
 
 @retries_deadlocks
 def rename_task(
-    *, task_id: int, owner_id: int, title: str, versions: Versions = "any", unless: Versions = ()
+    *, task_id: int, owner_id: int, title: str, if_match: Versions = "any", if_none_match: Versions = ()
 ) -> TaskRow:
-    """Sets the title of the task at one of ``versions`` and at none of ``unless``.
+    """Set the title of the task, if it is at one of the versions of ``if_match`` and at none of ``if_none_match``.
 
     Raises TaskNotFound or TaskChanged, and then has changed nothing.
     """
     now = timezone.now()
-    for version in _candidates(task_id=task_id, owner_id=owner_id, versions=versions, unless=unless):
+    for version in _candidates(task_id=task_id, owner_id=owner_id, if_match=if_match, if_none_match=if_none_match):
         task = raw_sql.rename(task_id=task_id, owner_id=owner_id, title=title, now=now, version=version)
         if task is not None:
             return task
-    raise _why_not(task_id=task_id, owner_id=owner_id)
+    raise _refusal(task_id=task_id, owner_id=owner_id)
 
 
 @retries_deadlocks
-def delete_task(*, task_id: int, owner_id: int, versions: Versions = "any", unless: Versions = ()) -> None:
-    """Deletes the task at one of ``versions`` and at none of ``unless``; raises as rename_task does."""
-    for version in _candidates(task_id=task_id, owner_id=owner_id, versions=versions, unless=unless):
-        if raw_sql.delete(task_id=task_id, owner_id=owner_id, version=version):
+def delete_task(*, task_id: int, owner_id: int, if_match: Versions = "any", if_none_match: Versions = ()) -> None:
+    """Delete the task under the same conditions; raises as rename_task does."""
+    now = timezone.now()
+    for version in _candidates(task_id=task_id, owner_id=owner_id, if_match=if_match, if_none_match=if_none_match):
+        if raw_sql.delete(task_id=task_id, owner_id=owner_id, now=now, version=version):
             return
-    raise _why_not(task_id=task_id, owner_id=owner_id)
+    raise _refusal(task_id=task_id, owner_id=owner_id)
 
 
-def _candidates(*, task_id: int, owner_id: int, versions: Versions, unless: Versions) -> Iterator[int | None]:
-    """The versions to try, one after the other; None stands for any."""
-    if not unless:
-        yield from [None] if versions == "any" else versions
+def _candidates(*, task_id: int, owner_id: int, if_match: Versions, if_none_match: Versions) -> Iterator[int]:
+    """Yield the versions to try, one after the other."""
+    if not if_none_match:
+        yield from [ANY_VERSION] if if_match == "any" else if_match
         return
-    # Hardly anybody asks for this; so it is looked up first, and again where somebody else came in between.
-    for _ in range(LOOKS):
+    # Rarely sent with a change. The version is read first, and again after another change came in between.
+    for _ in range(ATTEMPTS):
         task = raw_sql.retrieve(task_id=task_id, owner_id=owner_id)
-        if task is None or is_among(task.version, unless) or not is_among(task.version, versions):
+        if task is None or is_among(task.version, if_none_match) or not is_among(task.version, if_match):
             return
         yield task.version
 
 
-def _why_not(*, task_id: int, owner_id: int) -> TaskNotFound | TaskChanged:
-    """Only asked after a statement that changed nothing, so that it decides about words and not about data."""
+def _refusal(*, task_id: int, owner_id: int) -> TaskNotFound | TaskChanged:
+    """Tell the two apart, after a statement that changed nothing: this decides about the response, not about data."""
     exists = raw_sql.retrieve(task_id=task_id, owner_id=owner_id) is not None
     return TaskChanged() if exists else TaskNotFound()

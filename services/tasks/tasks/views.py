@@ -63,9 +63,9 @@ class TaskDetailView(APIView):
         if task is None:
             raise Http404
         # In the order of RFC 9110, section 13.2.2.
-        if not is_among(task.version, conditions["versions"]):
+        if not is_among(task.version, conditions["if_match"]):
             raise PreconditionFailed
-        if is_among(task.version, conditions["unless"]):
+        if is_among(task.version, conditions["if_none_match"]):
             return Response(status=304, headers={"ETag": etag(task.version), "Cache-Control": REVALIDATE})
         response = _task_response(task)
         response["Cache-Control"] = REVALIDATE
@@ -101,16 +101,16 @@ class TaskDetailView(APIView):
 
 
 class _Conditions(TypedDict):
-    versions: Versions
-    unless: Versions
+    if_match: Versions
+    if_none_match: Versions
 
 
 def _conditions(request: Request) -> _Conditions:
     """What If-Match and If-None-Match ask of the task's version; raises ParseError (400)."""
     # Not request.headers, which makes a copy of all of them.
     return {
-        "versions": parse_if_match(request.META.get("HTTP_IF_MATCH")),
-        "unless": parse_if_none_match(request.META.get("HTTP_IF_NONE_MATCH")),
+        "if_match": parse_if_match(request.META.get("HTTP_IF_MATCH")),
+        "if_none_match": parse_if_none_match(request.META.get("HTTP_IF_NONE_MATCH")),
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from servicekit.testing import bearer
 from tasks.models import Task
@@ -40,6 +41,20 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """On SQL Server a new database reads otherwise than those that `make database` makes."""
     with django_db_blocker.unblock():
         call_command("database", stdout=StringIO())
+
+
+def sent(queries: CaptureQueriesContext) -> list[str]:
+    """The first word of each statement; those of transactions are left out, since a test has one around everything.
+
+    A change of a task is ``SET NOCOUNT …``, one batch, on SQL Server, and two statements on SQLite.
+    """
+    words = [query["sql"].split()[0] for query in queries.captured_queries]
+    return [word for word in words if word not in ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SAVE")]
+
+
+def change(word: str) -> list[str]:
+    """What ``sent`` returns for a change that writes its event; ``word`` begins its statement on SQLite."""
+    return [word, "INSERT"] if connection.vendor == "sqlite" else ["SET"]
 
 
 class API:

@@ -52,46 +52,49 @@ def test_no_version_comes_back_not_even_in_a_database_that_replaces_this_one(db)
     assert all(1 <= version <= VERSION_MAXIMUM for version in versions)
 
 
-@pytest.mark.parametrize("versions", ["any", [1], [5, 1], [1, 1]])
-def test_rename_at_a_named_version_changes_once(make_task, versions):
+@pytest.mark.parametrize("if_match", ["any", [1], [5, 1], [1, 1]])
+def test_rename_at_a_named_version_changes_once(make_task, if_match):
     task = make_task()
-    assert rename_task(task_id=task.id, owner_id=1, title="New", versions=versions).title == "New"
+    assert rename_task(task_id=task.id, owner_id=1, title="New", if_match=if_match).title == "New"
 
 
-@pytest.mark.parametrize("versions", ["any", [1], [5, 1]])
-def test_delete_at_a_named_version(make_task, versions):
+@pytest.mark.parametrize("if_match", ["any", [1], [5, 1]])
+def test_delete_at_a_named_version(make_task, if_match):
     task, other = make_task(), make_task()
-    delete_task(task_id=task.id, owner_id=1, versions=versions)
+    delete_task(task_id=task.id, owner_id=1, if_match=if_match)
     assert list(Task.objects.values_list("id", flat=True)) == [other.id]
 
 
-@pytest.mark.parametrize("versions", [[], [2], [2, 3]])
-def test_another_version_is_refused_and_nothing_changes(make_task, versions):
+@pytest.mark.parametrize("if_match", [[], [2], [2, 3]])
+def test_another_version_is_refused_and_nothing_changes(make_task, if_match):
     task = make_task()
     before = stored()
     with pytest.raises(TaskChanged):
-        rename_task(task_id=task.id, owner_id=1, title="New", versions=versions)
+        rename_task(task_id=task.id, owner_id=1, title="New", if_match=if_match)
     with pytest.raises(TaskChanged):
-        delete_task(task_id=task.id, owner_id=1, versions=versions)
+        delete_task(task_id=task.id, owner_id=1, if_match=if_match)
     assert stored() == before
 
 
-@pytest.mark.parametrize(("versions", "unless"), [("any", [2]), ([1], [2]), ([1, 3], [2, 3])])
-def test_versions_that_are_ruled_out_are_others(make_task, versions, unless):
+@pytest.mark.parametrize(("if_match", "if_none_match"), [("any", [2]), ([1], [2]), ([1, 3], [2, 3])])
+def test_versions_that_are_ruled_out_are_others(make_task, if_match, if_none_match):
     task, other = make_task(), make_task()
-    assert rename_task(task_id=task.id, owner_id=1, title="New", versions=versions, unless=unless).title == "New"
-    delete_task(task_id=other.id, owner_id=1, versions=versions, unless=unless)
+    assert (
+        rename_task(task_id=task.id, owner_id=1, title="New", if_match=if_match, if_none_match=if_none_match).title
+        == "New"
+    )
+    delete_task(task_id=other.id, owner_id=1, if_match=if_match, if_none_match=if_none_match)
     assert list(Task.objects.values_list("title", flat=True)) == ["New"]
 
 
-@pytest.mark.parametrize(("versions", "unless"), [("any", "any"), ("any", [2, 1]), ([1], [1]), ([2], [3])])
-def test_a_version_that_is_ruled_out_is_refused_and_nothing_changes(make_task, versions, unless):
+@pytest.mark.parametrize(("if_match", "if_none_match"), [("any", "any"), ("any", [2, 1]), ([1], [1]), ([2], [3])])
+def test_a_version_that_is_ruled_out_is_refused_and_nothing_changes(make_task, if_match, if_none_match):
     task = make_task()
     before = stored()
     with pytest.raises(TaskChanged):
-        rename_task(task_id=task.id, owner_id=1, title="New", versions=versions, unless=unless)
+        rename_task(task_id=task.id, owner_id=1, title="New", if_match=if_match, if_none_match=if_none_match)
     with pytest.raises(TaskChanged):
-        delete_task(task_id=task.id, owner_id=1, versions=versions, unless=unless)
+        delete_task(task_id=task.id, owner_id=1, if_match=if_match, if_none_match=if_none_match)
     assert stored() == before
 
 
@@ -105,19 +108,19 @@ def test_another_change_in_between_does_not_fulfil_what_was_ruled_out(make_task,
 
     monkeypatch.setattr(raw_sql, "rename", overtaken)
 
-    assert rename_task(task_id=task.id, owner_id=1, title="New", unless=[task.version + 1]).title == "New"
+    assert rename_task(task_id=task.id, owner_id=1, title="New", if_none_match=[task.version + 1]).title == "New"
     assert renamed[0].title == "Somebody else's"
 
 
-@pytest.mark.parametrize("unless", [(), [1], "any"])
-@pytest.mark.parametrize("versions", ["any", [], [1], [2]])
+@pytest.mark.parametrize("if_none_match", [(), [1], "any"])
+@pytest.mark.parametrize("if_match", ["any", [], [1], [2]])
 @pytest.mark.parametrize(("offset", "owner_id"), [(0, 2), (1, 1)], ids=["somebody else's", "missing"])
-def test_somebody_elses_is_not_found_like_a_missing_one(make_task, offset, owner_id, versions, unless):
+def test_somebody_elses_is_not_found_like_a_missing_one(make_task, offset, owner_id, if_match, if_none_match):
     task_id = make_task().id + offset
     before = stored()
     with pytest.raises(TaskNotFound):
-        rename_task(task_id=task_id, owner_id=owner_id, title="New", versions=versions, unless=unless)
+        rename_task(task_id=task_id, owner_id=owner_id, title="New", if_match=if_match, if_none_match=if_none_match)
     with pytest.raises(TaskNotFound):
-        delete_task(task_id=task_id, owner_id=owner_id, versions=versions, unless=unless)
+        delete_task(task_id=task_id, owner_id=owner_id, if_match=if_match, if_none_match=if_none_match)
     assert retrieve_task(task_id=task_id, owner_id=owner_id) is None
     assert stored() == before

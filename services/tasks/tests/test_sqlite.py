@@ -77,12 +77,10 @@ def test_page_is_sought_in_the_index_and_needs_no_sorting(before, seek):
     ("sql", "parameters"),
     [
         (raw_sql.RETRIEVE, [1, 1]),
-        (raw_sql.RENAME["sqlite"], ["New", AT.isoformat(), 2, 1, 1]),
-        (raw_sql.RENAME_VERSION["sqlite"], ["New", AT.isoformat(), 2, 1, 1, 1]),
-        (raw_sql.DELETE["sqlite"], [1, 1]),
-        (raw_sql.DELETE_VERSION["sqlite"], [1, 1, 1]),
+        (raw_sql.RENAME["sqlite"], ["New", AT.isoformat(), 2, 1, 1, 1]),
+        (raw_sql.DELETE["sqlite"], [1, 1, 1]),
     ],
-    ids=["retrieve", "rename", "rename version", "delete", "delete version"],
+    ids=["retrieve", "rename", "delete"],
 )
 def test_one_task_is_sought_by_its_id(sql, parameters):
     assert plan(sql, parameters) == ["SEARCH tasks_task USING INTEGER PRIMARY KEY (rowid=?)"]

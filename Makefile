@@ -127,13 +127,20 @@ test-containers-operate: $(RUNTIME) $(call ready,tests)
 	@$(ENV)/tests/bin/pytest tests/containers $(CONTAINER_FAULTS:%=--ignore %)
 
 .PHONY: check
-check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks) ## lint, format, types, import rules, migrations, deployment, locks
+check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks tests) ## lint, format, types, import rules, migrations, deployment, locks
 	@$(ENV)/checks/bin/ruff check --quiet --output-format concise .
 	@$(ENV)/checks/bin/ruff format --quiet --check .
 	@PYTHONPATH=$(subst $(eval) ,:,$(SERVICES:%=services/%) shared/src) \
 	  $(ENV)/checks/bin/lint-imports --config checks/pyproject.toml --cache-dir var/import-linter --no-logo
 	@set -e; for part in shared $(SERVICES); do \
 	  $(RUN) $$part-dev mypy --no-error-summary || { echo "FAILED: the types of $$part" >&2; exit 1; }; \
+	done
+	@$(ENV)/checks/bin/mypy --no-error-summary --config-file tests/pyproject.toml --cache-dir var/mypy \
+	  --python-executable $(ENV)/tests/bin/python tests/support
+	@# Programs that the tests run in a service's environment; those for any or for containers in that of tasks.
+	@set -e; for part in $(SERVICES) any containers; do \
+	  case $$part in any|containers) service=tasks;; *) service=$$part;; esac; \
+	  $(RUN) $$service-dev mypy --no-error-summary "$(CURDIR)/tests/support/programs/$$part"; \
 	done
 	@set -e; for service in $(SERVICES); do \
 	  $(MANAGE) makemigrations --check --dry-run --verbosity 0 \

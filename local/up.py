@@ -29,6 +29,9 @@ ORIGIN = r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
 OWN_PORT = r"(http://(\[[^]]*\]|[^,:\[]+):80|https://(\[[^]]*\]|[^,:\[]+):443)(?![0-9])"
 SWAGGER_UI = "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist"
 
+# Where Debian keeps nginx and only root's PATH looks.
+SYSTEM_FOLDERS: tuple[str, ...] = ("/usr/sbin", "/usr/local/sbin")
+
 READY_WITHIN_SECONDS = 60
 REDIS_MINIMUM = (6, 2)
 
@@ -113,8 +116,7 @@ def publish_keys(env: dict[str, str]) -> None:
 
 
 def find_nginx() -> str:
-    # Debian keeps nginx where only root's PATH looks.
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
     found = shutil.which("nginx", path=path) or _from_wheel("nginx")
     if found is None:
         raise StartError("nginx is missing: install nginx 1.22 or newer")

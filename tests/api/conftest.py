@@ -1,20 +1,23 @@
-"""A running stack whose gateway lets through what a program asks in a minute, and its OpenAPI document."""
+"""A running stack whose rate limit lets a program's calls through, and its OpenAPI document."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.conftest import CHECKOUT, Stack, running_stack
+
+from support.paths import CHECKOUT
+from support.stack import LocalStack, running_stack
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    # The limit is for people who guess. What it does is tested in tests/gateway.
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    # The limit is against guessing; tests/gateway tests it.
     with running_stack(tmp_path_factory.mktemp("state"), AUTH_RATE_LIMIT="10000") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def document() -> dict[str, Any]:
-    return json.loads((CHECKOUT / "console/openapi.json").read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = json.loads((CHECKOUT / "console/openapi.json").read_text(encoding="utf-8"))
+    return loaded

@@ -11,7 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from e2e.conftest import CHECKOUT, Stack
+
+from support.paths import CHECKOUT
+from support.stack import Stack
 
 PASSWORD = "one more correct staple"
 

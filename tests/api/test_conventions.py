@@ -4,16 +4,14 @@ import re
 from typing import Any
 
 import pytest
-from e2e.conftest import Stack
 
-PASSWORD = "a rather different staple"
+from support.accounts import PASSWORD, register
+from support.stack import Stack
 
 
 @pytest.fixture(scope="module")
 def token(stack: Stack) -> str:
-    body = {"username": "conventional", "password": PASSWORD}
-    assert stack.call("POST", "/api/auth/register", json=body).status_code == 201
-    return stack.call("POST", "/api/auth/token", json=body).json()["access"]
+    return register(stack, "conventional").access
 
 
 @pytest.fixture(scope="module")

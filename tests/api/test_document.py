@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.conftest import CHECKOUT, Stack
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-PASSWORD = "a rather different staple"
+from support.accounts import PASSWORD, register
+from support.paths import CHECKOUT
+from support.stack import Stack
+
 METHODS = {"get", "put", "post", "delete", "patch"}
 
 
@@ -180,11 +182,7 @@ def test_what_clients_may_send_has_no_room_for_more(document) -> None:
 @pytest.fixture(scope="module")
 def caller(stack: Stack) -> dict[str, Any]:
     """Tokens of a user who has nothing and of one who has a task, and the task's path."""
-    tokens = []
-    for name in ("nobody", "somebody"):
-        body = {"username": name, "password": PASSWORD}
-        assert stack.call("POST", "/api/auth/register", json=body).status_code == 201
-        tokens.append(stack.call("POST", "/api/auth/token", json=body).json()["access"])
+    tokens = [register(stack, name).access for name in ("nobody", "somebody")]
     task = stack.call("POST", "/api/tasks", token=tokens[1], json={"title": "Read", "duration": 5})
     return {"token": tokens[0], "owner": tokens[1], "task": task.headers["Location"]}
 

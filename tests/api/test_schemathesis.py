@@ -3,72 +3,58 @@
 import copy
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.conftest import CHECKOUT, Stack
 
-# Not that of the document's examples, which are sent too: one of them changes a password.
+from support.accounts import log_in, register
+from support.commands import output_of, run, run_in_service
+from support.stack import LocalStack
+
+# Not the password of the document's examples, which are sent too: one of them changes it.
 PASSWORD = "a rather different staple"
-# These may end the session that they are called in; all others are tested in one session.
+# These may end the session that they are called in; the others share one session.
 ENDING = ("listSessions", "endSessions", "endSession")
 SHORTEST_RUN_CASES = 500
 
 
 @pytest.fixture(scope="module")
-def accounts(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tokens of two users and of one of staff, in the form of the Web Fuzzing Commons."""
-    subprocess.run(
-        [CHECKOUT / "var/env/auth/bin/python", "manage.py", "createsuperuser", "--noinput", "--username", "staff"],
-        cwd=CHECKOUT / "services/auth",
-        env={**dotenv(), **stack.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD},
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+def accounts(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tokens of two users and of a staff user, in the form of the Web Fuzzing Commons."""
+    create = ("manage.py", "createsuperuser", "--noinput", "--username", "staff")
+    output_of(run_in_service("auth", *create, env=stack.environment | {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}))
+    tokens = {name: register(stack, name, password=PASSWORD).access for name in ("owner", "other")}
+    tokens["staff"] = log_in(stack, "staff", password=PASSWORD)["access"]
     entries = []
-    for name in ("owner", "other", "staff"):
-        body = {"username": name, "password": PASSWORD}
-        if name != "staff":
-            assert stack.call("POST", "/api/auth/register", json=body).status_code == 201
-        token = stack.call("POST", "/api/auth/token", json=body).json()["access"]
+    for name, token in tokens.items():
         entries.append({"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {token}"}]})
     path = tmp_path_factory.mktemp("accounts") / "accounts.json"
     path.write_text(json.dumps({"auth": entries}))
     return path
 
 
-def dotenv() -> dict[str, str]:
-    """The secrets that the stack was started with, but those of its environment."""
-    lines = (CHECKOUT / ".env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if "_SECRET_KEY=" in line and not line.startswith("#"))
-
-
 @pytest.fixture
 def schemathesis(
-    stack: Stack, accounts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stack: LocalStack, accounts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., dict[str, Any]]:
     """Runs schemathesis against the stack and returns its report; shows its summary, or all that it found."""
 
-    def run(
+    def search(
         *arguments: str, user: str, document: str | Path = "", config: str = "schemathesis.toml", hooks: str = "hooks"
     ) -> dict[str, Any]:
         report = tmp_path / "report.json"
         folder = Path(__file__).parent
-        result = subprocess.run(
-            [
-                *(Path(sys.executable).parent / "schemathesis", "--no-color"),
-                *("--config-file", folder / config),
-                *("run", document or f"{stack.url}/api/openapi.json", "--url", stack.url),
-                *("--report", "json", "--report-json-path", report),
-                # The same search at each run, so that what fails is what was changed: another is SCHEMATHESIS_SEED=2.
-                *("--seed", os.environ.get("SCHEMATHESIS_SEED", "1")),
-                *arguments,
-            ],
+        result = run(
+            *(Path(sys.executable).parent / "schemathesis", "--no-color"),
+            *("--config-file", folder / config),
+            *("run", document or f"{stack.url}/api/openapi.json", "--url", stack.url),
+            *("--report", "json", "--report-json-path", report),
+            # The same search in each run, so that a failure comes from a change. For another: SCHEMATHESIS_SEED=2.
+            *("--seed", os.environ.get("SCHEMATHESIS_SEED", "1")),
+            *arguments,
             cwd=tmp_path,
             env={
                 **os.environ,
@@ -79,10 +65,7 @@ def schemathesis(
                 "API_USER": user,
                 "API_PASSWORD": PASSWORD,
             },
-            capture_output=True,
-            text=True,
             timeout=300,
-            check=False,
         )
         found: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
         assert found.get("test_cases"), result.stdout + result.stderr
@@ -97,7 +80,7 @@ def schemathesis(
             )
         return found
 
-    return run
+    return search
 
 
 def assert_clean(found: dict[str, Any], *, operations: int, phases: set[str]) -> None:
@@ -120,9 +103,8 @@ def test_no_request_breaks_what_the_document_promises(schemathesis, document, us
     assert found["test_cases"]["generated"] >= SHORTEST_RUN_CASES
 
 
-def test_nor_do_the_calls_that_end_sessions(stack: Stack, schemathesis) -> None:
-    body = {"username": "leaver", "password": PASSWORD}
-    assert stack.call("POST", "/api/auth/register", json=body).status_code == 201
+def test_nor_do_the_calls_that_end_sessions(stack: LocalStack, schemathesis) -> None:
+    register(stack, "leaver", password=PASSWORD)
     included = [argument for name in ENDING for argument in ("--include-operation-id", name)]
 
     found = schemathesis(*included, user="leaver", config="sessions.toml", hooks="login_each")
@@ -142,7 +124,7 @@ LIES = {
 
 
 @pytest.fixture(scope="module")
-def pages(stack: Stack, accounts: Path) -> None:
+def pages(stack: LocalStack, accounts: Path) -> None:
     """More tasks of the owner's than one page shows, or there would be neither items nor a link to lie about."""
     (owner,) = [entry for entry in json.loads(accounts.read_text())["auth"] if entry["name"] == "owner"]
     headers = {header["name"]: header["value"] for header in owner["fixedHeaders"]}

@@ -5,8 +5,9 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from e2e.conftest import Stack, running_stack
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from e2e.conftest import Stack, running_stack
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # Nothing is asked of any other host, and CI runs as root in a container.

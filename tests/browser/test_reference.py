@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from e2e.conftest import CHECKOUT, Stack
 from playwright.sync_api import Locator, Page, expect
+
+from e2e.conftest import CHECKOUT, Stack
 
 PASSWORD = "correct horse battery staple"
 SCREENSHOTS = CHECKOUT / "var/screenshots"

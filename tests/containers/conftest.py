@@ -1,4 +1,4 @@
-"""A client of the stack in containers, and a load that tells exactly what became of each request."""
+"""A client of the stack in containers, and a load that records the outcome of each request."""
 
 import dataclasses
 import threading
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import requests
-from compose import Project
 
-PASSWORD = "correct horse battery staple"
+from support.accounts import PASSWORD
+from support.compose import Project
 
 
 @dataclasses.dataclass
@@ -32,9 +32,9 @@ class Client:
 
     def log_in(self) -> "Client":
         body = {"username": self.username, "password": PASSWORD}
-        answer = self.project.request("POST", "/api/auth/token", json=body)
-        assert answer.status_code == 200, answer.text
-        self.access, self.refresh = answer.json()["access"], answer.json()["refresh"]
+        response = self.project.request("POST", "/api/auth/token", json=body)
+        assert response.status_code == 200, response.text
+        self.access, self.refresh = response.json()["access"], response.json()["refresh"]
         return self
 
     @property
@@ -48,18 +48,19 @@ class Client:
         return self.call("POST", "/api/tasks", json={"title": title, "duration": 1})
 
     def titles(self) -> list[str]:
-        """Those of all the user's tasks."""
-        found, path = [], "/api/tasks?limit=100"
+        """Return the titles of all the user's tasks."""
+        found: list[str] = []
+        path: str | None = "/api/tasks?limit=100"
         while path:
-            answer = self.call("GET", path)
-            found += [task["title"] for task in answer.json()]
-            path = answer.links.get("next", {}).get("url")
+            response = self.call("GET", path)
+            found += [task["title"] for task in response.json()]
+            path = response.links.get("next", {}).get("url")
         return found
 
 
 @dataclasses.dataclass
 class Load:
-    """What a load has seen: the number of answers by status, and what got none."""
+    """What a load has seen: the number of responses by status, and the requests that got none."""
 
     statuses: Counter[int] = dataclasses.field(default_factory=Counter)
     broken: list[str] = dataclasses.field(default_factory=list)
@@ -70,14 +71,14 @@ class Load:
 
     def __str__(self) -> str:
         return (
-            f"{sum(self.statuses.values())} answers {dict(self.statuses)}, {len(self.broken)} without an answer,"
+            f"{sum(self.statuses.values())} responses {dict(self.statuses)}, {len(self.broken)} without a response,"
             f" slowest {self.slowest:.2f} s"
         )
 
 
 @contextmanager
 def load(send: Callable[[requests.Session, Load], requests.Response], *, clients: int = 4) -> Iterator[Load]:
-    """Sends requests from several clients at a time, one after the other, while the block runs."""
+    """Send requests from several clients at once, each one after the other, while the block runs."""
     seen, stop, lock = Load(), threading.Event(), threading.Lock()
 
     def work() -> None:
@@ -120,16 +121,16 @@ def creates(client: Client) -> Callable[[requests.Session, Load], requests.Respo
         title = uuid.uuid4().hex
         seen.attempted.append(title)
         body = {"title": title, "duration": 1}
-        answer = session.post(client.project.url + "/api/tasks", headers=client.headers, json=body, timeout=30)
-        if answer.status_code == 201:
+        response = session.post(client.project.url + "/api/tasks", headers=client.headers, json=body, timeout=30)
+        if response.status_code == 201:
             seen.acknowledged.append(title)
-        return answer
+        return response
 
     return send
 
 
 def probe(project: Project, part: str) -> int:
-    """The exit code of the part's own health check, run now."""
+    """Run the part's own health check now, and return its exit code."""
     [container] = project.inspect(*project.containers(part))
     kind, *test = container["Config"]["Healthcheck"]["Test"]
     command = ["sh", "-c", *test] if kind == "CMD-SHELL" else test

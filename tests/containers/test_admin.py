@@ -1,14 +1,17 @@
-"""The admin, which runs where its profile is asked for."""
+"""The admin, which runs where its profile is given."""
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 import requests
-from compose import Project, wait_for
 
-from .conftest import PASSWORD, probe
+from support.accounts import PASSWORD
+from support.compose import Project
+from support.http import answers
+from support.waiting import wait_until
+
+from .conftest import probe
 
 NAME = "operator"
 
@@ -18,12 +21,7 @@ def admin(project: Project) -> Iterator[str]:
     assert "admin" not in project.compose("ps", "--all", "--services").split()
     project.compose("--profile", "admin", "up", "--detach", "admin")
     url = f"http://localhost:{project.admin_port}/admin/"
-
-    def answers() -> bool | None:
-        with suppress(requests.ConnectionError):
-            return requests.get(url + "login/", timeout=30).status_code == 200 or None
-
-    wait_for(answers, within=40, what="the admin answers")
+    wait_until(lambda: answers(url + "login/"), timeout=40, what="the admin answers")
     assert probe(project, "admin") == 0
     yield url
     project.compose("--profile", "admin", "rm", "--force", "--stop", "admin")
@@ -53,7 +51,7 @@ def test_it_is_open_to_this_machine_alone_and_has_what_auth_has(admin: str, proj
     assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], None)
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
     assert project.execute("admin", "id", "-u").strip() == "10001"
-    # A name that some web page has itself resolved to this machine.
+    # DNS rebinding: the name of a web page that resolves to this machine.
     assert requests.get(admin, headers={"Host": "evil.example"}, timeout=30).status_code == 400
     # And the gateway does not lead there.
     assert project.request("GET", "/admin/").status_code == 404

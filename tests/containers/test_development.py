@@ -1,9 +1,11 @@
-"""The override for working on the code: what is changed in the checkout is served."""
+"""The Compose override for development: a change in the checkout is served at once."""
 
 import os
 import time
 
-from compose import CHECKOUT, Project, wait_for
+from support.compose import Project
+from support.paths import CHECKOUT
+from support.waiting import wait_until
 
 from .conftest import Client
 
@@ -11,27 +13,27 @@ FILES = ("--file", "docker-compose.yaml", "--file", "docker-compose.dev.yaml")
 
 
 def touch(project: Project, path: str, inside: str) -> None:
-    """Until the service says so: Django's server answers some time before it begins to watch."""
+    """Touch the file until the service notices: Django's server answers some time before it begins to watch."""
 
-    def seen() -> bool | None:
+    def seen() -> bool:
         os.utime(CHECKOUT / path)
         time.sleep(1)
-        return f"{inside} changed, reloading" in "".join(project.log("tasks")) or None
+        return f"{inside} changed, reloading" in "".join(project.log("tasks"))
 
-    wait_for(seen, within=30, what="it starts again")
+    wait_until(seen, timeout=30, what="it starts again")
 
 
 def test_the_code_is_the_checkouts_and_a_change_starts_it_again(project: Project, client: Client) -> None:
     project.compose(*FILES, "up", "--detach", "auth", "tasks")
     try:
-        wait_for(lambda: client.call("GET", "/api/auth/me").status_code == 200 or None, within=60)
+        wait_until(lambda: client.call("GET", "/api/auth/me").status_code == 200, timeout=60)
         client.log_in()
-        wait_for(lambda: client.call("GET", "/api/tasks").status_code == 200 or None, within=60)
+        wait_until(lambda: client.call("GET", "/api/tasks").status_code == 200, timeout=60)
         touch(project, "services/tasks/tasks/views.py", "/app/tasks/views.py")
-        wait_for(lambda: client.call("GET", "/api/tasks").status_code == 200 or None, within=60)
+        wait_until(lambda: client.call("GET", "/api/tasks").status_code == 200, timeout=60)
         touch(project, "shared/src/servicekit/views.py", "/shared/servicekit/views.py")
-        wait_for(lambda: client.create("from the checkout").status_code == 201 or None, within=60)
+        wait_until(lambda: client.create("from the checkout").status_code == 201, timeout=60)
     finally:
-        # Not --no-deps, by which Compose would take the container for another one at the next "up".
+        # Not --no-deps: Compose would recreate the container at the next "up".
         project.compose("up", "--detach", "auth", "tasks")
         project.wait_until_ready()

@@ -11,50 +11,26 @@ from typing import Any
 import jwt
 import pytest
 import requests
-from compose import Project, running_project, wait_for
+
+from support.compose import Project, running_project
+from support.waiting import wait_until
 
 from .conftest import Client, Load, creates, load, probe, reads
 
 # Enough that the job takes seconds; they are the report's, so user 1 has them.
 MANY_TASKS = 15_000
 
-FILL = f"""
-import sqlite3
-connection = sqlite3.connect("/data/db.sqlite3", timeout=30)
-now = "2026-01-01 00:00:00"
-with connection:
-    connection.executemany(
-        "INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at) VALUES (1, ?, 5, 1, ?, ?)",
-        ((f"filling {{n}}", now, now) for n in range({MANY_TASKS})),
-    )
-"""
-EMPTY = """
-import sqlite3
-connection = sqlite3.connect("/data/db.sqlite3", timeout=30)
-with connection:
-    connection.execute("DELETE FROM tasks_task WHERE title LIKE 'filling %'")
-"""
-TICK = """
-import sys
-from scheduler_service.celery import app
-from jobs.schedule import REPORT_USER_TASKS
-app.send_task(REPORT_USER_TASKS.task, kwargs={"slot": sys.argv[1]}, expires=55)
-"""
-RUNS = """
-import json, sqlite3
-connection = sqlite3.connect("/data/db.sqlite3", timeout=30)
-rows = connection.execute("SELECT slot, state, attempts FROM jobs_run ORDER BY slot")
-print(json.dumps([(slot.replace(" ", "T") + "+00:00", state, attempts) for slot, state, attempts in rows]))
-"""
-
-
-def python(project: Project, service: str, script: str, *arguments: str) -> str:
-    return project.execute(service, "python", "-c", script, *arguments)
-
 
 def runs(project: Project) -> dict[str, tuple[str, int]]:
     """State and attempts of each slot's run."""
-    return {slot: (state, attempts) for slot, state, attempts in json.loads(python(project, "worker", RUNS))}
+    return {
+        slot: (state, attempts)
+        for slot, state, attempts in json.loads(project.run_program("worker", "containers/list_runs"))
+    }
+
+
+def send_tick(project: Project, slot: str, *, check: bool = True) -> str:
+    return project.run_program("scheduler", "scheduler/send_tick", slot, check=check)
 
 
 def succeeded(project: Project, slot: str) -> tuple[str, int] | None:
@@ -101,38 +77,35 @@ def test_a_process_of_a_service_that_is_killed_is_replaced_while_the_other_answe
 
 def test_a_worker_that_is_killed_in_mid_job_costs_a_rerun(project: Project, slots: Any) -> None:
     slot = next(slots)
-    python(project, "tasks", FILL)
+    project.run_program("tasks", "containers/fill_tasks", str(MANY_TASKS))
     try:
-        python(project, "scheduler", TICK, slot)
-        wait_for(lambda: runs(project).get(slot), within=15, what="the job has begun")
+        send_tick(project, slot)
+        wait_until(lambda: runs(project).get(slot), timeout=15, what="the job has begun")
         project.crash(project.containers("worker")[0])
         killed = time.monotonic()
-        _, attempts = wait_for(lambda: succeeded(project, slot), within=40, what="the job has succeeded")
+        _, attempts = wait_until(lambda: succeeded(project, slot), timeout=40, what="the job has succeeded")
         print(f"rerun and done {time.monotonic() - killed:.1f} s after the kill, attempts {attempts}")
         assert attempts == 2
     finally:
-        python(project, "tasks", EMPTY)
+        project.run_program("tasks", "containers/fill_tasks", "0")
 
 
 def test_redis_killed_and_back_loses_nothing_and_holds_up_nobody(project: Project, client: Client, slots: Any) -> None:
     other = Client(project, username=client.username).log_in()
     assert project.request("POST", "/api/auth/logout", json={"refresh": other.refresh}).status_code == 204
-    wait_for(lambda: other.call("GET", "/api/tasks").status_code == 401 or None, within=2)
+    wait_until(lambda: other.call("GET", "/api/tasks").status_code == 401, timeout=2)
     # What Redis has on its disk is at most a second behind.
     time.sleep(1.2)
     before = restarts(project, "redis")
     with load(creates(client)) as seen:
         time.sleep(0.5)
         project.crash(project.containers("redis")[0], user="redis")
-        wait_for(lambda: restarts(project, "redis") > before or None, within=10, what="Redis is started again")
+        wait_until(lambda: restarts(project, "redis") > before, timeout=10, what="Redis is started again")
         started = time.monotonic()
         slot = next(slots)
 
-        def sent() -> bool | None:
-            return "rror" not in project.execute("scheduler", "python", "-c", TICK, slot, check=False) or None
-
-        wait_for(sent, within=15, what="Redis takes messages")
-        wait_for(lambda: succeeded(project, slot), within=15, what="a job has run")
+        wait_until(lambda: "rror" not in send_tick(project, slot, check=False), timeout=15, what="Redis takes messages")
+        wait_until(lambda: succeeded(project, slot), timeout=15, what="a job has run")
         print(f"first job done {time.monotonic() - started:.1f} s after Redis' restart; {seen}")
     assert set(seen.statuses) == {201}
     assert not seen.broken
@@ -147,19 +120,19 @@ def test_beat_killed_is_back_soon_and_every_minute_is_printed_once(project: Proj
     # So that it has not ticked for long, and its next tick is what makes it healthy.
     project.execute("beat", "touch", "--date", "95 seconds ago", "/data/beat-tick")
     assert probe(project, "beat") == 1
-    wait_for(lambda: succeeded(project, minute_of(time.time())), within=65, what="this minute's run")
+    wait_until(lambda: succeeded(project, minute_of(time.time())), timeout=65, what="this minute's run")
     since, before = time.time(), restarts(project, "beat")
     project.crash(project.containers("beat")[0])
-    wait_for(lambda: restarts(project, "beat") > before or None, within=30, what="beat is started again")
+    wait_until(lambda: restarts(project, "beat") > before, timeout=30, what="beat is started again")
 
     def started() -> str | None:
         return next((line for line in project.log("beat", since=since) if "Starting" in line), None)
 
-    wait_for(started, within=30, what="beat is back")
+    wait_until(started, timeout=30, what="beat is back")
     back = time.time() - since
     assert back < 30
     following = minute_of(time.time() + 60)
-    wait_for(lambda: succeeded(project, following), within=70, what=f"the run of {following}")
+    wait_until(lambda: succeeded(project, following), timeout=70, what=f"the run of {following}")
     assert probe(project, "beat") == 0
 
     time.sleep(1)
@@ -246,8 +219,8 @@ def test_two_stacks_side_by_side_know_nothing_of_each_other(project: Project, cl
         assert client.call("GET", "/api/auth/me").status_code == 200
 
         # And one of them goes to another database, as from a look at SQLite to SQL Server.
-        assert "warning: the database is one SQLite file" in other.said
-        assert "secrets have changed" not in other.said
+        assert "warning: the database is one SQLite file" in other.start_output
+        assert "secrets have changed" not in other.start_output
         # The admin, which runs by its profile alone, goes with the others.
         other.compose("--profile", "admin", "up", "--detach", "admin")
         admin_before = other.inspect(*other.containers("admin"))[0]["State"]["StartedAt"]

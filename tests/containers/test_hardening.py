@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from compose import CHECKOUT, IMAGES, PARTS, SECRETS, Project
 
-SERVICES = ("auth", "tasks", "scheduler")
+from support.compose import IMAGES, PARTS, Project
+from support.environment import KID, SECRETS
+from support.paths import CHECKOUT, SERVICES
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -57,18 +58,11 @@ def test_redis_asks_for_its_password_and_keeps_what_it_has(project: Project) -> 
     probe = ("redis-cli", "--no-auth-warning", "--user", "probe", "--pass", "none")
     assert project.execute("redis", *probe, "ping") == "PONG\n"
     assert "NOPERM" in project.execute("redis", *probe, "get", "x", check=False)
-    script = """
-import redis
-from servicekit.process.env import require
-client = redis.Redis.from_url(require("REDIS_URL"), decode_responses=True)
-print(sorted(client.config_get("appendonly", "maxmemory-policy").values()))
-"""
-    answer = project.execute("worker", "python", "-c", script)
-    assert answer == "['noeviction', 'yes']\n"
+    assert project.run_program("worker", "containers/redis_settings") == "['noeviction', 'yes']\n"
 
 
 def test_no_secret_can_be_read_but_in_the_files_of_who_needs_it(project: Project) -> None:
-    values = {name: project.env[name].removeprefix("e2e:") for name in SECRETS}
+    values = {name: project.env[name].removeprefix(f"{KID}:") for name in SECRETS}
     # Of all containers, those that have ended included.
     shown = project.run("docker", "inspect", *project.compose("ps", "--all", "--quiet").split())
     for image in IMAGES:
@@ -141,32 +135,17 @@ def test_an_image_has_no_compiler_no_installer_and_no_tests(project: Project, se
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_pyodbc_and_microsofts_driver_load(project: Project, service: str) -> None:
-    script = """
-import pyodbc
-print(pyodbc.drivers())
-try:
-    pyodbc.connect("Driver={ODBC Driver 18 for SQL Server};Server=127.0.0.1,1;UID=a;PWD=b", timeout=1)
-except pyodbc.Error as error:
-    print(error)
-"""
-    answer = project.execute(service, "python", "-c", script)
-    assert answer.startswith("['ODBC Driver 18 for SQL Server']\n")
-    # The driver's own words about a port that nobody listens at; unixODBC's would be "Can't open lib".
-    assert "[Microsoft][ODBC Driver 18 for SQL Server]" in answer
-    assert "0x2749" in answer or "timeout expired" in answer.lower()
+    output = project.run_program(service, "containers/connect_pyodbc")
+    assert output.startswith("['ODBC Driver 18 for SQL Server']\n")
+    # The driver's own error for a port that nothing listens on; unixODBC's would be "Can't open lib".
+    assert "[Microsoft][ODBC Driver 18 for SQL Server]" in output
+    assert "0x2749" in output or "timeout expired" in output.lower()
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_mssql_python_loads(project: Project, service: str) -> None:
-    script = """
-import mssql_python
-try:
-    mssql_python.connect("Server=127.0.0.1,1;UID=a;PWD=b;Encrypt=no", timeout=1)
-except mssql_python.Error as error:
-    print(error)
-"""
-    answer = project.execute(service, "python", "-c", script)
-    assert "127.0.0.1" in answer or "TCP Provider" in answer or "timeout" in answer.lower(), answer
+    output = project.run_program(service, "containers/connect_mssql_python")
+    assert "127.0.0.1" in output or "TCP Provider" in output or "timeout" in output.lower(), output
 
 
 def test_the_services_are_built_alike() -> None:

@@ -1,8 +1,11 @@
 """What docs/operations.md says to type is typed, into a shell that has the project's name."""
 
 import pytest
-from compose import CHECKOUT, Project, wait_for
+
 from docs.documents import Command, commands
+from support.compose import Project
+from support.paths import CHECKOUT
+from support.waiting import wait_until
 
 from .conftest import Client, load, reads
 
@@ -43,5 +46,5 @@ def test_a_command_does_what_it_should_and_all_is_well_afterwards(
         one_of_each = [word for part in ("auth", "tasks", "worker") for word in ("--scale", f"{part}=1")]
         project.compose("up", "--detach", "--no-recreate", *one_of_each)
     project.wait_until_ready()
-    wait_for(lambda: project.health("worker") == "healthy" or None, within=40, what="the worker is healthy")
+    wait_until(lambda: project.health("worker") == "healthy", timeout=40, what="the worker is healthy")
     assert title in client.titles()

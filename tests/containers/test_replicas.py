@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from compose import Project, wait_for
+
+from support.compose import Project
+from support.http import answers
+from support.waiting import wait_until
 
 from .conftest import Client, creates, load, reads
 
@@ -60,7 +63,7 @@ def test_requests_go_to_every_container_within_5_s_of_its_start(gateway: str, pr
     scale(project, 3)
     start = time.time()
     with load(reads(client)) as seen:
-        wait_for(lambda: len(served(project, start)) == 3 or None, within=FOLLOWED_WITHIN_SECONDS)
+        wait_until(lambda: len(served(project, start)) == 3, timeout=FOLLOWED_WITHIN_SECONDS)
         since = time.time()
         time.sleep(3)
     time.sleep(0.5)
@@ -186,7 +189,7 @@ def test_a_container_with_a_new_address_is_found_within_5_s(gateway: str, projec
         project.compose("up", "--detach", "--no-deps", "tasks")
         project.wait_until_serving("tasks")
         started = time.monotonic()
-        wait_for(lambda: client.call("GET", GET_PATH).status_code == 200 or None, within=FOLLOWED_WITHIN_SECONDS)
+        wait_until(lambda: client.call("GET", GET_PATH).status_code == 200, timeout=FOLLOWED_WITHIN_SECONDS)
         print(f"found after {time.monotonic() - started:.1f} s")
         [new] = project.containers("tasks")
         assert address(new) != taken
@@ -198,14 +201,7 @@ def test_a_container_with_a_new_address_is_found_within_5_s(gateway: str, projec
 def test_the_gateway_starts_while_a_service_is_away(gateway: str, project: Project, client: Client) -> None:
     project.compose("stop", "tasks")
     project.compose("up", "--detach", "--no-deps", "--force-recreate", "gateway")
-
-    def answers() -> bool | None:
-        try:
-            return project.request("GET", "/healthz").status_code == 200 or None
-        except OSError:
-            return None
-
-    wait_for(answers, within=5)
+    wait_until(lambda: answers(f"{project.url}/healthz"), timeout=5)
     assert client.call("GET", "/api/auth/me").status_code == 200
     away = client.call("GET", GET_PATH)
     assert (away.status_code, away.headers["Content-Type"]) == (502, "application/problem+json")
@@ -223,4 +219,4 @@ def test_the_gateway_starts_while_a_service_is_away(gateway: str, project: Proje
 
     project.compose("start", "tasks")
     project.wait_until_serving("tasks")
-    wait_for(lambda: client.call("GET", GET_PATH).status_code == 200 or None, within=FOLLOWED_WITHIN_SECONDS)
+    wait_until(lambda: client.call("GET", GET_PATH).status_code == 200, timeout=FOLLOWED_WITHIN_SECONDS)

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from compose import PARTS, Project
+from support.compose import PARTS, Project
 
 from .conftest import Client, creates, load
 
@@ -44,7 +44,7 @@ def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Cli
     # Everything that is there was acknowledged, once: no request was cut off in the middle. What had no answer found
     # nobody who listened.
     project.compose("start")
-    project.wait_until_ready(within=60)
+    project.wait_until_ready(timeout=60)
     found = Counter(client.titles())
     assert set(found) == {*seen.acknowledged, *(f"in flight {n}" for n in range(3))}
     assert set(found.values()) == {1}

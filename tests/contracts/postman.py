@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .conftest import CHECKOUT
+from support.paths import CHECKOUT
 
 COLLECTION = CHECKOUT / "postman/task-api.postman_collection.json"
 ENVIRONMENT = CHECKOUT / "postman/task-api.postman_environment.json"

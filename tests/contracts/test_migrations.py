@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from .conftest import CHECKOUT
+from support.paths import CHECKOUT, SERVICES, python
 
 # Each service twice: its own processes make the same tables, different ones the same table of migrations.
-STARTS = ("auth", "tasks", "scheduler") * 2
+STARTS = SERVICES * 2
 ROUNDS = 3
 
 
@@ -17,7 +17,7 @@ def migrate_at_once(environment: dict[str, str]) -> list[tuple[int, str]]:
     """Exit code and, where that is not 0, the output of each of the processes."""
     processes = [
         subprocess.Popen(
-            [CHECKOUT / f"var/env/{service}/bin/python", "manage.py", "migrate", "--noinput"],
+            [python(service), "manage.py", "migrate", "--noinput"],
             cwd=CHECKOUT / "services" / service,
             env={"PATH": os.defpath, **environment},
             stdout=subprocess.PIPE,

@@ -4,26 +4,20 @@ import copy
 import importlib.util
 import json
 import os
-import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from .conftest import CHECKOUT, run
+from support.commands import output_of, program, run, run_in_service
+from support.paths import CHECKOUT, python
 
 GENERATED = ("console/openapi.json", "console/problems.html", "docs/problems.md")
 
 
 def test_the_files_in_git_are_those_that_the_code_makes(tmp_path: Path) -> None:
-    subprocess.run(
-        [CHECKOUT / "var/env/shared-dev/bin/python", "openapi/build.py", tmp_path],
-        cwd=CHECKOUT,
-        env={"PATH": os.defpath},
-        check=True,
-        timeout=60,
-    )
+    output_of(run(python("shared-dev"), "openapi/build.py", tmp_path, env={"PATH": os.defpath}))
     for name in GENERATED:
         assert (tmp_path / name).read_text() == (CHECKOUT / name).read_text(), f"{name} is not current: make openapi"
 
@@ -31,26 +25,14 @@ def test_the_files_in_git_are_those_that_the_code_makes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("service", ["auth", "tasks", "scheduler"])
 def test_nothing_of_it_is_loaded_to_serve_requests(service: str, environment: dict[str, str]) -> None:
     load = f"import sys, {service}_service.wsgi; print([name for name in sys.modules if 'spectacular' in name])"
-    assert run(service, "-c", load, environment=environment) == "[]\n"
+    assert output_of(run_in_service(service, "-c", load, env=environment)) == "[]\n"
     assert "spectacular" not in (CHECKOUT / f"services/{service}/requirements.txt").read_text()
 
 
-UNREADY = """
-import django
-django.setup()
-from django.test import RequestFactory
-from servicekit.http.health import NotReady, health_urls
-
-def away():
-    raise NotReady("does not answer")
-
-_, readyz = health_urls(service="tasks", checks={"database": away, "redis": lambda: None})
-print(readyz.callback(RequestFactory().get("/readyz")).content.decode())
-"""
-
-
 def test_the_example_of_a_service_that_is_not_ready_is_what_one_answers(environment: dict[str, str]) -> None:
-    answer = json.loads(run("tasks", "-c", UNREADY, environment=environment).splitlines()[-1])
+    answer = json.loads(
+        output_of(run_in_service("tasks", *program("tasks/unready_response"), env=environment)).splitlines()[-1]
+    )
     document = json.loads((CHECKOUT / "console/openapi.json").read_text())
     response = document["paths"]["/readyz"]["get"]["responses"]["503"]
     example = response["content"]["application/problem+json"]["example"]

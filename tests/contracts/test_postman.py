@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from .conftest import CHECKOUT
+from support.paths import CHECKOUT
+
 from .postman import COLLECTION, ENVIRONMENT, operation, operations, requests, script, successes
 
 

@@ -3,22 +3,15 @@
 import json
 import re
 
-from .conftest import CHECKOUT, run
-
-LIST_PROBLEMS = """
-import json, django
-django.setup()
-from servicekit.http.problems import PROBLEMS
-print(json.dumps({problem.status: [problem.type, problem.title, problem.detail] for problem in PROBLEMS.values()}))
-"""
-
+from support.commands import output_of, program, run_in_service
+from support.paths import CHECKOUT
 
 # What the gateway means by it is not what the services do: there is no service at the address, or it is the probe.
 OTHER_DETAILS = {403, 404, 405, 500, 503}
 
 
 def test_gateway_and_services_name_their_problems_alike(environment: dict[str, str]) -> None:
-    output = run("tasks", "-c", LIST_PROBLEMS, environment=environment)
+    output = output_of(run_in_service("tasks", *program("tasks/list_problems"), env=environment))
     services = {int(status): tuple(names) for status, names in json.loads(output).items()}
     template = (CHECKOUT / "nginx/gateway.conf.template").read_text(encoding="utf-8")
     gateway = re.findall(r'"type":"([^"]+)","title":"([^"]+)","status":(\d+),"detail":"([^"]+)"', template)

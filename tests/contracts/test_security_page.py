@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from .conftest import CHECKOUT
+from support.paths import CHECKOUT
 
 PAGE = (CHECKOUT / "docs/security.md").read_text(encoding="utf-8")
 ROWS = [re.split(r" *\| *", line)[1:-1] for line in PAGE.splitlines() if re.match(r"\| [^-]", line)]

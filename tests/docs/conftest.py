@@ -4,19 +4,21 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
-from .documents import CHECKOUT, Command, commands
+from support.environment import without_project
+from support.paths import CHECKOUT, copy_project
+from support.ports import free_port
+from support.processes import in_group, short_folder
+from support.waiting import wait_until
+
+from .documents import Command, commands
 
 WITHIN_SECONDS = 120
 STOPPED_WITHIN_SECONDS = 20
@@ -111,11 +113,12 @@ class Newcomer:
             print(f". {file} </dev/null >{printed} 2>&1; touch {done}", file=shell.stdin, flush=True)
         else:
             print(f"{{ . {file}; }} </dev/null >{printed} 2>&1 &", file=shell.stdin, flush=True)
-        deadline = time.monotonic() + WITHIN_SECONDS
-        while not (done.exists() if command.says is None else command.says in output()):
+
+        def is_over() -> bool:
             assert shell.poll() is None, f"{command} fails with exit code {shell.returncode}:\n{output()}"
-            assert time.monotonic() < deadline, f"{command} takes more than {WITHIN_SECONDS} s:\n{output()}"
-            time.sleep(0.02)
+            return done.exists() if command.says is None else command.says in output()
+
+        wait_until(is_over, timeout=WITHIN_SECONDS, interval=0.02, what=lambda: f"{command} ends:\n{output()}")
         if command.says is not None:
             return
         if command.answer is None:
@@ -129,27 +132,10 @@ class Newcomer:
         """End what the last document has started, as Ctrl-C does; without a terminal, bash lets nobody hear that."""
         shell = self.shells.pop()
         shell.stdin.close()
-        deadline = time.monotonic() + STOPPED_WITHIN_SECONDS
         with suppress(ProcessLookupError):
             os.killpg(shell.pid, signal.SIGTERM)
         shell.wait(timeout=STOPPED_WITHIN_SECONDS)
-        while _runs(shell.pid):
-            assert time.monotonic() < deadline, "what the document has started does not stop"
-            time.sleep(0.05)
-
-
-def _runs(group: int) -> bool:
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        wait_until(lambda: not in_group(shell.pid), timeout=STOPPED_WITHIN_SECONDS, what="the document's programs end")
 
 
 @pytest.fixture(scope="session")
@@ -157,52 +143,15 @@ def copy() -> Iterator[Path]:
     """The project as a clone has it, without .env and state; the environments are the real ones, to save minutes."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed, and the documents' commands call it")
-    # Not tmp_path: what stands in the copy's paths must be short enough for sockets.
-    with tempfile.TemporaryDirectory(prefix="newcomer-") as name:
-        folder = Path(name).resolve()
-        copy_checkout(folder)
+    with short_folder("newcomer") as folder:
+        copy_project(folder)
         yield folder
-
-
-def copy_checkout(folder: Path) -> None:
-    shutil.copytree(
-        CHECKOUT,
-        folder,
-        dirs_exist_ok=True,
-        symlinks=True,
-        ignore=lambda path, names: [
-            name
-            for name in names
-            if (name == "var" and Path(path) == CHECKOUT)
-            or name in (".git", ".env", "node_modules", "__pycache__")
-            or name.endswith("_cache")
-        ],
-    )
-    for part in ("local", "services/auth", "services/tasks", "services/scheduler"):
-        ready, lock = CHECKOUT / "var/env" / Path(part).name / ".ready", CHECKOUT / part / "requirements.txt"
-        assert ready.stat().st_mtime >= lock.stat().st_mtime, f"{part} is not installed as locked; make test does that"
-    environments = folder / "var/env"
-    environments.mkdir(parents=True)
-    for environment in (CHECKOUT / "var/env").iterdir():
-        if environment.is_dir():
-            (environments / environment.name).symlink_to(environment)
-    # make's note of where and by which Python they were made. With another one it would make them anew, by the links.
-    note = (CHECKOUT / "var/env/python").read_text(encoding="utf-8")
-    assert note.startswith(f"{CHECKOUT} "), "the checkout was moved; make test makes the environments anew"
-    (environments / "python").write_text(note.replace(str(CHECKOUT), str(folder), 1), encoding="utf-8")
-    os.utime(environments / "python", (0, 0))
 
 
 @pytest.fixture(scope="session")
 def newcomer(copy: Path) -> Iterator[Newcomer]:
-    ours = set(re.findall(r"^(?:# )?([A-Z_]+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE))
     port = free_port()
-    environment = {
-        **{
-            name: value
-            for name, value in os.environ.items()
-            if name not in ours and not name.startswith(("MAKE", "MFLAGS"))
-        },
+    environment = without_project() | {
         "PYTHON": (copy / "var/env/python").read_text().split()[1],
         "GATEWAY_PORT": str(port),
         "NO_PROXY": "localhost",

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from support.paths import CHECKOUT
 
 # A command is in a block of one of these; commands that are run here are in "sh".
 SHELLS = {"sh", "bash", "console", "shell", "zsh", "powershell", "bat", "cmd"}

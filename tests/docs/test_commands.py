@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from support.paths import CHECKOUT
+
 from .conftest import Newcomer, agrees
-from .documents import CHECKOUT, NOT_RUN, REST_NOT_RUN, UNTIL_STOPPED, commands, documents, notes
+from .documents import NOT_RUN, REST_NOT_RUN, UNTIL_STOPPED, commands, documents, notes
 
 README = CHECKOUT / "README.md"
 OTHERS = [path for path in documents() if path != README and any(c.why_not is None for c in commands(path))]

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .documents import CHECKOUT, anchors, codes, documents, links
+from support.paths import CHECKOUT
+
+from .documents import anchors, codes, documents, links
 
 DOCUMENTS = [pytest.param(path, id=str(path.relative_to(CHECKOUT))) for path in documents()]
 TARGETS = set(re.findall(r"^([a-z][a-z0-9-]*):.*## ", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))

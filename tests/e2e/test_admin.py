@@ -1,9 +1,8 @@
-"""The admin beside a running stack: what staff do there holds in every service within two seconds."""
+"""The admin beside a running stack: what staff do there takes effect in every service within two seconds."""
 
 import os
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -11,7 +10,13 @@ import psutil
 import pytest
 import requests
 
-from .conftest import CHECKOUT, PASSWORD, Account, Stack, wait_for
+from support.accounts import PASSWORD, Account, log_in
+from support.commands import output_of, run
+from support.http import answers
+from support.paths import CHECKOUT
+from support.ports import free_port
+from support.stack import LocalStack
+from support.waiting import wait_until
 
 KNOWN_WITHIN_SECONDS = 2
 # A path of each service; the last is for staff.
@@ -19,27 +24,18 @@ SERVICES = ("/api/auth/me", "/api/tasks", "/api/jobs")
 
 
 @pytest.fixture(scope="module")
-def environment(stack: Stack) -> dict[str, str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return stack.environment | {"ADMIN_PORT": str(port)}
+def environment(stack: LocalStack) -> dict[str, str]:
+    return stack.environment | {"ADMIN_PORT": str(free_port())}
 
 
-def make_staff(stack: Stack, environment: dict[str, str], name: str) -> None:
-    subprocess.run(
-        ["make", "superuser"],
-        cwd=CHECKOUT,
-        env=environment | {"DJANGO_SUPERUSER_USERNAME": name, "DJANGO_SUPERUSER_PASSWORD": PASSWORD},
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+def make_staff(environment: dict[str, str], name: str) -> None:
+    credentials = {"DJANGO_SUPERUSER_USERNAME": name, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    output_of(run("make", "superuser", env=environment | credentials))
 
 
 @pytest.fixture(scope="module")
-def admin(stack: Stack, first: Account, environment: dict[str, str]) -> Iterator["Admin"]:
-    make_staff(stack, environment, "keeper")
+def admin(stack: LocalStack, first: Account, environment: dict[str, str]) -> Iterator["Admin"]:
+    make_staff(environment, "keeper")
     process = subprocess.Popen(
         ["make", "admin"],
         cwd=CHECKOUT,
@@ -52,7 +48,7 @@ def admin(stack: Stack, first: Account, environment: dict[str, str]) -> Iterator
     )
     url = f"http://localhost:{environment['ADMIN_PORT']}"
     assert f"{url}/admin/" in process.stdout.readline()
-    wait_for(lambda: answers(f"{url}/admin/login/"), within=15)
+    wait_until(lambda: answers(f"{url}/admin/login/"), timeout=15)
     browser = Admin(url, requests.Session())
     browser.post("login/?next=/admin/", username="keeper", password=PASSWORD)
     assert "Users" in browser.session.get(f"{url}/admin/", timeout=10).text
@@ -64,9 +60,7 @@ def admin(stack: Stack, first: Account, environment: dict[str, str]) -> Iterator
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_stops_with_all_that_it_has_started(environment: dict[str, str], number: signal.Signals) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         ["make", "admin"],
         cwd=CHECKOUT,
@@ -76,7 +70,7 @@ def test_it_stops_with_all_that_it_has_started(environment: dict[str, str], numb
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_for(lambda: answers(f"http://localhost:{port}/admin/login/"), within=30)
+    wait_until(lambda: answers(f"http://localhost:{port}/admin/login/"), timeout=30)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len([child for child in family if "granian" in " ".join(child.cmdline())]) >= 2
 
@@ -87,15 +81,8 @@ def test_it_stops_with_all_that_it_has_started(environment: dict[str, str], numb
     assert left == []
 
 
-def answers(url: str) -> bool | None:
-    try:
-        return requests.get(url, timeout=5).status_code == 200 or None
-    except requests.ConnectionError:
-        return None
-
-
 class Admin:
-    """A browser as far as it is needed: cookies, and the token of each form."""
+    """As much of a browser as the tests need: cookies, and the token of each form."""
 
     def __init__(self, url: str, session: requests.Session) -> None:
         self.url, self.session = url, session
@@ -124,11 +111,11 @@ def delete(admin: Admin, user_id: int) -> None:
 
 @pytest.mark.parametrize("end", [demote, deactivate, delete])
 def test_whoever_loses_a_right_loses_every_token_everywhere(
-    stack: Stack, environment: dict[str, str], admin: Admin, end: Callable[[Admin, int], None]
+    stack: LocalStack, environment: dict[str, str], admin: Admin, end: Callable[[Admin, int], None]
 ) -> None:
     name = f"staff-to-{end.__name__}"
-    make_staff(stack, environment, name)
-    pair = stack.call("POST", "/api/auth/token", json={"username": name, "password": PASSWORD}).json()
+    make_staff(environment, name)
+    pair = log_in(stack, name)
     for path in SERVICES:
         assert stack.call("GET", path, token=pair["access"]).status_code == 200
     user_id = stack.call("GET", "/api/auth/me", token=pair["access"]).json()["id"]
@@ -137,11 +124,9 @@ def test_whoever_loses_a_right_loses_every_token_everywhere(
 
     assert stack.call("POST", "/api/auth/token/refresh", json={"refresh": pair["refresh"]}).status_code == 401
     for path in SERVICES:
-        wait_for(
-            lambda path=path: (
-                {stack.call("GET", path, token=pair["access"]).status_code for _ in range(8)} == {401} or None
-            ),
-            within=KNOWN_WITHIN_SECONDS,
+        wait_until(
+            lambda path=path: {stack.call("GET", path, token=pair["access"]).status_code for _ in range(8)} == {401},
+            timeout=KNOWN_WITHIN_SECONDS,
         )
     again = stack.call("POST", "/api/auth/token", json={"username": name, "password": PASSWORD})
     assert again.status_code == (200 if end is demote else 401)
@@ -149,7 +134,7 @@ def test_whoever_loses_a_right_loses_every_token_everywhere(
         assert stack.call("GET", "/api/jobs", token=again.json()["access"]).status_code == 403
 
 
-def test_the_gateway_does_not_lead_there(stack: Stack, admin: Admin) -> None:
+def test_the_gateway_does_not_lead_there(stack: LocalStack, admin: Admin) -> None:
     for path in ("/admin/", "/admin/login/", "/api/auth/admin/", "/api/auth/../admin/", "/static/admin/css/base.css"):
         answer = stack.call("GET", path)
         assert answer.status_code in (400, 404), path

@@ -1,12 +1,8 @@
 """What an attacker sends: another's ids, forged tokens, hostile bodies. Each is a 4xx problem and changes nothing."""
 
-import base64
-import hashlib
-import hmac
 import http.client
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -15,7 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from .conftest import Account, Seconds, Stack
+from support.accounts import Account
+from support.environment import KID
+from support.stack import Stack
+from support.tokens import Seconds, encode_segment, sign_by_hand
 
 DEEP = 978
 
@@ -70,29 +69,6 @@ class TestSomebodyElsesTask:
 
 
 SERVICES = ["/api/tasks", "/api/auth/me", "/api/jobs"]
-
-
-def encoded(part: bytes) -> str:
-    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
-
-
-def handmade(*, header: dict[str, Any], key: str | None) -> str:
-    """Good claims under any header, signed by HMAC-SHA256 with any key or not at all: what PyJWT refuses to make."""
-    now = int(time.time())
-    claims = {
-        "iss": "auth",
-        "aud": "task-api",
-        "token_type": "access",
-        "user_id": "1",
-        "sid": "6f1c5b0e-2f4b-4a39-9a3f-5d6f0f4c8f11",
-        "jti": "j",
-        "iat": now,
-        "exp": now + 300,
-        "is_staff": True,
-    }
-    text = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
-    signature = b"" if key is None else hmac.digest(key.encode(), text.encode(), hashlib.sha256)
-    return f"{text}.{encoded(signature)}"
 
 
 FOREIGN_KEY = "a key of the attacker's own, long enough for HS256"
@@ -183,7 +159,7 @@ class TestForgedTokens:
 
     @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "HS256"])
     def test_without_a_signature_are_refused(self, stack: Stack, algorithm: str) -> None:
-        token = handmade(header={"alg": algorithm, "kid": "e2e", "typ": "JWT"}, key=None)
+        token = sign_by_hand(header={"alg": algorithm, "kid": KID, "typ": "JWT"}, key=None, is_staff=True)
         for path in SERVICES:
             problem(stack.call("GET", path, token=token), 401)
 
@@ -191,8 +167,8 @@ class TestForgedTokens:
     def test_with_our_key_under_the_name_of_another_algorithm_are_refused(
         self, stack: Stack, first: Account, algorithm: str | None
     ) -> None:
-        good = handmade(header={"alg": "HS256", "kid": "e2e"}, key=stack.secret)
-        bad = handmade(header={"alg": algorithm, "kid": "e2e"}, key=stack.secret)
+        good = sign_by_hand(header={"alg": "HS256", "kid": KID}, key=stack.secret, is_staff=True)
+        bad = sign_by_hand(header={"alg": algorithm, "kid": KID}, key=stack.secret, is_staff=True)
         for path in SERVICES:
             assert stack.call("GET", path, token=good).status_code == 200
             problem(stack.call("GET", path, token=bad), 401)
@@ -200,13 +176,16 @@ class TestForgedTokens:
     @pytest.mark.parametrize("kid", ["../../../../../../dev/null", "/dev/null", "file:///dev/null", ""])
     def test_with_a_kid_that_leads_to_an_empty_key_are_refused(self, stack: Stack, kid: str) -> None:
         for path in SERVICES:
-            problem(stack.call("GET", path, token=handmade(header={"alg": "HS256", "kid": kid}, key="")), 401)
+            problem(
+                stack.call("GET", path, token=sign_by_hand(header={"alg": "HS256", "kid": kid}, key="", is_staff=True)),
+                401,
+            )
 
     def test_that_bring_or_name_a_key_are_judged_by_our_own_and_nothing_is_fetched(
         self, stack: Stack, first: Account, forge: Callable[..., str], listener: socket.socket
     ) -> None:
         address = "http://{}:{}/keys.json".format(*listener.getsockname())
-        key = {"kty": "oct", "alg": "HS256", "kid": "e2e", "k": encoded(FOREIGN_KEY.encode())}
+        key = {"kty": "oct", "alg": "HS256", "kid": KID, "k": encode_segment(FOREIGN_KEY.encode())}
         for header in ({"jku": address}, {"x5u": address}, {"jwk": key}, {"x5c": [key["k"]]}, {"kid": address}):
             for path in SERVICES:
                 problem(stack.call("GET", path, token=forge(is_staff=True, key=FOREIGN_KEY, header=header)), 401)
@@ -517,7 +496,7 @@ class TestTheGateway:
         answer = stack.call("GET", "/api/tasks", token=ada.access, headers={"X-Request-ID": "f" * 32})
         identifier = answer.headers["X-Request-ID"]
         assert identifier != "f" * 32
-        stack.printed(lambda line: identifier in line, within=5)
+        stack.wait_for_line(lambda line: identifier in line, timeout=5)
         [line] = [line for line in stack.log() if line["request_id"] == identifier]
         assert (line["service"], line["method"], line["path"], line["status"], line["user_id"]) == (
             "tasks", "GET", "/api/tasks", 200, ada.id,
@@ -565,7 +544,7 @@ def test_no_log_line_holds_a_token_or_a_password(stack: Stack, ada: Account, for
     stack.call("POST", "/api/auth/token", json={"username": "ada", "password": secret})
     stack.call("POST", "/api/auth/token/refresh", json={"refresh": ada.refresh})
     marker = stack.call("GET", f"/nothing?token={ada.access}").headers["X-Request-ID"]
-    stack.printed(lambda line: marker in line, within=5)
+    stack.wait_for_line(lambda line: marker in line, timeout=5)
     output = "".join(stack.lines)
     signatures = [token.rsplit(".")[-1] for token in (ada.access, ada.refresh, bad)]
     for hidden in (secret, stack.secret, *signatures):

@@ -1,13 +1,16 @@
-"""A part of the running stack freezes or is taken: what a client sees, and that it recovers by itself."""
+"""A part of the running stack freezes or is locked: what a client sees, and that it recovers without help."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .conftest import Account, Stack, wait_for
+from support.accounts import Account
+from support.http import answers
+from support.stack import Stack
+from support.waiting import wait_until
 
-# The longest that a writer waits for another's transaction, and some.
+# A little over the longest that a writer waits for another's transaction.
 LOCKED_FOR_SECONDS = 12
 
 
@@ -17,16 +20,16 @@ def test_redis_frozen_leaves_requests_alone_and_is_named_by_readyz(stack: Stack,
         created = stack.call("POST", "/api/tasks", token=ada.access, json={"title": "While frozen", "duration": 1})
         renamed = stack.call("PATCH", created.headers["Location"], token=ada.access, json={"title": "Still"})
         deleted = stack.call("DELETE", created.headers["Location"], token=ada.access)
-        assert [answer.status_code for answer in (created, renamed, deleted)] == [201, 200, 204]
+        assert [response.status_code for response in (created, renamed, deleted)] == [201, 200, 204]
         assert time.monotonic() - started < 1
-        answer = stack.call("GET", "/readyz")
-        assert answer.status_code == 503
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        assert "redis" in answer.json()["detail"]
-        assert "database" not in answer.json()["detail"]
-        assert int(answer.headers["Retry-After"]) >= 1
+        unready = stack.call("GET", "/readyz")
+        assert unready.status_code == 503
+        assert unready.headers["Content-Type"] == "application/problem+json"
+        assert "redis" in unready.json()["detail"]
+        assert "database" not in unready.json()["detail"]
+        assert int(unready.headers["Retry-After"]) >= 1
         assert stack.call("GET", "/healthz").status_code == 200
-    wait_for(lambda: stack.call("GET", "/readyz").status_code == 200 or None, within=10)
+    wait_until(lambda: answers(f"{stack.url}/readyz"), timeout=10)
 
 
 @pytest.mark.sqlite
@@ -34,14 +37,14 @@ def test_a_locked_database_is_a_503_and_then_works_again(stack: Stack, ada: Acco
     with stack.locked_database():
         started = time.monotonic()
         with ThreadPoolExecutor() as pool:
-            answers = pool.map(
+            responses = pool.map(
                 lambda n: stack.call("POST", "/api/tasks", token=ada.access, json={"title": "x", "duration": n}),
                 range(1, 4),
             )
-            for answer in answers:
-                assert answer.status_code == 503
-                assert answer.headers["Content-Type"] == "application/problem+json"
-                assert int(answer.headers["Retry-After"]) >= 1
+            for response in responses:
+                assert response.status_code == 503
+                assert response.headers["Content-Type"] == "application/problem+json"
+                assert int(response.headers["Retry-After"]) >= 1
         assert time.monotonic() - started < LOCKED_FOR_SECONDS
         # Readers do not wait for a writer.
         assert stack.call("GET", "/api/tasks", token=ada.access).status_code == 200
@@ -63,11 +66,7 @@ def test_eight_clients_at_once_lose_no_write(stack: Stack, eve: Account) -> None
         written = {task_id for ids in pool.map(write, range(8)) for task_id in ids}
     assert len(written) == 200
 
-    found, path = {}, "/api/tasks?limit=100"
-    while path:
-        answer = stack.call("GET", path, token=eve.access)
-        found |= {task["id"]: task["title"] for task in answer.json()}
-        path = answer.links.get("next", {}).get("url")
+    found = {task["id"]: task["title"] for task in stack.all_tasks(token=eve.access)}
     assert written <= set(found)
     assert all(found[task_id].endswith(" again") for task_id in written)
 

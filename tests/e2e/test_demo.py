@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -14,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import CHECKOUT, Stack
+from support.commands import Completed, output_of, program, run, run_in_launcher, run_launcher
+from support.environment import inherited
+from support.ports import free_port
+from support.stack import Stack
 
 TOUR = [200, 201, 200, 201, 201, 200, 200, 412, 400, 201, 200, 404, 401, 403, 200, 204, 204, 401]
 
@@ -28,31 +30,14 @@ CALLS = [
 ]
 TOKENS = {"TOKEN": "aaa.bbb.ccc", "REFRESH": "ddd.eee.fff"}
 
-# What demo.py makes of the calls on its standard input: sends each, and prints the commands.
-SEND = """
-import json, sys, demo
-port, tokens, calls = json.load(sys.stdin)
-calls = [demo.Call(*call) for call in calls]
-print(json.dumps([demo.as_curl(call, f"http://localhost:{port}") for call in calls]))
-for call in calls:
-    demo.send(call, port, tokens)
-"""
 
-
-def demo(port: int) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [CHECKOUT / "var/env/local/bin/python", CHECKOUT / "local/demo.py", "--pause", "0"],
-        env={**os.environ, "GATEWAY_PORT": str(port)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def demo(port: int) -> Completed:
+    return run_launcher("demo", "--pause", "0", env={**os.environ, "GATEWAY_PORT": str(port)})
 
 
 def test_the_tour_shows_every_answer_and_can_be_taken_again(stack: Stack) -> None:
     for _ in range(2):
-        result = demo(int(stack.url.rpartition(":")[2]))
+        result = demo(stack.port)
         assert (result.returncode, result.stderr) == (0, "")
         assert [int(status) for status in re.findall(r"^HTTP (\d+) ", result.stdout, re.MULTILINE)] == TOUR
         assert len(re.findall(r"^curl -sS ", result.stdout, re.MULTILINE)) == len(TOUR)
@@ -63,25 +48,13 @@ def test_the_tour_shows_every_answer_and_can_be_taken_again(stack: Stack) -> Non
 
 def test_it_takes_about_ten_seconds_and_paints_nothing_into_a_pipe(stack: Stack) -> None:
     started = time.monotonic()
-    output = subprocess.run(
-        ["make", "demo"],
-        cwd=CHECKOUT,
-        env={
-            **{name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))},
-            "GATEWAY_PORT": stack.url.rpartition(":")[2],
-        },
-        capture_output=True,
-        timeout=60,
-        check=True,
-    ).stdout
+    output = output_of(run("make", "demo", env=inherited() | {"GATEWAY_PORT": str(stack.port)}))
     assert 5 < time.monotonic() - started < 30
-    assert b"\033" not in output
+    assert "\033" not in output
 
 
 def test_without_a_stack_it_says_so_in_one_line() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     result = demo(port)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
@@ -90,14 +63,14 @@ def test_without_a_stack_it_says_so_in_one_line() -> None:
 
 
 class Recorder(BaseHTTPRequestHandler):
-    def answer(self) -> None:
+    def record(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        told = {name: self.headers.get(name) for name in ("Authorization", "Content-Type", "If-Match")}
-        self.server.received.append((self.command, self.path, told, body))
+        headers = {name: self.headers.get(name) for name in ("Authorization", "Content-Type", "If-Match")}
+        self.server.received.append((self.command, self.path, headers, body))
         self.send_response(204)
         self.end_headers()
 
-    do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_PATCH = do_DELETE = record  # noqa: N815 - the names that http.server calls
 
     def log_message(self, *_: object) -> None:
         pass
@@ -114,15 +87,8 @@ def recorder() -> Iterator[Any]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_command_that_is_shown_makes_the_call_that_is_sent(recorder: Any) -> None:
-    shown = subprocess.run(
-        [CHECKOUT / "var/env/local/bin/python", "-c", SEND],
-        cwd=CHECKOUT / "local",
-        input=json.dumps([recorder.server_port, TOKENS, CALLS]),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    ).stdout
+    calls = json.dumps([recorder.server_port, TOKENS, CALLS])
+    shown = output_of(run_in_launcher(*program("launcher/send_calls"), env=os.environ, stdin=calls))
     sent, recorder.received = recorder.received, []
     for command in json.loads(shown):
         subprocess.run(["sh", "-c", command], env={**os.environ, **TOKENS}, timeout=30, check=True)

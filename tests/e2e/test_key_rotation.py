@@ -1,18 +1,16 @@
-"""A new key for the tokens while people work: `make rotate-key` on a running stack that is under constant load."""
+"""A new key for the tokens: `make rotate-key` on a running stack that is under constant load."""
 
 import collections
 import contextlib
 import os
 import re
 import secrets
-import shutil
 import signal
-import socket
 import stat
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jwt
@@ -20,56 +18,52 @@ import psutil
 import pytest
 import requests
 
-from .conftest import CHECKOUT, PASSWORD, READY_WITHIN_SECONDS, STOPPED_WITHIN_SECONDS, Stack, make_account, wait_for
+from support.accounts import PASSWORD, log_in, register
+from support.commands import Completed, launcher, output_of, run_launcher
+from support.environment import without_project
+from support.paths import make_checkout
+from support.ports import free_port
+from support.stack import LocalStack
+from support.waiting import wait_until
 
-PYTHON = CHECKOUT / "var/env/local/bin/python"
 STAFF = "staff"
 # A granian that is told to reload starts each new worker 3.5 s before it stops the old one, one after the other.
 RESTARTED_WITHIN_SECONDS = 30
+# A client first ends what it is doing, which may take long on a busy machine.
+RENEWED_WITHIN_SECONDS = 120
 
 
-class Rotating(Stack):
-    """A stack in a checkout with a .env of its own, whose keys can be rotated."""
+class Rotating(LocalStack):
+    """A stack in a checkout with its own .env, whose keys can be rotated."""
 
-    checkout: Path
-
-    def rotate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [PYTHON, self.checkout / "local/rotate_key.py", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def rotate(self, *arguments: str) -> Completed:
+        return run_launcher("rotate_key", *arguments, checkout=self.checkout, env=self.environment)
 
     def servers(self) -> list[psutil.Process]:
-        """The three granians, whose children are the workers."""
-        family = psutil.Process(self.process.pid).children(recursive=True)
-        granians = [child for child in family if any("bin/granian" in part for part in child.cmdline())]
-        return [granian for granian in granians if granian.parent() not in granians]
+        """Return the three granians, whose children are the workers."""
+        return self.parts("bin/granian")
 
     def restart_workers(self) -> None:
-        """A rolling restart of every service: returns when each worker has been replaced."""
+        """Restart every service's workers one by one; return when each has been replaced."""
         servers = self.servers()
         assert len(servers) == 3
         before = {worker for server in servers for worker in server.children()}
         for server in servers:
             server.send_signal(signal.SIGHUP)
 
-        def replaced() -> bool | None:
+        def replaced() -> bool:
             workers = {worker for server in servers for worker in server.children()}
-            return (len(workers) >= 6 and not workers & before) or None
+            return len(workers) >= 6 and not workers & before
 
-        wait_for(replaced, within=RESTARTED_WITHIN_SECONDS)
+        wait_until(replaced, timeout=RESTARTED_WITHIN_SECONDS)
 
     def keys(self) -> dict[str, str]:
-        """The keys of .env by their kids, the signing one first."""
+        """Return the keys of .env by their kids, the signing one first."""
         (line,) = re.findall("^JWT_KEYS=(.*)$", (self.checkout / ".env").read_text(), re.MULTILINE)
         return dict(entry.split(":") for entry in line.split(","))
 
     def log_in(self, username: str) -> dict[str, str]:
-        return self.call("POST", "/api/auth/token", json={"username": username, "password": PASSWORD}).json()
+        return log_in(self, username)
 
     def refresh(self, token: str) -> requests.Response:
         return self.call("POST", "/api/auth/token/refresh", json={"refresh": token})
@@ -77,95 +71,69 @@ class Rotating(Stack):
 
 @pytest.fixture
 def rotating(tmp_path: Path) -> Iterator[Rotating]:
-    checkout, state = tmp_path / "checkout", tmp_path / "state"
-    for name in ("local", "nginx", "console"):
-        shutil.copytree(CHECKOUT / name, checkout / name)
-    for name in ("Procfile", ".env.example"):
-        shutil.copy(CHECKOUT / name, checkout)
-    (checkout / "services").symlink_to(CHECKOUT / "services")
-    (checkout / "var").mkdir()
-    (checkout / "var/env").symlink_to(CHECKOUT / "var/env")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    example = set(re.findall(r"^(?:# )?([A-Z_]+)=", (checkout / ".env.example").read_text(), re.MULTILINE))
-    environment = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in example} | {
-        "STATE_DIR": str(state),
-        "GATEWAY_PORT": str(port),
+    checkout = make_checkout(tmp_path / "checkout")
+    environment = without_project() | {
+        "STATE_DIR": str(tmp_path / "state"),
+        "GATEWAY_PORT": str(free_port()),
         "AUTH_RATE_LIMIT": "1000",
         "LOG_LEVEL": "WARNING",
     }
-    process = subprocess.Popen(
-        [PYTHON, checkout / "local/up.py"],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    lines: list[str] = []
-    reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True)
-    reader.start()
-    stack = Rotating(url=f"http://127.0.0.1:{port}", secret="", state=state, process=process, lines=lines)
-    stack.checkout, stack.environment = checkout, environment
+    command = launcher("up", checkout=checkout)
+    stack = Rotating(tmp_path / "state", env=environment, command=command, checkout=checkout)
+    staff = {
+        "DJANGO_SUPERUSER_USERNAME": STAFF,
+        "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+        "DJANGO_SUPERUSER_EMAIL": "staff@example.com",
+    }
+    create = ("auth", "python", "manage.py", "createsuperuser", "--noinput")
     try:
-        stack.printed(lambda line: line.startswith("Ready:"), within=READY_WITHIN_SECONDS)
-        subprocess.run(
-            [PYTHON, checkout / "local/run.py", "auth", "python", "manage.py", "createsuperuser", "--noinput"],
-            env=environment
-            | {
-                "DJANGO_SUPERUSER_USERNAME": STAFF,
-                "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
-                "DJANGO_SUPERUSER_EMAIL": "staff@example.com",
-            },
-            capture_output=True,
-            check=True,
-        )
+        stack.wait_until_ready()
+        output_of(run_launcher("run", *create, checkout=checkout, env=environment | staff))
         yield stack
+        stack.stop()
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=STOPPED_WITHIN_SECONDS)
-        reader.join(timeout=5)
-        process.stdout.close()
+        stack.end()
 
 
 class Load:
-    """Clients that never stop, and what each of their requests came to: a status, or the name of an exception."""
+    """Clients that never stop, and how often each of their requests got which status or exception."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Rotating) -> None:
         self._stack = stack
         self._ended = threading.Event()
-        self._asked_to_renew = 0
+        self._generation = 0
+        self._generations: dict[int, int] = {}
         self._lock = threading.Lock()
         self.counts: collections.Counter[tuple[str, int | str]] = collections.Counter()
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        # Of the sessions of one user only the last hundred live; who logs in all the time needs a user for that.
+        # Only the last hundred sessions of a user live, so the client that logs in all the time has its own user.
         for name in ("reader", "visitor"):
-            make_account(self._stack, name)
+            register(self._stack, name)
         clients = [(self._read, "reader")] * 2 + [(self._write, "reader"), (self._list_jobs, STAFF)]
         clients += [(self._log_in, "visitor")] + [(self._refresh, "reader")] * 2
-        self._renewed = threading.Barrier(len(clients) + 1)
-        threads = [threading.Thread(target=self._repeat, args=client) for client in clients]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            for thread in threads:
-                thread.join()
-            print(f"\n{sum(self.counts.values())} requests:")
-            for (name, outcome), count in sorted(self.counts.items(), key=str):
-                print(f"  {name:30} {outcome} {count}")
+        self._generations = dict.fromkeys(range(len(clients)), 0)
+        with ThreadPoolExecutor(len(clients)) as pool:
+            running = [pool.submit(self._repeat, number, *client) for number, client in enumerate(clients)]
+            try:
+                yield
+            finally:
+                self._ended.set()
+                print(f"\n{sum(self.counts.values())} requests:")
+                for (name, outcome), count in sorted(self.counts.items(), key=str):
+                    print(f"  {name:30} {outcome} {count}")
+        for client in running:
+            client.result()
 
     def renew(self) -> None:
-        """What the five minutes of an access token come to: every client has new tokens when this returns."""
-        self._asked_to_renew += 1
-        self._renewed.wait(timeout=30)
+        """Let every client get new tokens, as it would in the five minutes of an access token; return when all have."""
+        self._generation += 1
+        wait_until(
+            lambda: set(self._generations.values()) == {self._generation},
+            timeout=RENEWED_WITHIN_SECONDS,
+            what=lambda: f"every client has new tokens: {self._generations}",
+        )
 
     def outcomes(self) -> collections.Counter[int | str]:
         total: collections.Counter[int | str] = collections.Counter()
@@ -173,30 +141,30 @@ class Load:
             total[outcome] += count
         return total
 
-    def _repeat(self, work: Callable[[requests.Session, dict[str, str]], dict[str, str]], username: str) -> None:
+    def _repeat(
+        self, number: int, work: Callable[[requests.Session, dict[str, str]], dict[str, str]], username: str
+    ) -> None:
         pair = self._stack.log_in(username)
-        renewed = 0
         with requests.Session() as session:
             while not self._ended.is_set():
-                if renewed < self._asked_to_renew:
+                if (generation := self._generation) > self._generations[number]:
                     pair = self._refresh(session, pair)
-                    renewed += 1
-                    self._renewed.wait(timeout=30)
+                    self._generations[number] = generation
                 pair = work(session, pair)
 
     def _ask(
         self, session: requests.Session, method: str, path: str, token: str | None = None, **body: object
     ) -> requests.Response | None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer, outcome = None, "?"
+        response, outcome = None, "?"
         try:
-            answer = session.request(method, self._stack.url + path, headers=headers, json=body or None, timeout=30)
-            outcome = answer.status_code
+            response = session.request(method, self._stack.url + path, headers=headers, json=body or None, timeout=30)
+            outcome = response.status_code
         except requests.RequestException as error:
             outcome = type(error).__name__
         with self._lock:
             self.counts[f"{method} {path}", outcome] += 1
-        return answer
+        return response
 
     def _read(self, session: requests.Session, pair: dict[str, str]) -> dict[str, str]:
         self._ask(session, "GET", "/api/tasks", pair["access"])
@@ -215,19 +183,19 @@ class Load:
         return pair
 
     def _log_in(self, session: requests.Session, pair: dict[str, str]) -> dict[str, str]:
-        answer = self._ask(session, "POST", "/api/auth/token", username="visitor", password=PASSWORD)
-        return self._use(session, answer, pair, pause=0.2)
+        response = self._ask(session, "POST", "/api/auth/token", username="visitor", password=PASSWORD)
+        return self._use(session, response, pair, pause=0.2)
 
     def _refresh(self, session: requests.Session, pair: dict[str, str]) -> dict[str, str]:
-        answer = self._ask(session, "POST", "/api/auth/token/refresh", refresh=pair["refresh"])
-        return self._use(session, answer, pair, pause=0.02)
+        response = self._ask(session, "POST", "/api/auth/token/refresh", refresh=pair["refresh"])
+        return self._use(session, response, pair, pause=0.02)
 
     def _use(
-        self, session: requests.Session, answer: requests.Response | None, pair: dict[str, str], *, pause: float
+        self, session: requests.Session, response: requests.Response | None, pair: dict[str, str], *, pause: float
     ) -> dict[str, str]:
-        """What one process has just signed, the processes of the others must know."""
-        if answer is not None and answer.status_code == 200:
-            pair = answer.json()
+        """Take the tokens that one process has just signed; the processes of other services must accept them."""
+        if response is not None and response.status_code == 200:
+            pair = response.json()
             self._ask(session, "GET", "/api/tasks", pair["access"])
             self._ask(session, "GET", "/api/auth/sessions", pair["access"])
         time.sleep(pause)
@@ -235,7 +203,7 @@ class Load:
 
 
 def let_a_week_pass(stack: Rotating) -> None:
-    """As the command sees it: the keys were changed that long ago."""
+    """Make the command see keys that were changed that long ago."""
     for path in (stack.checkout / ".env", stack.state / "run/jwt-keys"):
         then = path.stat().st_mtime - 7 * 24 * 60 * 60
         os.utime(path, (then, then))
@@ -266,8 +234,8 @@ def test_no_request_is_lost_in_the_three_steps(rotating: Rotating, restarts: boo
     assert kid_of(rotating.log_in("reader")["access"]) == new
     outcomes = load.outcomes()
     assert outcomes[200] + outcomes[201] > 1000
-    # nginx sends a POST that meets the closing connection of a worker no second time (docs/key-rotation.md); a rotation
-    # by itself closes no connection.
+    # nginx does not resend a POST that meets a worker's closing connection (docs/key-rotation.md). A rotation by itself
+    # closes no connection.
     lost_to_restarts = (
         {key for key in load.counts if key[1] == 502 and key[0].startswith("POST")} if restarts else set()
     )
@@ -276,7 +244,7 @@ def test_no_request_is_lost_in_the_three_steps(rotating: Rotating, restarts: boo
 
 
 def test_the_load_notices_a_key_that_was_not_prepared(rotating: Rotating) -> None:
-    """That the test above can fail: the new key signs before every process knows it."""
+    """The test above can fail: here the new key signs before every process knows it."""
     load = Load(rotating)
     published = rotating.state / "run/jwt-keys"
     with load.running():
@@ -292,7 +260,7 @@ def test_the_load_notices_a_key_that_was_not_prepared(rotating: Rotating) -> Non
 
 
 def test_what_the_old_key_signed_works_until_it_is_retired(rotating: Rotating) -> None:
-    make_account(rotating, "user")
+    register(rotating, "user")
     used, unused = rotating.log_in("user"), rotating.log_in("user")
     jobs = rotating.log_in(STAFF)["access"]
     calls = [("/api/tasks", used["access"]), ("/api/auth/me", used["access"]), ("/api/jobs", jobs)]
@@ -329,8 +297,7 @@ def test_no_step_is_taken_before_every_service_has_the_last_one(rotating: Rotati
     assert rotating.rotate("prepare").returncode == 0
     [old, new] = rotating.keys()
     written = (rotating.checkout / ".env").read_bytes()
-    [tasks] = [server for server in rotating.servers() if any("tasks.sock" in part for part in server.cmdline())]
-    stopped = tasks.children()
+    stopped = rotating.part("tasks.sock").children()
     for worker in stopped:
         worker.suspend()
     try:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import PASSWORD, Account, Stack, make_account, wait_for
+from support.accounts import PASSWORD, Account, register
+from support.stack import Stack
+from support.waiting import wait_until
 
 # A minute until the next tick, and time for a busy machine.
 NEXT_TICK_SECONDS = 80
@@ -49,20 +51,14 @@ def test_a_person_registers_logs_in_and_works_on_tasks(stack: Stack, first: Acco
 
 
 def test_the_list_is_the_last_four_newest_first_and_pages_reach_the_rest(stack: Stack, first: Account) -> None:
-    lister = make_account(stack, "lister")
+    lister = register(stack, "lister")
     made = [
         stack.call("POST", "/api/tasks", token=lister.access, json={"title": f"task {n}", "duration": n}).json()
         for n in range(1, 11)
     ]
-    answer = stack.call("GET", "/api/tasks", token=lister.access)
-    assert answer.json() == made[:5:-1]
+    assert stack.call("GET", "/api/tasks", token=lister.access).json() == made[:5:-1]
 
-    seen, path = [], "/api/tasks?limit=3"
-    while path:
-        answer = stack.call("GET", path, token=lister.access)
-        seen += answer.json()
-        path = answer.links.get("next", {}).get("url")
-    assert seen == made[::-1]
+    assert stack.all_tasks(token=lister.access, limit=3) == made[::-1]
 
 
 def test_beat_makes_the_worker_print_the_tasks_of_user_1_once_a_minute(
@@ -78,7 +74,7 @@ def test_beat_makes_the_worker_print_the_tasks_of_user_1_once_a_minute(
         printed = [line for line in stack.log() if line.get("title") == "Ship it"]
         return runs[0] if printed and runs and runs[0]["state"] == "succeeded" else None
 
-    run = wait_for(report, within=NEXT_TICK_SECONDS)
+    run = wait_until(report, timeout=NEXT_TICK_SECONDS)
     assert (run["job"], run["attempts"]) == ("report-user-tasks", 1)
     assert run["slot"].endswith(":00.000000Z")
 

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from .conftest import CHECKOUT, Gateway, secured
+from support.gateway import Gateway
+from support.http import assert_problem, assert_secured
+from support.paths import CHECKOUT
 
 
 @pytest.mark.parametrize("path", ["/", "/problems", "/problems/"])
@@ -16,7 +18,7 @@ def test_a_page_is_served_with_a_policy_that_allows_its_own_style_and_nothing_el
     assert response.status == 200
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert response.headers["Cache-Control"] == "no-cache"
-    secured(response)
+    assert_secured(response)
     styles = re.findall(rb"<style>(.*?)</style>", response.body, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(style).digest()).decode() for style in styles]
     assert re.findall(r"style-src '(.*?)';", response.headers["Content-Security-Policy"]) == [f"sha256-{hashes[0]}"]
@@ -43,11 +45,11 @@ def test_the_type_of_a_problem_leads_to_its_place_on_the_page(gateway: Gateway, 
     response = gateway.request("GET", f"/problems/{slug}")
 
     assert (response.status, response.headers["Location"]) == (303, f"/problems#{slug}")
-    secured(response)
+    assert_secured(response)
 
 
-def test_what_is_no_type_leads_nowhere(gateway: Gateway, problem) -> None:
-    problem(gateway.request("GET", "/problems/out-of-coffee"), 404, "not-found")
+def test_what_is_no_type_leads_nowhere(gateway: Gateway) -> None:
+    assert_problem(gateway.request("GET", "/problems/out-of-coffee"), 404, "not-found")
 
 
 LINKS = {

@@ -3,10 +3,13 @@
 import gzip
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from .conftest import CHECKOUT, SERVICES, Answer, Gateway, Upstream, running_gateway, secured
+from support.gateway import Gateway, Upstream, running_gateway
+from support.http import Response, assert_secured
+from support.paths import CHECKOUT, SERVICES
 
 OURS = "https://app.example.org"
 SECOND = "http://localhost:5173"
@@ -14,7 +17,7 @@ EXPOSED = "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Req
 PREFLIGHT = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
 
 
-def cors(response) -> dict[str, str]:
+def cors(response: Response) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name.startswith("Access-Control-")}
 
 
@@ -26,10 +29,8 @@ def open_gateway() -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def services(open_gateway: Gateway) -> Iterator[dict[str, Upstream]]:
-    services = {name: Upstream(open_gateway.folder / f"{name}.sock") for name in SERVICES}
-    yield services
-    for service in services.values():
-        service.stop()
+    with ExitStack() as running:
+        yield {name: running.enter_context(open_gateway.upstream(name)) for name in SERVICES}
 
 
 class TestOtherOrigins:
@@ -49,7 +50,7 @@ class TestOtherOrigins:
             "Access-Control-Max-Age": "7200",
         }
         assert response.headers["Vary"] == "Origin"
-        secured(response)
+        assert_secured(response)
         assert not services["tasks"].received
 
     @pytest.mark.parametrize(("path", "status"), [("/api/tasks", 200), ("/nowhere", 404), ("/api/tasks/../x", 404)])
@@ -133,7 +134,7 @@ class TestCompression:
 
     def test_a_large_answer_is_compressed_for_who_takes_it(self, gateway, upstreams) -> None:
         body = tasks(100)
-        upstreams["tasks"].answer = lambda _: Answer(body=body)
+        upstreams["tasks"].respond = lambda _: Response(body=body)
 
         compressed = gateway.request("GET", "/api/tasks", headers=self.ACCEPTING)
         plain = gateway.request("GET", "/api/tasks")
@@ -146,7 +147,7 @@ class TestCompression:
         assert {received.headers["Accept-Encoding"] for received in upstreams["tasks"].received} == {None}
 
     def test_one_task_is_never_compressed_so_that_its_tag_stays_a_strong_one(self, gateway, upstreams) -> None:
-        upstreams["tasks"].answer = lambda _: Answer(headers={"ETag": '"3"'}, body=LARGEST_TASK)
+        upstreams["tasks"].respond = lambda _: Response(headers={"ETag": '"3"'}, body=LARGEST_TASK)
 
         response = gateway.request("GET", "/api/tasks/1", headers=self.ACCEPTING)
 
@@ -155,7 +156,7 @@ class TestCompression:
 
     @pytest.mark.parametrize("path", AUTH)
     def test_answers_of_auth_are_not_compressed(self, gateway, upstreams, path) -> None:
-        upstreams["auth"].answer = lambda _: Answer(body=tasks(100))
+        upstreams["auth"].respond = lambda _: Response(body=tasks(100))
 
         for method in ("GET", "POST"):
             response = gateway.request(method, path, headers=self.ACCEPTING)
@@ -163,7 +164,7 @@ class TestCompression:
             assert "Content-Encoding" not in response.headers
 
     def test_a_304_of_a_service_passes_with_its_tag(self, gateway, upstreams) -> None:
-        upstreams["tasks"].answer = lambda _: Answer(304, {"ETag": '"3"'}, b"")
+        upstreams["tasks"].respond = lambda _: Response(304, {"ETag": '"3"'}, b"")
 
         response = gateway.request("GET", "/api/tasks/1", headers={"If-None-Match": '"3"', **self.ACCEPTING})
 

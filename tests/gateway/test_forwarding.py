@@ -5,7 +5,9 @@ import re
 
 import pytest
 
-from .conftest import CHECKOUT, Answer, Gateway, Upstream, running_gateway, secured
+from support.gateway import Gateway, Upstream, running_gateway
+from support.http import Response, assert_problem, assert_secured
+from support.paths import CHECKOUT
 
 
 def test_no_service_is_looked_up_once_and_for_all() -> None:
@@ -40,7 +42,7 @@ def test_each_api_path_reaches_its_service_as_it_is(
     response = gateway.request("GET", path)
 
     assert response.status == 200
-    secured(response)
+    assert_secured(response)
     assert [received.path for received in upstreams[service].received] == [path]
     assert not any(upstream.received for name, upstream in upstreams.items() if name != service)
 
@@ -67,8 +69,8 @@ def test_each_api_path_reaches_its_service_as_it_is(
         "/favicon.ico",
     ],
 )
-def test_nothing_else_is_reachable(gateway: Gateway, upstreams: dict[str, Upstream], problem, path: str) -> None:
-    problem(gateway.request("GET", path), 404, "not-found")
+def test_nothing_else_is_reachable(gateway: Gateway, upstreams: dict[str, Upstream], path: str) -> None:
+    assert_problem(gateway.request("GET", path), 404, "not-found")
 
     assert not any(upstream.received for upstream in upstreams.values())
 
@@ -95,10 +97,8 @@ def test_nothing_else_is_reachable(gateway: Gateway, upstreams: dict[str, Upstre
         "/x%3f/../api/tasks/../tasks",
     ],
 )
-def test_a_path_that_is_not_normalised_is_refused(
-    gateway: Gateway, upstreams: dict[str, Upstream], problem, path: str
-) -> None:
-    problem(gateway.request("GET", path), 404, "not-found")
+def test_a_path_that_is_not_normalised_is_refused(gateway: Gateway, upstreams: dict[str, Upstream], path: str) -> None:
+    assert_problem(gateway.request("GET", path), 404, "not-found")
 
     assert not any(upstream.received for upstream in upstreams.values())
 
@@ -143,14 +143,10 @@ def test_a_service_gets_the_allowed_headers_and_no_others(gateway: Gateway, upst
 
 @pytest.mark.parametrize(("named", "address"), [("127.0.0.1", "192.0.2.7"), ("192.0.2.1", "127.0.0.1")])
 def test_a_proxy_is_believed_about_the_clients_address_where_the_template_names_it(named: str, address: str) -> None:
-    """What SECURITY.md tells an operator to add who ends TLS before the gateway."""
+    """SECURITY.md tells operators who end TLS before the gateway to add this."""
     realip = f"server_tokens off; set_real_ip_from {named}; real_ip_header X-Forwarded-For;"
-    with running_gateway(replace={"server_tokens off;": realip}) as gateway:
-        upstream = Upstream(gateway.folder / "tasks.sock")
-        try:
-            gateway.request("GET", "/api/tasks", headers={"X-Forwarded-For": "192.0.2.7"})
-        finally:
-            upstream.stop()
+    with running_gateway(replace={"server_tokens off;": realip}) as gateway, gateway.upstream("tasks") as upstream:
+        gateway.request("GET", "/api/tasks", headers={"X-Forwarded-For": "192.0.2.7"})
     (received,) = upstream.received
     assert received.headers["X-Forwarded-For"] == address
 
@@ -158,7 +154,7 @@ def test_a_proxy_is_believed_about_the_clients_address_where_the_template_names_
 def test_each_request_has_an_id_of_its_own_that_the_service_and_the_client_get(
     gateway: Gateway, upstreams: dict[str, Upstream]
 ) -> None:
-    upstreams["tasks"].answer = lambda _: Answer(headers={"X-Request-ID": "the service's"})
+    upstreams["tasks"].respond = lambda _: Response(headers={"X-Request-ID": "the service's"})
 
     responses = [gateway.request("GET", "/api/tasks", headers={"X-Request-ID": "mine"}) for _ in range(2)]
 
@@ -174,17 +170,17 @@ def test_what_a_service_answers_passes_untouched_but_for_the_security_headers(
     body = b"" if status in (204, 304) else b'{"mine": true}'
     own = {"ETag": '"7"', "Allow": "GET", "Retry-After": "30", "WWW-Authenticate": "Bearer", "Cache-Control": "private"}
     replaced = {"X-Frame-Options": "SAMEORIGIN", "Content-Security-Policy": "default-src *", "X-Request-ID": "1"}
-    upstreams["tasks"].answer = lambda _: Answer(status, own | replaced, body)
+    upstreams["tasks"].respond = lambda _: Response(status, own | replaced, body)
 
     response = gateway.request("GET", "/api/tasks")
 
     assert (response.status, response.body) == (status, body)
     assert {name: response.headers.get_all(name) for name in own} == {name: [value] for name, value in own.items()}
-    secured(response)
+    assert_secured(response)
 
 
 def test_no_answer_of_a_service_steers_the_gateway(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
-    upstreams["tasks"].answer = lambda _: Answer(headers={"X-Accel-Redirect": "/_readyz/scheduler"}, body=b"mine")
+    upstreams["tasks"].respond = lambda _: Response(headers={"X-Accel-Redirect": "/_readyz/scheduler"}, body=b"mine")
 
     assert gateway.request("GET", "/api/tasks").body == b"mine"
     assert not upstreams["scheduler"].received
@@ -209,7 +205,7 @@ def test_a_post_whose_connection_broke_is_not_sent_again(gateway: Gateway, upstr
     # A kept-alive connection that breaks is the one case where nginx would try again with a single upstream.
     assert gateway.request("GET", "/api/tasks").status == 200
     upstreams["tasks"].reset()
-    upstreams["tasks"].answer = lambda _: None
+    upstreams["tasks"].respond = lambda _: None
 
     for method in ("POST", "PATCH"):
         assert gateway.request(method, "/api/tasks/1", body=b"{}").status == 502
@@ -220,29 +216,19 @@ def test_a_post_whose_connection_broke_is_not_sent_again(gateway: Gateway, upstr
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_get_that_a_service_did_not_live_to_answer_is_asked_once_more(method: str, path: str) -> None:
     service = {"/api/auth/me": "auth", "/api/jobs": "scheduler"}.get(path, "tasks")
-    answers = iter([None, Answer(headers={"ETag": '"1"'})])
-    # A new connection, on which nginx by itself does not try again.
-    with running_gateway() as gateway:
-        upstream = Upstream(gateway.folder / f"{service}.sock")
-        upstream.answer = lambda _: next(answers, None)
-        try:
-            response = gateway.request(method, path)
-        finally:
-            upstream.stop()
+    responses = iter([None, Response(headers={"ETag": '"1"'})])
+    # A new connection, on which nginx does not retry of its own accord.
+    with running_gateway() as gateway, gateway.upstream(service, lambda _: next(responses, None)) as upstream:
+        response = gateway.request(method, path)
 
     assert response.status == 200
     assert response.headers["ETag"] == '"1"'
     assert [(received.method, received.path) for received in upstream.received] == [(method, path)] * 2
 
 
-def test_a_get_that_is_never_answered_is_asked_twice_and_no_more(problem) -> None:
-    with running_gateway() as gateway:
-        upstream = Upstream(gateway.folder / "tasks.sock")
-        upstream.answer = lambda _: None
-        try:
-            problem(gateway.request("GET", "/api/tasks"), 502, "bad-gateway")
-        finally:
-            upstream.stop()
+def test_a_get_that_is_never_answered_is_asked_twice_and_no_more() -> None:
+    with running_gateway() as gateway, gateway.upstream("tasks", lambda _: None) as upstream:
+        assert_problem(gateway.request("GET", "/api/tasks"), 502, "bad-gateway")
 
     assert len(upstream.received) == 2
 
@@ -255,34 +241,28 @@ def test_connections_to_a_service_are_kept(gateway: Gateway, upstreams: dict[str
     assert upstreams["tasks"].connections <= 2
 
 
-def test_the_gateway_starts_without_the_services_and_finds_them_when_they_come(problem) -> None:
+def test_the_gateway_starts_without_the_services_and_finds_them_when_they_come() -> None:
     with running_gateway() as gateway:
-        problem(gateway.request("GET", "/api/tasks"), 502, "bad-gateway")
-        upstream = Upstream(gateway.folder / "tasks.sock")
-        try:
+        assert_problem(gateway.request("GET", "/api/tasks"), 502, "bad-gateway")
+        with gateway.upstream("tasks"):
             assert gateway.request("GET", "/api/tasks").status == 200
-        finally:
-            upstream.stop()
 
 
 def test_the_gateway_logs_only_what_no_service_has_answered(upstreams: dict[str, Upstream]) -> None:
     with running_gateway() as gateway:
-        upstream = Upstream(gateway.folder / "tasks.sock")
-        try:
+        with gateway.upstream("tasks"):
             gateway.request("GET", "/healthz")
             gateway.request("GET", "/api/tasks")
             refused = gateway.request(
                 "GET", '/nowhere"x?token=secret-in-query', headers={"Authorization": "Bearer secret-token"}
             )
-            away = gateway.request("POST", "/api/jobs?token=secret-in-query")
+            unavailable = gateway.request("POST", "/api/jobs?token=secret-in-query")
             strange = gateway.request("TRACE", "/api/tasks")
-        finally:
-            upstream.stop()
         # nginx has its own line for why a service cannot be reached.
         text = gateway.log(lines=4)
         lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         # nginx has two workers, and each logs when it is done.
-        order = [response.headers["X-Request-ID"] for response in (refused, away, strange)]
+        order = [response.headers["X-Request-ID"] for response in (refused, unavailable, strange)]
         lines.sort(key=lambda line: order.index(line["request_id"]))
 
     assert "secret-token" not in text
@@ -300,7 +280,7 @@ def test_the_gateway_logs_only_what_no_service_has_answered(upstreams: dict[str,
         }
         for response, level, method, path, status in [
             (refused, "INFO", "GET", "/nowhere", 400),
-            (away, "ERROR", "POST", "/api/jobs", 502),
+            (unavailable, "ERROR", "POST", "/api/jobs", 502),
             (strange, "INFO", "TRACE", "/api/tasks", 405),
         ]
     ]

@@ -6,7 +6,9 @@ import time
 
 import pytest
 
-from .conftest import CHECKOUT, Gateway, Upstream, running_gateway
+from support.gateway import Gateway, Upstream, running_gateway
+from support.http import assert_problem
+from support.paths import CHECKOUT
 
 HOST = b"Host: a\r\nConnection: close\r\n"
 DOCUMENT = json.loads((CHECKOUT / "console/openapi.json").read_text())
@@ -21,8 +23,8 @@ PATHS = {
 }
 
 
-def test_not_found_names_the_path_without_the_query(gateway: Gateway, problem) -> None:
-    body = problem(gateway.request("GET", "/nowhere/at/all?secret=1"), 404, "not-found")
+def test_not_found_names_the_path_without_the_query(gateway: Gateway) -> None:
+    body = assert_problem(gateway.request("GET", "/nowhere/at/all?secret=1"), 404, "not-found")
 
     assert body["instance"] == "/nowhere/at/all"
     assert body["title"] == "Not Found"
@@ -68,8 +70,8 @@ def test_the_path_in_a_problem_cannot_break_it(gateway: Gateway, path: str, inst
         b"POST /api/tasks HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
     ],
 )
-def test_a_malformed_request(gateway: Gateway, upstreams: dict[str, Upstream], problem, request_bytes: bytes) -> None:
-    problem(gateway.raw(request_bytes), 400, "bad-request")
+def test_a_malformed_request(gateway: Gateway, upstreams: dict[str, Upstream], request_bytes: bytes) -> None:
+    assert_problem(gateway.raw(request_bytes), 400, "bad-request")
 
     assert not any(upstream.received for upstream in upstreams.values())
 
@@ -88,21 +90,21 @@ def test_a_malformed_request(gateway: Gateway, upstreams: dict[str, Upstream], p
         ("TRACE", "/api/openapi.json", "GET, HEAD"),
     ],
 )
-def test_a_method_that_the_address_does_not_take(gateway: Gateway, problem, method: str, path: str, allow: str) -> None:
+def test_a_method_that_the_address_does_not_take(gateway: Gateway, method: str, path: str, allow: str) -> None:
     response = gateway.request(method, path)
 
-    problem(response, 405, "method-not-allowed")
+    assert_problem(response, 405, "method-not-allowed")
     assert response.headers.get_all("Allow") == [allow]
 
 
 @pytest.mark.parametrize(("path", "methods"), PATHS.items())
 def test_trace_is_refused_with_the_methods_that_the_address_takes(
-    gateway: Gateway, upstreams: dict[str, Upstream], problem, path: str, methods: set[str]
+    gateway: Gateway, upstreams: dict[str, Upstream], path: str, methods: set[str]
 ) -> None:
     for suffix in ("", "?x=1", "/", "/?x=1") if path.startswith("/api/") else ("", "?x=1"):
         response = gateway.request("TRACE", path + suffix, headers={"Authorization": "Bearer secret-token"})
 
-        problem(response, 405, "method-not-allowed")
+        assert_problem(response, 405, "method-not-allowed")
         (allow,) = response.headers.get_all("Allow")
         assert set(allow.split(", ")) == methods
         assert b"secret-token" not in response.body
@@ -116,85 +118,77 @@ def test_a_method_that_nobody_knows_is_the_services_to_refuse(gateway: Gateway, 
 
 
 @pytest.mark.parametrize("path", ["/api/tasks", "/api/auth/token", "/readyz", "/nowhere"])
-def test_a_body_over_the_limit(gateway: Gateway, upstreams: dict[str, Upstream], problem, path: str) -> None:
+def test_a_body_over_the_limit(gateway: Gateway, upstreams: dict[str, Upstream], path: str) -> None:
     head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 65537\r\n\r\n".encode()
 
     response = gateway.raw(head, then=b"x" * 65537)
 
-    problem(response, 413, "payload-too-large")
+    assert_problem(response, 413, "payload-too-large")
     assert not any(upstream.received for upstream in upstreams.values())
 
 
-def test_a_chunked_body_over_the_limit(gateway: Gateway, upstreams: dict[str, Upstream], problem) -> None:
+def test_a_chunked_body_over_the_limit(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
     head = b"POST /api/tasks HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 
     response = gateway.raw(head, then=b"10001\r\n" + b"x" * 65537 + b"\r\n0\r\n\r\n")
 
-    problem(response, 413, "payload-too-large")
+    assert_problem(response, 413, "payload-too-large")
     assert not upstreams["tasks"].received
 
 
-def test_a_long_address(gateway: Gateway, problem) -> None:
-    problem(gateway.request("GET", "/api/tasks?x=" + "a" * 9000), 414, "uri-too-long")
+def test_a_long_address(gateway: Gateway) -> None:
+    assert_problem(gateway.request("GET", "/api/tasks?x=" + "a" * 9000), 414, "uri-too-long")
 
 
-def test_a_large_header(gateway: Gateway, problem) -> None:
+def test_a_large_header(gateway: Gateway) -> None:
     response = gateway.request("GET", "/api/tasks", headers={"X-Big": "a" * 9000})
 
-    problem(response, 431, "request-header-fields-too-large")
+    assert_problem(response, 431, "request-header-fields-too-large")
 
 
-def test_a_condition_that_the_page_does_not_meet(gateway: Gateway, problem) -> None:
+def test_a_condition_that_the_page_does_not_meet(gateway: Gateway) -> None:
     response = gateway.request("GET", "/", headers={"If-Match": '"another"'})
 
-    problem(response, 412, "precondition-failed")
+    assert_problem(response, 412, "precondition-failed")
 
 
-def test_an_encoding_and_a_version_of_http_that_nginx_does_not_know(gateway: Gateway, problem) -> None:
+def test_an_encoding_and_a_version_of_http_that_nginx_does_not_know(gateway: Gateway) -> None:
     head = b"POST /api/tasks HTTP/1.1\r\n" + HOST
 
-    problem(gateway.raw(head + b"Transfer-Encoding: smoke\r\n\r\n"), 501, "not-implemented")
-    problem(gateway.raw(b"GET / HTTP/3.0\r\n" + HOST + b"\r\n"), 505, "http-version-not-supported")
+    assert_problem(gateway.raw(head + b"Transfer-Encoding: smoke\r\n\r\n"), 501, "not-implemented")
+    assert_problem(gateway.raw(b"GET / HTTP/3.0\r\n" + HOST + b"\r\n"), 505, "http-version-not-supported")
 
 
-def test_a_service_that_is_away(problem) -> None:
+def test_a_service_that_is_away() -> None:
     with running_gateway() as gateway:
         response = gateway.request("POST", "/api/tasks", body=b"{}")
 
-    problem(response, 502, "bad-gateway")
+    assert_problem(response, 502, "bad-gateway")
     assert response.headers.get_all("Retry-After") == ["5"]
 
 
-def test_a_service_that_hangs_up(gateway: Gateway, upstreams: dict[str, Upstream], problem) -> None:
-    upstreams["tasks"].answer = lambda _: None
+def test_a_service_that_hangs_up(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    upstreams["tasks"].respond = lambda _: None
 
-    problem(gateway.request("POST", "/api/tasks", body=b"{}"), 502, "bad-gateway")
+    assert_problem(gateway.request("POST", "/api/tasks", body=b"{}"), 502, "bad-gateway")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_service_that_is_slow(problem, method: str) -> None:
-    with running_gateway(replace={"proxy_read_timeout 15s;": "proxy_read_timeout 1s;"}) as gateway:
-        upstream = Upstream(gateway.folder / "tasks.sock")
-        upstream.answer = lambda _: time.sleep(2)
-        try:
-            response = gateway.request(method, "/api/tasks", body=b"{}")
-        finally:
-            upstream.stop()
+def test_a_service_that_is_slow(method: str) -> None:
+    impatient = running_gateway(replace={"proxy_read_timeout 15s;": "proxy_read_timeout 1s;"})
+    with impatient as gateway, gateway.upstream("tasks", lambda _: time.sleep(2)) as upstream:
+        response = gateway.request(method, "/api/tasks", body=b"{}")
 
-    problem(response, 504, "gateway-timeout")
+    assert_problem(response, 504, "gateway-timeout")
     assert response.headers.get_all("Retry-After") == ["5"]
     assert len(upstream.received) == 1
 
 
 def test_a_client_that_is_slow_is_dropped() -> None:
-    # nginx has no answer for that, whatever error_page says: it closes the connection.
-    with running_gateway(replace={"client_body_timeout 10s;": "client_body_timeout 1s;"}) as gateway:
-        upstream = Upstream(gateway.folder / "tasks.sock")
-        try:
-            with pytest.raises(http.client.RemoteDisconnected):
-                gateway.raw(b"POST /api/tasks HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\n12345")
-        finally:
-            upstream.stop()
+    # nginx has no response for that, whatever error_page says: it closes the connection.
+    impatient = running_gateway(replace={"client_body_timeout 10s;": "client_body_timeout 1s;"})
+    with impatient as gateway, gateway.upstream("tasks") as upstream, pytest.raises(http.client.RemoteDisconnected):
+        gateway.raw(b"POST /api/tasks HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\n12345")
 
     assert not upstream.received
 
@@ -203,9 +197,9 @@ def test_a_client_that_is_slow_is_dropped() -> None:
     ("status", "slug"),
     [(403, "forbidden"), (416, "range-not-satisfiable"), (500, "internal-server-error"), (503, "service-unavailable")],
 )
-def test_what_nginx_says_only_when_something_is_wrong_with_it(problem, status: int, slug: str) -> None:
+def test_what_nginx_says_only_when_something_is_wrong_with_it(status: int, slug: str) -> None:
     with running_gateway(replace={"""return 200 '{"status":"ok"}';""": f"return {status};"}) as gateway:
-        problem(gateway.request("GET", "/healthz"), status, slug)
+        assert_problem(gateway.request("GET", "/healthz"), status, slug)
 
 
 def test_an_answer_to_head_has_no_body(gateway: Gateway) -> None:

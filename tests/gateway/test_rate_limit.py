@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .conftest import Gateway, Upstream, running_gateway
+from support.gateway import Gateway, running_gateway
+from support.http import assert_problem
 
 LIMITED = [
     "/api/auth/token",
@@ -24,13 +25,9 @@ def storm(gateway: Gateway, method: str, path: str, count: int = 40) -> list:
 
 
 @pytest.mark.parametrize("path", LIMITED)
-def test_a_storm_is_refused_after_the_burst(problem, path: str) -> None:
-    with running_gateway(AUTH_RATE_LIMIT="1") as gateway:
-        upstream = Upstream(gateway.folder / "auth.sock")
-        try:
-            responses = storm(gateway, "POST", path)
-        finally:
-            upstream.stop()
+def test_a_storm_is_refused_after_the_burst(path: str) -> None:
+    with running_gateway(AUTH_RATE_LIMIT="1") as gateway, gateway.upstream("auth") as upstream:
+        responses = storm(gateway, "POST", path)
 
     taken = [response for response in responses if response.status == 200]
     refused = [response for response in responses if response.status != 200]
@@ -38,7 +35,7 @@ def test_a_storm_is_refused_after_the_burst(problem, path: str) -> None:
     assert 21 <= len(taken) <= 25
     assert len(upstream.received) == len(taken)
     for response in refused:
-        problem(response, 429, "too-many-requests")
+        assert_problem(response, 429, "too-many-requests")
         assert response.headers.get_all("Retry-After") == ["1"]
         assert response.headers.get_all("RateLimit") == ['"auth";r=0;t=1']
     for response in responses:
@@ -47,13 +44,9 @@ def test_a_storm_is_refused_after_the_burst(problem, path: str) -> None:
 
 @pytest.mark.parametrize(("method", "path"), FREE)
 def test_other_calls_are_not_limited(method: str, path: str) -> None:
-    with running_gateway(AUTH_RATE_LIMIT="1") as gateway:
-        upstreams = [Upstream(gateway.folder / f"{service}.sock") for service in ("auth", "tasks")]
-        try:
-            responses = storm(gateway, method, path)
-        finally:
-            for upstream in upstreams:
-                upstream.stop()
+    limited = running_gateway(AUTH_RATE_LIMIT="1")
+    with limited as gateway, gateway.upstream("auth"), gateway.upstream("tasks"):
+        responses = storm(gateway, method, path)
 
     assert {response.status for response in responses} == {200}
     assert not any(response.headers["RateLimit-Policy"] for response in responses)

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
-from .conftest import CHECKOUT, Gateway, Upstream, secured
+from support.gateway import Gateway, Upstream
+from support.http import assert_problem, assert_secured
+from support.paths import CHECKOUT
 
 SWAGGER_UI = CHECKOUT / "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist"
 FILES = {
@@ -30,7 +32,7 @@ def test_each_file_is_served_as_what_it_is_and_asks_no_service(
     assert (response.status, response.headers["Content-Type"]) == (200, content_type)
     assert hashlib.sha256(response.body).digest() == hashlib.sha256(file.read_bytes()).digest()
     assert response.headers["Cache-Control"] == "no-cache"
-    secured(response)
+    assert_secured(response)
     assert not any(upstream.received for upstream in upstreams.values())
 
 
@@ -60,10 +62,10 @@ def test_the_page_may_run_and_ask_its_own_address_and_nothing_else(gateway: Gate
 
 
 @pytest.mark.parametrize("path", ["/api/docs", "/api/openapi.json", "/api/docs/page.js"])
-def test_they_are_to_be_read_only(gateway: Gateway, problem, path: str) -> None:
+def test_they_are_to_be_read_only(gateway: Gateway, path: str) -> None:
     response = gateway.request("POST", path, body=b"{}")
 
-    problem(response, 405, "method-not-allowed")
+    assert_problem(response, 405, "method-not-allowed")
     assert response.headers.get_all("Allow") == ["GET, HEAD"]
 
 
@@ -79,5 +81,5 @@ def test_they_are_to_be_read_only(gateway: Gateway, problem, path: str) -> None:
         "/problems.html",
     ],
 )
-def test_no_other_file_is_reachable(gateway: Gateway, problem, path: str) -> None:
-    problem(gateway.request("GET", path), 404, "not-found")
+def test_no_other_file_is_reachable(gateway: Gateway, path: str) -> None:
+    assert_problem(gateway.request("GET", path), 404, "not-found")

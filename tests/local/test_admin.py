@@ -10,12 +10,8 @@ from functools import partial
 import psutil
 import pytest
 
-from .conftest import CHECKOUT
-
-# In granian's place: a server that does not end when it is told to, or one that does.
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-WILLING = "import time; print('up', flush=True); time.sleep(60)"
-SERVE = "import os, sys, admin; admin.serve([sys.executable, '-c', sys.argv[1]], dict(os.environ))"
+from support.commands import program
+from support.paths import CHECKOUT, python
 
 Start = Callable[..., tuple[psutil.Popen, psutil.Process]]
 
@@ -24,9 +20,9 @@ Start = Callable[..., tuple[psutil.Popen, psutil.Process]]
 def start() -> Iterator[Start]:
     family: list[psutil.Process] = []
 
-    def starter(server: str, *, ignore: int | None = None) -> tuple[psutil.Popen, psutil.Process]:
+    def starter(manner: str, *, ignore: int | None = None) -> tuple[psutil.Popen, psutil.Process]:
         parent = psutil.Popen(
-            [CHECKOUT / "var/env/local/bin/python", "-c", SERVE, server],
+            [python("local"), *program("launcher/serve_in_admins_place"), program(f"launcher/{manner}_server")[1]],
             env={**os.environ, "PYTHONPATH": str(CHECKOUT / "local")},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -49,7 +45,7 @@ def start() -> Iterator[Start]:
 
 
 def test_second_ctrl_c_ends_a_server_that_does_not_stop(start: Start) -> None:
-    parent, child = start(STUBBORN)
+    parent, child = start("stubborn")
 
     parent.send_signal(signal.SIGINT)
     time.sleep(0.5)
@@ -60,7 +56,7 @@ def test_second_ctrl_c_ends_a_server_that_does_not_stop(start: Start) -> None:
 
 
 def test_signal_that_make_passes_on_is_not_a_second_one(start: Start) -> None:
-    parent, child = start(STUBBORN)
+    parent, child = start("stubborn")
 
     for _ in range(2):
         parent.send_signal(signal.SIGTERM)
@@ -70,7 +66,7 @@ def test_signal_that_make_passes_on_is_not_a_second_one(start: Start) -> None:
 
 
 def test_what_nohup_ignores_stays_ignored(start: Start) -> None:
-    parent, child = start(WILLING, ignore=signal.SIGHUP)
+    parent, child = start("willing", ignore=signal.SIGHUP)
 
     parent.send_signal(signal.SIGHUP)
     time.sleep(0.5)

@@ -1,48 +1,41 @@
 """`make doctor` says what is there, and where the ODBC driver is from."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from .conftest import CHECKOUT, clean_environment
+from support.commands import run_launcher
+from support.environment import shell
 
-NOBODY = "mssql://sa:hidden-password@127.0.0.1:1/tasks"
+UNREACHABLE = "mssql://sa:hidden-password@127.0.0.1:1/tasks"
 DRIVER = "ODBC Driver 18 for SQL Server"
 
 
 def run_doctor(checkout: Path, state: Path, *arguments: str, **env: str) -> tuple[int, dict[str, tuple[str, str]]]:
     """The exit code, and for each thing whether it is there and what is said of it."""
-    environment = clean_environment(**{"STATE_DIR": str(state)} | env)
+    environment = shell(**{"STATE_DIR": str(state)} | env)
     if "ODBCSYSINI" not in env:
         # A machine without a driver, whatever this one has.
         environment["ODBCINSTINI"] = "none.ini"
         environment.pop("ODBCSYSINI", None)
-    result = subprocess.run(
-        [CHECKOUT / "var/env/local/bin/python", checkout / "local/doctor.py", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = run_launcher("doctor", *arguments, checkout=checkout, env=environment)
     assert result.stderr == ""
     assert "hidden-password" not in result.stdout
     lines = [line.split(maxsplit=2) for line in result.stdout.splitlines()]
     return result.returncode, {what: (mark, words) for mark, what, words in lines}
 
 
-def test_sqlite_needs_nothing_of_sql_server(copy: Path, tmp_path: Path) -> None:
-    code, things = run_doctor(copy, tmp_path)
+def test_sqlite_needs_nothing_of_sql_server(checkout: Path, tmp_path: Path) -> None:
+    code, things = run_doctor(checkout, tmp_path)
 
     assert code == 0
     assert list(things) == ["Python", "nginx", "redis", "database"]
     assert {mark for mark, _ in things.values()} == {"ok"}
-    assert not (copy / "var/odbc").exists()
+    assert not (checkout / "var/odbc").exists()
 
 
-def test_the_suites_of_sql_server_do_not_pass_for_sqlite(copy: Path, tmp_path: Path) -> None:
-    code, things = run_doctor(copy, tmp_path, "--sqlserver")
+def test_the_suites_of_sql_server_do_not_pass_for_sqlite(checkout: Path, tmp_path: Path) -> None:
+    code, things = run_doctor(checkout, tmp_path, "--sqlserver")
 
     assert code == 1
     assert things["database"] == (
@@ -51,32 +44,32 @@ def test_the_suites_of_sql_server_do_not_pass_for_sqlite(copy: Path, tmp_path: P
     )
 
 
-def test_the_driver_in_the_wheel_serves_a_machine_without_one(copy: Path, tmp_path: Path) -> None:
-    code, things = run_doctor(copy, tmp_path, DATABASE_URL=NOBODY)
+def test_the_driver_in_the_wheel_serves_a_machine_without_one(checkout: Path, tmp_path: Path) -> None:
+    code, things = run_doctor(checkout, tmp_path, DATABASE_URL=UNREACHABLE)
 
     assert code == 1
     assert things["driver"] == ("ok", f"{DRIVER}, from the wheel mssql-python-odbc")
     mark, words = things["server"]
     assert mark == "missing"
     assert words.startswith("127.0.0.1 does not answer on port 1 (Connection refused): see ")
-    section, path = (copy / "var/odbc/odbcinst.ini").read_text().split("\nDriver=")
+    section, path = (checkout / "var/odbc/odbcinst.ini").read_text().split("\nDriver=")
     assert section == f"[{DRIVER}]"
     assert Path(path.strip()).is_file()
 
 
-def test_the_machines_own_driver_comes_first(copy: Path, tmp_path: Path) -> None:
+def test_the_machines_own_driver_comes_first(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "odbcinst.ini").write_text(f"[{DRIVER}]\nDriver=/anything\n")
 
-    _, things = run_doctor(copy, tmp_path, DATABASE_URL=NOBODY, ODBCSYSINI=str(tmp_path))
+    _, things = run_doctor(checkout, tmp_path, DATABASE_URL=UNREACHABLE, ODBCSYSINI=str(tmp_path))
 
     assert things["driver"] == ("ok", f"{DRIVER}, the machine's own")
-    assert not (copy / "var/odbc").exists()
+    assert not (checkout / "var/odbc").exists()
 
 
-def test_a_machine_without_libodbc_is_told_what_to_install(copy: Path, tmp_path: Path) -> None:
+def test_a_machine_without_libodbc_is_told_what_to_install(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "pyodbc.py").write_text('raise ImportError("libodbc.so.2: cannot open shared object file")\n')
 
-    code, things = run_doctor(copy, tmp_path, DATABASE_URL=NOBODY, PYTHONPATH=str(tmp_path))
+    code, things = run_doctor(checkout, tmp_path, DATABASE_URL=UNREACHABLE, PYTHONPATH=str(tmp_path))
 
     assert code == 1
     mark, words = things["driver"]
@@ -91,18 +84,18 @@ def test_a_machine_without_libodbc_is_told_what_to_install(copy: Path, tmp_path:
         ("TASKS_SECRET_KEY", "short", "TASKS_SECRET_KEY: has fewer than 32 bytes"),
     ],
 )
-def test_a_bad_setting_is_named(copy: Path, tmp_path: Path, name: str, value: str, words: str) -> None:
-    code, things = run_doctor(copy, tmp_path, **{name: value})
+def test_a_bad_setting_is_named(checkout: Path, tmp_path: Path, name: str, value: str, words: str) -> None:
+    code, things = run_doctor(checkout, tmp_path, **{name: value})
 
     assert code == 1
     assert things["settings"][0] == "missing"
     assert things["settings"][1].startswith(words)
 
 
-def test_a_services_own_address_is_tried_in_place_of_a_file(copy: Path, tmp_path: Path) -> None:
+def test_a_services_own_address_is_tried_in_place_of_a_file(checkout: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/db.sqlite3"
     (tmp_path / "url").write_text(url)
 
-    code, things = run_doctor(copy, tmp_path, DATABASE_URL_FILE=str(tmp_path / "url"), TASKS_DATABASE_URL=url)
+    code, things = run_doctor(checkout, tmp_path, DATABASE_URL_FILE=str(tmp_path / "url"), TASKS_DATABASE_URL=url)
 
     assert (code, things["login"]) == (0, ("ok", "TASKS_DATABASE_URL: logs in"))

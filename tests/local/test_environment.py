@@ -3,106 +3,96 @@
 import json
 import re
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from .conftest import CHECKOUT, clean_environment
+from support.commands import Completed, output_of, program, run_in_launcher
+from support.environment import SECRETS, without_project
+from support.paths import CHECKOUT
 
-SECRETS = ("JWT_KEYS", "AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY", "REDIS_PASSWORD")
 EXAMPLE = (CHECKOUT / ".env.example").read_text()
 
 
+def attempt_load(checkout: Path, **env: str) -> Completed:
+    return run_in_launcher(*program("launcher/load_environment"), checkout=checkout, env=without_project() | env)
+
+
 def load(checkout: Path, **env: str) -> dict[str, str]:
-    environment = clean_environment(**env)
-    for name in SECRETS:
-        environment.pop(name, None)
-    result = subprocess.run(
-        [
-            CHECKOUT / "var/env/local/bin/python",
-            "-c",
-            "import environment, json; print(json.dumps(environment.load()))",
-        ],
-        cwd=checkout / "local",
-        env=environment | env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(result.stdout)
+    variables: dict[str, str] = json.loads(output_of(attempt_load(checkout, **env)))
+    return variables
 
 
-def test_the_first_start_writes_an_env_file_of_fresh_secrets_that_its_owner_alone_reads(copy: Path) -> None:
-    env = load(copy)
+def test_the_first_start_writes_an_env_file_of_fresh_secrets_that_its_owner_alone_reads(checkout: Path) -> None:
+    env = load(checkout)
 
-    assert stat.S_IMODE((copy / ".env").stat().st_mode) == 0o600
-    assert not list(copy.glob(".env.*[!e]"))
+    assert stat.S_IMODE((checkout / ".env").stat().st_mode) == 0o600
+    assert not list(checkout.glob(".env.*[!e]"))
     values = [env[name].split(":")[-1] for name in SECRETS]
     assert len(set(values)) == len(SECRETS)
     # What make, Compose and dotenv all read as it stands.
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{64}", value) for value in values)
     assert re.fullmatch(r"[0-9a-f]{8}:[A-Za-z0-9_-]{64}", env["JWT_KEYS"])
     blanked = re.sub(
-        r"^((?:JWT_KEYS|\w+_SECRET_KEY|REDIS_PASSWORD)=).*$", r"\1", (copy / ".env").read_text(), flags=re.MULTILINE
+        r"^((?:JWT_KEYS|\w+_SECRET_KEY|REDIS_PASSWORD)=).*$", r"\1", (checkout / ".env").read_text(), flags=re.MULTILINE
     )
     assert blanked == EXAMPLE
 
 
-def test_a_later_start_leaves_it_alone(copy: Path) -> None:
-    load(copy)
-    written = (copy / ".env").read_bytes()
+def test_a_later_start_leaves_it_alone(checkout: Path) -> None:
+    load(checkout)
+    written = (checkout / ".env").read_bytes()
 
-    load(copy)
+    load(checkout)
 
-    assert (copy / ".env").read_bytes() == written
+    assert (checkout / ".env").read_bytes() == written
 
 
-def test_the_shell_wins_over_the_file_and_the_file_over_the_default(copy: Path) -> None:
-    (copy / ".env").write_text("GATEWAY_PORT=1111\nREPORT_USER_ID=7\nLOG_LEVEL=\n")
+def test_the_shell_wins_over_the_file_and_the_file_over_the_default(checkout: Path) -> None:
+    (checkout / ".env").write_text("GATEWAY_PORT=1111\nREPORT_USER_ID=7\nLOG_LEVEL=\n")
 
-    env = load(copy, GATEWAY_PORT="2222")
+    env = load(checkout, GATEWAY_PORT="2222")
 
     assert (env["GATEWAY_PORT"], env["REPORT_USER_ID"], env["LOG_LEVEL"]) == ("2222", "7", "INFO")
 
 
-def test_a_value_in_single_quotes_is_taken_as_it_is(copy: Path) -> None:
-    (copy / ".env").write_text("DATABASE_URL='mssql://sa:a$HOME#${HOME} b@host/name'\n")
+def test_a_value_in_single_quotes_is_taken_as_it_is(checkout: Path) -> None:
+    (checkout / ".env").write_text("DATABASE_URL='mssql://sa:a$HOME#${HOME} b@host/name'\n")
 
-    assert load(copy)["DATABASE_URL"] == "mssql://sa:a$HOME#${HOME} b@host/name"
+    assert load(checkout)["DATABASE_URL"] == "mssql://sa:a$HOME#${HOME} b@host/name"
 
 
 LOGIN = "TASKS_DATABASE_URL=mssql://tasks_tasks:b@host:1433/tasks?encrypt=no\n"
 
 
-def test_a_service_has_the_login_that_stands_beside_its_database(copy: Path) -> None:
-    (copy / ".env").write_text("DATABASE_URL=mssql://sa:a@host:1433/tasks\n" + LOGIN)
+def test_a_service_has_the_login_that_stands_beside_its_database(checkout: Path) -> None:
+    (checkout / ".env").write_text("DATABASE_URL=mssql://sa:a@host:1433/tasks\n" + LOGIN)
 
-    assert load(copy)["TASKS_DATABASE_URL"] == "mssql://tasks_tasks:b@host:1433/tasks?encrypt=no"
+    assert load(checkout)["TASKS_DATABASE_URL"] == "mssql://tasks_tasks:b@host:1433/tasks?encrypt=no"
     # Another database in the shell has other logins, or none.
-    assert "TASKS_DATABASE_URL" not in load(copy, DATABASE_URL="mssql://sa:a@host:1433/tasks")
+    assert "TASKS_DATABASE_URL" not in load(checkout, DATABASE_URL="mssql://sa:a@host:1433/tasks")
 
 
 @pytest.mark.parametrize("line", ["", "DATABASE_URL=mssql://sa:a@other:1433/tasks\n", "DATABASE_URL=sqlite:////x\n"])
-def test_a_login_for_another_database_stops_the_start(copy: Path, line: str) -> None:
-    (copy / ".env").write_text(line + LOGIN)
+def test_a_login_for_another_database_stops_the_start(checkout: Path, line: str) -> None:
+    (checkout / ".env").write_text(line + LOGIN)
 
-    with pytest.raises(subprocess.CalledProcessError) as error:
-        load(copy)
+    result = attempt_load(checkout)
 
-    assert "TASKS_DATABASE_URL: names another database than DATABASE_URL" in error.value.stderr
-    assert ":b@" not in error.value.stderr
-
-
-def test_a_relative_state_folder_is_relative_to_the_checkout(copy: Path) -> None:
-    env = load(copy, STATE_DIR="elsewhere")
-
-    assert env["STATE_DIR"] == str(copy / "elsewhere")
-    assert env["DATABASE_URL"] == f"sqlite:///{copy}/elsewhere/db.sqlite3"
+    assert result.returncode == 1
+    assert "TASKS_DATABASE_URL: names another database than DATABASE_URL" in result.stderr
+    assert ":b@" not in result.stderr
 
 
-def test_two_long_state_folders_have_short_sockets_that_differ(copy: Path) -> None:
-    runs = [Path(load(copy, STATE_DIR=name * 100)["RUN_DIR"]) for name in ("a", "b")]
+def test_a_relative_state_folder_is_relative_to_the_checkout(checkout: Path) -> None:
+    env = load(checkout, STATE_DIR="elsewhere")
+
+    assert env["STATE_DIR"] == str(checkout / "elsewhere")
+    assert env["DATABASE_URL"] == f"sqlite:///{checkout}/elsewhere/db.sqlite3"
+
+
+def test_two_long_state_folders_have_short_sockets_that_differ(checkout: Path) -> None:
+    runs = [Path(load(checkout, STATE_DIR=name * 100)["RUN_DIR"]) for name in ("a", "b")]
 
     try:
         assert len(set(runs)) == 2
@@ -130,11 +120,11 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
         given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
     read |= set(re.findall(r"\$\{?([A-Z_]+)", (CHECKOUT / "Procfile").read_text()))
     compose = set(re.findall(r"\$\{([A-Z_]+)", (CHECKOUT / "docker-compose.yaml").read_text()))
-    # But for Compose's own.
+    # Except Compose's own.
     read = (read | compose) - {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"}
     # What the launcher works out for itself, and the form of a variable that names a file.
     given |= {"RUN_DIR", "ENVIRONMENTS"} | {name for name in read if name.endswith("_FILE")}
 
     assert set(explained) == read - given
-    # Containers have all but what is about the machine itself, or about the logins of the database.
+    # Containers have no use for those about the machine itself or the logins of the database.
     assert set(explained) - compose == {"STATE_DIR", "SERVICE_LOGINS"}

@@ -11,33 +11,27 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import CHECKOUT, clean_environment
+from support.commands import Completed, launcher, output_of, program, run_in_launcher, run_in_service, run_launcher
+from support.environment import shell
+from support.paths import CHECKOUT
 
-PYTHON = CHECKOUT / "var/env/local/bin/python"
 OLD = "old:" + "o" * 40
 DAYS = 24 * 60 * 60
 
-Rotate = Callable[..., subprocess.CompletedProcess[str]]
+Rotate = Callable[..., Completed]
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    environment = clean_environment(STATE_DIR=str(tmp_path / "state"))
+    environment = shell(STATE_DIR=str(tmp_path / "state"))
     del environment["JWT_KEYS"]
     return environment
 
 
 @pytest.fixture
-def rotate(copy: Path, environment: dict[str, str]) -> Rotate:
-    def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(
-            [PYTHON, copy / "local/rotate_key.py", *arguments],
-            env=environment | env,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+def rotate(checkout: Path, environment: dict[str, str]) -> Rotate:
+    def run(*arguments: str, **env: str) -> Completed:
+        result = run_launcher("rotate_key", *arguments, checkout=checkout, env=environment | env)
         assert "Traceback" not in result.stderr
         return result
 
@@ -55,7 +49,7 @@ def kids(path: Path) -> list[str]:
     return [entry.partition(":")[0] for entry in value.split(",")]
 
 
-def refused(result: subprocess.CompletedProcess[str]) -> str:
+def refused(result: Completed) -> str:
     assert (result.returncode, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
@@ -67,85 +61,73 @@ def let_days_pass(path: Path, days: float) -> None:
     os.utime(path, (then, then))
 
 
-def test_three_steps_from_one_key_to_another(copy: Path, rotate: Rotate) -> None:
-    write(copy / ".env", f"JWT_KEYS={OLD}\n")
+def test_three_steps_from_one_key_to_another(checkout: Path, rotate: Rotate) -> None:
+    write(checkout / ".env", f"JWT_KEYS={OLD}\n")
 
     assert rotate().returncode == 0
-    old, new = kids(copy / ".env")
+    old, new = kids(checkout / ".env")
     assert old == "old"
     assert re.fullmatch(r"k\d{8}T\d{6}Z", new)
     assert rotate().returncode == 0
-    assert kids(copy / ".env") == [new, "old"]
-    let_days_pass(copy / ".env", 7.01)
+    assert kids(checkout / ".env") == [new, "old"]
+    let_days_pass(checkout / ".env", 7.01)
     assert rotate().returncode == 0
-    assert kids(copy / ".env") == [new]
+    assert kids(checkout / ".env") == [new]
     # And round again, also within the second in which the last was made.
     assert rotate().returncode == 0
-    assert kids(copy / ".env")[0] == new
+    assert kids(checkout / ".env")[0] == new
 
 
-def test_a_named_step_is_taken_only_when_it_is_its_turn(copy: Path, rotate: Rotate) -> None:
-    write(copy / ".env", f"JWT_KEYS={OLD}\n")
+def test_a_named_step_is_taken_only_when_it_is_its_turn(checkout: Path, rotate: Rotate) -> None:
+    write(checkout / ".env", f"JWT_KEYS={OLD}\n")
     for turn, others in (
         ("prepare", ("activate", "retire")),
         ("activate", ("prepare", "retire")),
         ("retire", ("prepare", "activate")),
     ):
-        before = (copy / ".env").read_bytes()
+        before = (checkout / ".env").read_bytes()
         for other in others:
             assert refused(rotate(other)) == f"the step that comes next is {turn}, not {other}"
-        assert (copy / ".env").read_bytes() == before
+        assert (checkout / ".env").read_bytes() == before
         if turn != "retire":
             assert rotate(turn).returncode == 0
 
 
-def test_show_changes_nothing_and_no_output_has_a_secret(copy: Path, rotate: Rotate) -> None:
-    write(copy / ".env", f"JWT_KEYS={OLD}\n")
+def test_show_changes_nothing_and_no_output_has_a_secret(checkout: Path, rotate: Rotate) -> None:
+    write(checkout / ".env", f"JWT_KEYS={OLD}\n")
     outputs = []
     for arguments in (["show"], [], ["show"], [], ["show"], [], ["retire", "--force"], ["show"]):
-        before = (copy / ".env").read_bytes()
+        before = (checkout / ".env").read_bytes()
         result = rotate(*arguments)
         outputs.append(result.stdout + result.stderr)
         if arguments == ["show"]:
             assert result.returncode == 0
-            assert (copy / ".env").read_bytes() == before
-    secrets = re.findall(r":([\w-]{32,})", "".join([OLD, (copy / ".env").read_text()]))
+            assert (checkout / ".env").read_bytes() == before
+    secrets = re.findall(r":([\w-]{32,})", "".join([OLD, (checkout / ".env").read_text()]))
     assert len(secrets) == 2
     assert not any(secret in output for secret in secrets for output in outputs)
     assert "is to sign" in outputs[2]
 
 
-def test_the_old_key_is_kept_while_a_refresh_token_of_it_may_live(copy: Path, rotate: Rotate) -> None:
-    write(copy / ".env", f"JWT_KEYS={OLD}\n")
+def test_the_old_key_is_kept_while_a_refresh_token_of_it_may_live(checkout: Path, rotate: Rotate) -> None:
+    write(checkout / ".env", f"JWT_KEYS={OLD}\n")
     rotate("prepare")
-    let_days_pass(copy / ".env", 30)
+    let_days_pass(checkout / ".env", 30)
     rotate("activate")
-    let_days_pass(copy / ".env", 6.99)
+    let_days_pass(checkout / ".env", 6.99)
 
     assert refused(rotate("retire")).startswith("refresh tokens of the old key may be valid until 2")
     assert refused(rotate()).startswith("refresh tokens of the old key may be valid until 2")
     assert refused(rotate("--force")) == "FORCE=1 is for STEP=retire alone"
-    assert len(kids(copy / ".env")) == 2
+    assert len(kids(checkout / ".env")) == 2
     assert rotate("retire", "--force").returncode == 0
-    assert len(kids(copy / ".env")) == 1
+    assert len(kids(checkout / ".env")) == 1
 
 
 def test_the_command_knows_the_times_of_the_services() -> None:
-    def printed(environment: str, code: str) -> str:
-        python = CHECKOUT / f"var/env/{environment}/bin/python"
-        return subprocess.run(
-            [python, "-c", code], cwd=CHECKOUT / "local", capture_output=True, check=True
-        ).stdout.decode()
-
-    theirs = printed(
-        "auth",
-        "from servicekit.tokens import keyring, verifier;"
-        "print(verifier.LIFETIME_SECONDS['refresh'], keyring.REREAD_SECONDS)",
-    )
-    ours = printed(
-        "local", "import rotate_key as r; print(int(r.REFRESH_LIFETIME.total_seconds()), r.KEY_FILE_SECONDS)"
-    )
-    assert ours == theirs
+    ours = run_in_launcher(*program("launcher/rotation_times"), env=os.environ)
+    theirs = run_in_service("auth", *program("auth/token_times"), env={})
+    assert output_of(ours) == output_of(theirs)
 
 
 @pytest.mark.parametrize(
@@ -158,20 +140,20 @@ def test_the_command_knows_the_times_of_the_services() -> None:
         pytest.param("A=é\n# JWT_KEYS=k:none\nJWT_KEYS = ", "   \nMY_JWT_KEYS=x\n", id="spaces and look-alikes"),
     ],
 )
-def test_every_other_byte_and_the_mode_stay(copy: Path, rotate: Rotate, before: str, after: str) -> None:
-    write(copy / ".env", f"{before}{OLD}{after}")
-    (copy / ".env").chmod(0o640)
+def test_every_other_byte_and_the_mode_stay(checkout: Path, rotate: Rotate, before: str, after: str) -> None:
+    write(checkout / ".env", f"{before}{OLD}{after}")
+    (checkout / ".env").chmod(0o640)
 
     assert rotate("prepare").returncode == 0
 
-    written = (copy / ".env").read_bytes().decode()
+    written = (checkout / ".env").read_bytes().decode()
     assert re.fullmatch(f"{re.escape(before + OLD)},k[0-9TZ]+:[A-Za-z0-9_-]{{64}}{re.escape(after)}", written)
-    assert stat.S_IMODE((copy / ".env").stat().st_mode) == 0o640
-    assert sorted(path.name for path in copy.glob(".env*")) == [".env", ".env.example"]
+    assert stat.S_IMODE((checkout / ".env").stat().st_mode) == 0o640
+    assert sorted(path.name for path in checkout.glob(".env*")) == [".env", ".env.example"]
 
 
-def test_a_file_of_keys_alone_is_changed_in_the_place_of_env(copy: Path, rotate: Rotate, tmp_path: Path) -> None:
-    write(copy / ".env", "LOG_LEVEL=INFO\n")
+def test_a_file_of_keys_alone_is_changed_in_the_place_of_env(checkout: Path, rotate: Rotate, tmp_path: Path) -> None:
+    write(checkout / ".env", "LOG_LEVEL=INFO\n")
     (tmp_path / "secrets").mkdir()
     write(tmp_path / "secrets/keys", f"{OLD}\n")
     # Through a link, as orchestrators mount secrets; the link stays one.
@@ -181,7 +163,7 @@ def test_a_file_of_keys_alone_is_changed_in_the_place_of_env(copy: Path, rotate:
 
     assert (tmp_path / "link").is_symlink()
     assert re.fullmatch(f"{OLD},k[0-9TZ]+:[A-Za-z0-9_-]{{64}}\n", (tmp_path / "secrets/keys").read_text())
-    assert (copy / ".env").read_text() == "LOG_LEVEL=INFO\n"
+    assert (checkout / ".env").read_text() == "LOG_LEVEL=INFO\n"
     assert stat.S_IMODE((tmp_path / "secrets/keys").stat().st_mode) == 0o600
 
 
@@ -200,22 +182,22 @@ def test_a_file_of_keys_alone_is_changed_in_the_place_of_env(copy: Path, rotate:
     ],
 )
 def test_what_cannot_be_changed_is_refused_and_left(
-    copy: Path, rotate: Rotate, text: str, env: dict[str, str], problem: str
+    checkout: Path, rotate: Rotate, text: str, env: dict[str, str], problem: str
 ) -> None:
-    write(copy / ".env", text)
+    write(checkout / ".env", text)
 
     line = refused(rotate(**env))
 
     assert problem in line
     assert "o" * 40 not in line
-    assert (copy / ".env").read_text() == text
+    assert (checkout / ".env").read_text() == text
 
 
-def test_several_at_once_make_one_key(copy: Path, environment: dict[str, str]) -> None:
-    write(copy / ".env", f"JWT_KEYS={OLD}\n")
+def test_several_at_once_make_one_key(checkout: Path, environment: dict[str, str]) -> None:
+    write(checkout / ".env", f"JWT_KEYS={OLD}\n")
     commands = [
         subprocess.Popen(
-            [PYTHON, copy / "local/rotate_key.py", "prepare"],
+            launcher("rotate_key", "prepare", checkout=checkout),
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -228,38 +210,32 @@ def test_several_at_once_make_one_key(copy: Path, environment: dict[str, str]) -
     assert all(
         re.match("prepare: done|error: the keys in .* are being changed|error: the step", text) for text in outputs
     )
-    assert len(kids(copy / ".env")) == 2
+    assert len(kids(checkout / ".env")) == 2
 
 
-def test_a_rotation_that_is_killed_leaves_the_old_or_the_new_file(copy: Path, environment: dict[str, str]) -> None:
+def test_a_rotation_that_is_killed_leaves_the_old_or_the_new_file(checkout: Path, environment: dict[str, str]) -> None:
     before = f"A=1\nJWT_KEYS={OLD}\nB=2\n"
     outcomes = set()
-    # Stopped at each call that changes the folder, and at moments of no choice.
-    code = (
-        "import os, signal, sys; sys.path.insert(0, 'local'); import rotate_key\n"
-        "kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "real = getattr(os, sys.argv[1])\n"
-        "setattr(os, sys.argv.pop(1), (lambda *a: (real(*a), kill())) if sys.argv.pop(1) == 'after' else kill)\n"
-        "rotate_key.main()"
-    )
+    # Killed at each call that changes the folder, and then at arbitrary moments.
     for name in ("fsync", "replace"):
         for when in ("before", "after"):
-            write(copy / ".env", before)
-            result = subprocess.run([PYTHON, "-c", code, name, when, "prepare"], cwd=copy, env=environment, check=False)
+            write(checkout / ".env", before)
+            rotate = (*program("launcher/rotate_and_die"), when, name, "prepare")
+            result = run_in_launcher(*rotate, checkout=checkout, env=environment)
             assert result.returncode == -signal.SIGKILL
-            outcomes.add(check_whole(copy / ".env", before))
+            outcomes.add(check_whole(checkout / ".env", before))
     for delay in range(20):
-        write(copy / ".env", before)
+        write(checkout / ".env", before)
         command = subprocess.Popen(
-            [PYTHON, copy / "local/rotate_key.py", "prepare"], env=environment, stdout=subprocess.DEVNULL
+            launcher("rotate_key", "prepare", checkout=checkout), env=environment, stdout=subprocess.DEVNULL
         )
         time.sleep(0.05 + delay / 100)
         command.kill()
         command.wait()
-        outcomes.add(check_whole(copy / ".env", before))
+        outcomes.add(check_whole(checkout / ".env", before))
     assert outcomes == {"old", "new"}
     # What is left besides is kept out of the repository, and out of others' sight.
-    left = [path for path in copy.glob(".env.*") if path.name != ".env.example"]
+    left = [path for path in checkout.glob(".env.*") if path.name != ".env.example"]
     assert left
     assert {stat.S_IMODE(path.stat().st_mode) for path in left} == {0o600}
     names = [path.name for path in left]

@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 import requests
 
-from .conftest import CHECKOUT, clean_environment, free_port
+from support.accounts import PASSWORD
+from support.commands import Completed, program, run_in_launcher, run_launcher
+from support.environment import shell
+from support.http import answers
+from support.paths import CHECKOUT
+from support.ports import free_port
+
+from .conftest import STOPPED_WITHIN_SECONDS, Start
 
 
-def run_up(checkout: Path, state: Path, program: str = "up", **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [CHECKOUT / "var/env/local/bin/python", checkout / f"local/{program}.py"],
-        env=clean_environment(**{"STATE_DIR": str(state), "GATEWAY_PORT": str(free_port())} | env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def run_up(checkout: Path, state: Path, command: str = "up", **env: str) -> Completed:
+    settings = {"STATE_DIR": str(state), "GATEWAY_PORT": str(free_port())} | env
+    return run_launcher(command, checkout=checkout, env=shell(**settings))
 
 
-def refused(result: subprocess.CompletedProcess[str]) -> str:
+def refused(result: Completed) -> str:
     """The one line of a start that was refused."""
     assert result.returncode == 1
     assert result.stdout == ""
@@ -34,14 +34,14 @@ def refused(result: subprocess.CompletedProcess[str]) -> str:
     return line.removeprefix("error: ")
 
 
-def test_the_first_call_can_be_pasted_and_works(start) -> None:
+def test_the_first_call_can_be_pasted_and_works(start: Start) -> None:
     stack = start().wait_until_ready()
-    output = re.sub(r"\r|\x1b\[\d+m", "", stack.output)
+    output = re.sub(r"\x1b\[\d+m", "", stack.output)
 
     (command,) = re.findall(r"^  first call  (curl .*)$", output, re.MULTILINE)
-    answer = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
+    response = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
 
-    assert json.loads(answer)["username"] == "ada"
+    assert json.loads(response)["username"] == "ada"
     assert output.count(f"Ready: http://localhost:{stack.port} ") == 1
     assert re.search(r"^  stop +Ctrl-C$", output, re.MULTILINE)
     # Each event is one line, with its time and the name of its process.
@@ -53,28 +53,27 @@ def test_the_first_call_can_be_pasted_and_works(start) -> None:
     assert "Traceback" not in output
 
 
-def test_two_stacks_run_side_by_side_and_keep_their_data_apart(start) -> None:
+def test_two_stacks_run_side_by_side_and_keep_their_data_apart(start: Start) -> None:
     first, second = start(), start()
     first.wait_until_ready()
     second.wait_until_ready()
-    account = {"username": "grace", "password": "correct horse battery staple"}
+    account = {"username": "grace", "password": PASSWORD}
 
-    answers = [
-        requests.post(f"http://127.0.0.1:{stack.port}/api/auth/register", json=account, timeout=10)
-        for stack in (first, second, first)
+    responses = [
+        requests.post(f"{stack.url}/api/auth/register", json=account, timeout=10) for stack in (first, second, first)
     ]
 
-    assert [answer.status_code for answer in answers] == [201, 201, 400]
+    assert [response.status_code for response in responses] == [201, 201, 400]
 
 
-def test_a_long_and_odd_state_folder_works(start, tmp_path: Path) -> None:
+def test_a_long_and_odd_state_folder_works(start: Start, tmp_path: Path) -> None:
     state = tmp_path / ("a folder with spaces, 100 % odd " + "x" * 90)
     stack = start(STATE_DIR=str(state)).wait_until_ready()
 
-    assert requests.get(f"http://127.0.0.1:{stack.port}/readyz", timeout=10).status_code == 200
+    assert answers(f"{stack.url}/readyz")
     assert (state / "db.sqlite3").exists()
     stack.type(b"\x03")
-    assert stack.wait() == 0
+    assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) == 0
 
 
 def test_a_taken_port(tmp_path: Path) -> None:
@@ -106,9 +105,9 @@ def test_a_malformed_port(tmp_path: Path, port: str) -> None:
         ("CORS_ORIGINS", "https://[2001:db8::1]:443"),
     ],
 )
-@pytest.mark.parametrize("program", ["up", "docker_up"])
-def test_a_malformed_setting_of_the_gateway(tmp_path: Path, program: str, name: str, value: str) -> None:
-    assert refused(run_up(CHECKOUT, tmp_path, program, **{name: value})).startswith(f"{name}: must be ")
+@pytest.mark.parametrize("command", ["up", "docker_up"])
+def test_a_malformed_setting_of_the_gateway(tmp_path: Path, command: str, name: str, value: str) -> None:
+    assert refused(run_up(CHECKOUT, tmp_path, command, **{name: value})).startswith(f"{name}: must be ")
 
 
 def test_an_origin_with_an_address_of_ipv6_is_well_formed(tmp_path: Path) -> None:
@@ -182,44 +181,50 @@ def test_an_unreachable_database(tmp_path: Path, url: str, reason: str) -> None:
     assert "hidden-password" not in line
 
 
-def test_an_env_file_that_cannot_be_read(copy: Path, tmp_path: Path) -> None:
-    dotenv = copy / ".env"
+def test_an_env_file_that_cannot_be_read(checkout: Path, tmp_path: Path) -> None:
+    dotenv = checkout / ".env"
 
     dotenv.mkdir()
-    assert refused(run_up(copy, tmp_path / "state")) == ".env cannot be read: Is a directory"
+    assert refused(run_up(checkout, tmp_path / "state")) == ".env cannot be read: Is a directory"
     dotenv.rmdir()
 
     dotenv.write_bytes(b"NAME=\xff\n")
-    assert refused(run_up(copy, tmp_path / "state")) == ".env cannot be read: it is not UTF-8 text"
+    assert refused(run_up(checkout, tmp_path / "state")) == ".env cannot be read: it is not UTF-8 text"
 
     dotenv.write_text("GATEWAY_PORT=8000\nthis is no assignment\n")
-    assert refused(run_up(copy, tmp_path / "state")) == ".env cannot be read: line 2 is not NAME=value"
+    assert refused(run_up(checkout, tmp_path / "state")) == ".env cannot be read: line 2 is not NAME=value"
 
 
-def test_a_missing_program(copy: Path, tmp_path: Path) -> None:
-    (copy / "var/env").unlink()
-    env = {"PATH": str(tmp_path / "empty")}
+def test_a_missing_program(checkout: Path, tmp_path: Path) -> None:
+    def up() -> str:
+        settings = {
+            "STATE_DIR": str(tmp_path / "state"),
+            "GATEWAY_PORT": str(free_port()),
+            "PATH": str(tmp_path / "empty"),
+        }
+        without = program("launcher/up_without_system_folders")
+        return refused(run_in_launcher(*without, checkout=checkout, env=shell(**settings)))
 
-    assert refused(run_up(copy, tmp_path / "state", **env)) == "nginx is missing: install nginx 1.22 or newer"
+    (checkout / "var/env").unlink()
+    assert up() == "nginx is missing: install nginx 1.22 or newer"
 
-    nginx = copy / "var/env/servers/bin/nginx"
+    nginx = checkout / "var/env/servers/bin/nginx"
     nginx.parent.mkdir(parents=True)
     nginx.symlink_to("/bin/true")
-    line = refused(run_up(copy, tmp_path / "state", **env))
-    assert line == "redis-server is missing: install Redis 6.2 or newer, or set REDIS_URL"
+    assert up() == "redis-server is missing: install Redis 6.2 or newer, or set REDIS_URL"
 
 
 @pytest.mark.parametrize(("version", "taken"), [("6.2.0", True), ("7.4.1", True), ("10.0.0", True), ("6.0.16", False)])
 def test_a_redis_of_the_machine_is_used_when_it_is_new_enough(
-    copy: Path, tmp_path: Path, version: str, taken: bool
+    checkout: Path, tmp_path: Path, version: str, taken: bool
 ) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()
     for name, says in (("redis-server", f"Redis server v={version} sha=0:0 bits=64"), ("nginx", "")):
         (programs / name).write_text(f"#!/bin/sh\necho '{says}'\n")
         (programs / name).chmod(0o755)
-    (copy / "var/env").unlink()
-    result = run_up(copy, tmp_path / "state", PATH=f"{programs}:/bin:/usr/bin")
+    (checkout / "var/env").unlink()
+    result = run_up(checkout, tmp_path / "state", PATH=f"{programs}:/bin:/usr/bin")
 
     # A start that comes as far as the migrations has taken the Redis; there are no environments to run them in.
     assert result.returncode == 1

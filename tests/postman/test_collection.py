@@ -9,32 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts.postman import COLLECTION, ENVIRONMENT, operation, operations, requests
-from e2e.conftest import CHECKOUT, PASSWORD, Seconds
 
-NEWMAN = CHECKOUT / "var/env/newman"
-# What the collection's own script holds of every answer.
-OF_EVERY_ANSWER = 3
+from contracts.postman import COLLECTION, ENVIRONMENT, operation, operations, requests
+from support.accounts import PASSWORD
+from support.commands import output_of, run_in_service
+from support.paths import ENVIRONMENTS
+from support.stack import LocalStack
+from support.tokens import Seconds
+
+NEWMAN = ENVIRONMENTS / "newman"
+# What the collection's own script checks of every response.
+OF_EVERY_RESPONSE = 3
 WITHIN_SECONDS = 180
 
 
 @pytest.fixture(scope="module")
-def staff(stack) -> dict[str, str]:
-    """A user of staff, made as an operator makes one."""
-    subprocess.run(
-        [CHECKOUT / "var/env/auth/bin/python", "manage.py", "createsuperuser", "--noinput", "--username", "chief"],
-        cwd=CHECKOUT / "services/auth",
-        env={
-            "DATABASE_URL": f"sqlite:///{stack.state}/db.sqlite3",
-            "REDIS_URL": f"unix://{stack.state}/run/redis.sock",
-            "JWT_KEYS": f"e2e:{stack.secret}",
-            "AUTH_SECRET_KEY": "not the stack's, and long enough for one",
-            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
-        },
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
+def staff(stack: LocalStack) -> dict[str, str]:
+    """A staff user, created as an operator creates one."""
+    create = ("manage.py", "createsuperuser", "--noinput", "--username", "chief")
+    output_of(run_in_service("auth", *create, env=stack.environment | {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}))
     return {"staff_username": "chief", "staff_password": PASSWORD}
 
 
@@ -49,7 +42,7 @@ def newman(folder: Path, capsys: pytest.CaptureFixture[str], **variables: str) -
     ]
     for name, value in variables.items():
         command += ["--env-var", f"{name}={value}"]
-    # newman sends to HTTP_PROXY whatever is not excepted.
+    # newman honours HTTP_PROXY.
     result = subprocess.run(
         command,
         env={**os.environ, "NO_PROXY": "localhost,127.0.0.1"},
@@ -60,7 +53,7 @@ def newman(folder: Path, capsys: pytest.CaptureFixture[str], **variables: str) -
         check=False,
     )
     with capsys.disabled():
-        # The sixty calls of the storm say nothing new.
+        # Sixty rejected calls in a row would drown the rest.
         print(re.sub(r"(\[(400|429) [^\n]*\]\n)+(?=\s+POST)", "  […]\n", result.stdout))
     assert result.returncode == 0, "newman reports failures, see above"
     run = json.loads(report.read_text(encoding="utf-8"))["run"]
@@ -94,7 +87,7 @@ def test_run_again_with_all_secrets_every_operation_succeeds_and_nothing_is_skip
     items = {item["name"]: item for item in requests()}
     assert set(executions) == set(items)
     for name, execution in executions.items():
-        assert len(execution["assertions"]) > OF_EVERY_ANSWER, name
+        assert len(execution["assertions"]) > OF_EVERY_RESPONSE, name
     succeeded = {
         operation(items[name]) for name, execution in executions.items() if execution["response"]["code"] < 300
     }

@@ -1,31 +1,28 @@
 """`make database`, and who may log in, on the server itself and through both drivers."""
 
+import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 
-DRIVERS = ("pyodbc", "mssql_python")
-
-# As the database's owner: the statement is given, the answer printed.
-EXECUTE = """
-import os, django
-django.setup()
-from django.db import connection
-with connection.cursor() as cursor:
-    cursor.execute(os.environ["STATEMENT"])
-    print(cursor.fetchone()[0] if cursor.description else "")
-"""
+from support.commands import manage, program
+from support.sqlserver import DRIVERS, Server
+from support.waiting import wait_until
 
 
-def execute(manage: Any, url: str, statement: str) -> Any:
-    return manage("-c", EXECUTE, DATABASE_URL=url, STATEMENT=statement)
+def execute(url: str, statement: str) -> tuple[str, str]:
+    """Run a statement as the user of the URL; return whether it was done, and its first value or the error."""
+    result = manage(*program("any/execute"), json.dumps([statement]), DATABASE_URL=url)
+    if result.returncode:
+        return "refused", result.stderr
+    [(outcome, text)] = json.loads(result.stdout)
+    return outcome, text
 
 
 @pytest.mark.parametrize("python_driver", DRIVERS)
-def test_database_is_made_once_however_many_ask_for_it(server, manage, python_driver: str) -> None:
+def test_database_is_made_once_however_many_ask_for_it(server: Server, python_driver: str) -> None:
     url = server.url(python_driver=python_driver)
 
     with ThreadPoolExecutor() as pool:
@@ -40,75 +37,24 @@ def test_database_is_made_once_however_many_ask_for_it(server, manage, python_dr
     ]
 
 
-def test_name_may_hold_what_sql_takes_for_its_own(server, manage) -> None:
-    url = server.made(suffix="; DROP 'x' {=}")
+def test_name_may_hold_what_sql_takes_for_its_own(server: Server) -> None:
+    url = server.create(suffix="; DROP 'x' {=}")
 
     assert manage("migrate", "--verbosity", "0", DATABASE_URL=url).returncode == 0
 
 
-# In place of the migrations: what drivers and server were told, while migrating and afterwards.
-TIMEOUTS = """
-import django
-django.setup()
-from django.core.management import call_command
-from django.core.management.commands import migrate
-from django.db import connection
-
-def show(*args, **options):
-    connection.ensure_connection()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT @@LOCK_TIMEOUT")
-        print(connection.connection.timeout, cursor.fetchone()[0])
-
-migrate.Command.handle = show
-show()
-call_command("migrate")
-show()
-"""
-
-
 @pytest.mark.parametrize("python_driver", DRIVERS)
-def test_migration_may_take_longer_than_a_query(server, manage, python_driver: str) -> None:
-    shown = manage("-c", TIMEOUTS, DATABASE_URL=server.made(python_driver=python_driver, query_timeout="7"))
+def test_migration_may_take_longer_than_a_query(server: Server, python_driver: str) -> None:
+    shown = manage(
+        *program("any/migration_timeouts"), DATABASE_URL=server.create(python_driver=python_driver, query_timeout="7")
+    )
 
     assert (shown.stdout.splitlines(), shown.stderr) == (["7 -1", "0 30000", "7 -1"], "")
 
 
-# A migration of a table whose rows another connection writes.
-LOCKED = """
-import django
-django.setup()
-from django.core.management import CommandError, call_command
-from django.core.management.commands import migrate as django_migrate
-from django.db import connection, transaction
-from servicekit.management.commands import migrate
-
-with connection.cursor() as cursor:
-    cursor.execute("CREATE TABLE more (id int)")
-other = connection.copy()
-other.set_autocommit(False)
-with other.cursor() as cursor:
-    cursor.execute("INSERT INTO more (id) VALUES (1)")
-
-def alter(*args, **options):
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE more ADD name int")
-
-migrate.LOCK_TIMEOUT_MILLISECONDS = 500
-django_migrate.Command.handle = alter
-try:
-    call_command("migrate")
-except CommandError as error:
-    print(error)
-finally:
-    other.rollback()
-    other.close()
-"""
-
-
 @pytest.mark.parametrize("python_driver", DRIVERS)
-def test_migration_does_not_wait_for_a_lock_for_ever(server, manage, python_driver: str) -> None:
-    waited = manage("-c", LOCKED, DATABASE_URL=server.made(python_driver=python_driver))
+def test_migration_does_not_wait_for_a_lock_for_ever(server: Server, python_driver: str) -> None:
+    waited = manage(*program("any/migrate_locked_table"), DATABASE_URL=server.create(python_driver=python_driver))
 
     line = "another connection holds a lock that this needs: wait until it ends, and run this again\n"
     assert (waited.stdout, waited.stderr) == (line, "")
@@ -123,7 +69,7 @@ def test_migration_does_not_wait_for_a_lock_for_ever(server, manage, python_driv
         ("port", "127.0.0.1 does not answer on port 1 (Connection refused): check the host and port"),
     ],
 )
-def test_what_is_missing_is_named_in_one_line(server, manage, python_driver: str, part: str, line: str) -> None:
+def test_what_is_missing_is_named_in_one_line(server: Server, python_driver: str, part: str, line: str) -> None:
     url = urlsplit(server.url(python_driver=python_driver))
     if part == "password":
         url = url._replace(netloc=f"{url.username}:hidden-password@{url.netloc.rpartition('@')[2]}")
@@ -156,28 +102,25 @@ PASSWORDS = [
 
 
 @pytest.fixture(scope="module")
-def database(server) -> str:
-    return server.made()
+def database(server: Server) -> str:
+    return server.create()
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
-def test_password_of_any_characters_logs_in(server, manage, database: str, password: str) -> None:
+def test_password_of_any_characters_logs_in(server: Server, database: str, password: str) -> None:
     login = f"login_{secrets.token_hex(4)}"
     literal = password.replace("'", "''")
-    made = execute(manage, database, f"CREATE LOGIN {login} WITH PASSWORD = N'{literal}'")
-    assert made.returncode == 0, made.stderr
+    assert execute(database, f"CREATE LOGIN {login} WITH PASSWORD = N'{literal}'") == ("done", "")
     try:
         url = urlsplit(database)
         netloc = f"{login}:{quote(password, safe='')}@{url.netloc.rpartition('@')[2]}"
         for python_driver in DRIVERS:
             address = url._replace(netloc=netloc, path="/master", query=f"{url.query}&python_driver={python_driver}")
-            answer = execute(manage, address.geturl(), "SELECT SUSER_NAME()")
+            outcome, text = execute(address.geturl(), "SELECT SUSER_NAME()")
             if python_driver == "mssql_python" and password != password.strip():
-                assert "begins or ends with a space" in answer.stderr
+                assert "begins or ends with a space" in text
             else:
-                assert (answer.stdout.strip(), answer.stderr) == (login, "")
+                assert (outcome, text) == ("done", login)
     finally:
-        # The server may take a moment to see that nobody is logged in.
-        for _ in range(20):
-            if execute(manage, database, f"DROP LOGIN {login}").returncode == 0:
-                break
+        # The server may take a moment to see that the login is no longer in use.
+        wait_until(lambda: execute(database, f"DROP LOGIN {login}")[0] == "done", timeout=20, what="the login is gone")

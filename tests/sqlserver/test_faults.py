@@ -1,4 +1,4 @@
-"""The database goes away and comes back, as a real tasks service sees it: on granian, through a proxy."""
+"""The database becomes unavailable and returns, as a real tasks service sees it: on granian, through a proxy."""
 
 import contextlib
 import http.client
@@ -9,36 +9,38 @@ import socket
 import subprocess
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import jwt
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from support.commands import manage, output_of, program
+from support.environment import new_secrets
+from support.paths import CHECKOUT, ENVIRONMENTS
+from support.ports import free_port
+from support.sqlserver import DRIVERS, Server
+from support.tokens import make_token
+from support.waiting import wait_until
+
 ANSWERED_WITHIN_SECONDS = 4
 RECOVERED_WITHIN_SECONDS = 5
-SECRET = "k" * 48
-DRIVERS = ("pyodbc", "mssql_python")
+SECRET = secrets.token_urlsafe(48)
 
 
 class Proxy:
-    """A TCP proxy in front of the server. It passes, it is cut (nothing listens), or it swallows what it is sent."""
+    """A TCP proxy in front of the server: it works, is cut (nothing listens), or swallows what it is sent."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._swallows = threading.Event()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._listener: socket.socket | None = None
 
     def work(self) -> None:
-        """Pass everything on. What was swallowed before is lost with its connections, as by a router that restarts."""
+        """Pass everything on. Connections that were swallowed are closed, as by a router that restarts."""
         self._swallows.clear()
         if self._listener is not None:
             self._close_connections()
@@ -47,7 +49,7 @@ class Proxy:
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self) -> None:
-        """Connections are closed, new ones refused: the server's process has ended."""
+        """Close connections and refuse new ones: the server's process has ended."""
         if self._listener is not None:
             # Ends the accept() that a thread is in; close() alone does not.
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -56,7 +58,7 @@ class Proxy:
         self._close_connections()
 
     def swallow(self) -> None:
-        """Connections stay and new ones are taken, and nothing comes back: the network or the machine is gone."""
+        """Keep and accept connections, and send nothing back: the network or the machine is down."""
         self._swallows.set()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -91,7 +93,7 @@ class Service:
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self._socket = folder / "tasks.sock"
         self._log = (folder / "log").open("w")
-        granian = CHECKOUT / "var/env/tasks/bin/granian"
+        granian = ENVIRONMENTS / "tasks/bin/granian"
         flags = ("--interface", "wsgi", "--uds", self._socket, "--no-ws", "--workers", "1", "--blocking-threads", "2")
         self.process = subprocess.Popen(
             [granian, *flags, "--log-level", "warning", "tasks_service.wsgi:application"],
@@ -100,20 +102,17 @@ class Service:
             stdout=self._log,
             stderr=self._log,
         )
-        deadline = time.monotonic() + 20
-        while self.ask("GET", "/healthz")[0] != 200:
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.05)
+        wait_until(lambda: self.ask("GET", "/healthz")[0] == 200, timeout=20, what=(folder / "log").read_text)
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any], float]:
-        """Status (0 where nobody answers), body, and the seconds that it took."""
+        """Return status (0 without a response), body and seconds."""
         started = time.monotonic()
         connection = http.client.HTTPConnection("tasks", timeout=30)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(30)
         try:
             connection.sock.connect(str(self._socket))
-            headers = {"Authorization": f"Bearer {token()}", "Content-Type": "application/json"}
+            headers = {"Authorization": f"Bearer {make_token(SECRET)}", "Content-Type": "application/json"}
             connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
             response = connection.getresponse()
             content = response.read()
@@ -129,22 +128,13 @@ class Service:
         self._log.close()
 
 
-def token() -> str:
-    now = int(time.time())
-    claims = {"iss": "auth", "aud": "task-api", "token_type": "access", "user_id": "1", "is_staff": False}
-    claims |= {"sid": str(uuid.uuid4()), "jti": uuid.uuid4().hex, "iat": now, "exp": now + 300}
-    return jwt.encode(claims, SECRET, algorithm="HS256", headers={"kid": "faults"})
-
-
 @pytest.fixture(scope="module", params=DRIVERS)
-def database(request: pytest.FixtureRequest, server, manage) -> str:
-    url: str = server.made(python_driver=request.param)
-    assert manage("migrate", "--verbosity", "0", DATABASE_URL=url).returncode == 0
-    return url
+def database(request: pytest.FixtureRequest, server: Server) -> str:
+    return server.create(python_driver=request.param, migrate=("tasks",))
 
 
 @pytest.fixture
-def proxy(server) -> Iterator[Proxy]:
+def proxy(server: Server) -> Iterator[Proxy]:
     proxy = Proxy(server.address())
     proxy.work()
     yield proxy
@@ -152,7 +142,7 @@ def proxy(server) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def start(server, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+def start(server: Server, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[Callable[..., Service]]:
     services: list[Service] = []
 
     def starter(address: str = database) -> Service:
@@ -164,8 +154,7 @@ def start(server, database: str, proxy: Proxy, tmp_path: Path) -> Iterator[Calla
             "DATABASE_URL": url._replace(netloc=f"{credentials}@127.0.0.1:{proxy.port}").geturl(),
             # Nothing listens; the service goes on without.
             "REDIS_URL": f"unix://{tmp_path}/redis.sock",
-            "JWT_KEYS": f"faults:{SECRET}",
-            "TASKS_SECRET_KEY": secrets.token_urlsafe(48),
+            **new_secrets(SECRET),
         }
         services.append(Service(tmp_path, env))
         return services[-1]
@@ -184,13 +173,13 @@ CALLS = [
 
 
 def warm(service: Service) -> None:
-    """Every thread has its connection."""
+    """Let every thread open its connection."""
     for _ in range(8):
         assert service.ask("GET", "/api/tasks")[0] == 200
 
 
 def assert_away(service: Service) -> float:
-    """Every call is a 503 in time, and /readyz names the database. Returns the longest time."""
+    """Check that every call is a 503 in time, and /readyz names the database. Return the longest time."""
     longest = 0.0
     for call in (*CALLS, *CALLS):
         status, body, seconds = service.ask(*call)
@@ -204,7 +193,7 @@ def assert_away(service: Service) -> float:
 
 
 def assert_recovers(service: Service) -> float:
-    """The same process answers again in time. Returns the seconds until eight calls in a row have succeeded."""
+    """Check that the same process answers again in time. Return the seconds until eight calls in a row succeed."""
     started = time.monotonic()
     good = 0
     while good < 8:
@@ -242,59 +231,24 @@ def test_restart_between_two_requests_costs_none_of_them(proxy: Proxy, start: Ca
     assert [service.ask("GET", "/api/tasks")[0] for _ in range(8)] == [200] * 8
 
 
-# Takes some seconds, and no more: the compatible server may go on with it when nobody waits any longer.
-SLOW = """
-import time, django
-django.setup()
-from django.db import Error, connection
-from servicekit.database.outages import is_unavailable
-connection.ensure_connection()
-started = time.monotonic()
-try:
-    with connection.cursor() as cursor:
-        many = "SELECT TOP (30000000) 1 AS one FROM sys.all_columns a, sys.all_columns b, sys.all_columns c"
-        cursor.execute(f"SELECT COUNT_BIG(*) FROM ({many}) AS many")
-        cursor.fetchall()
-except Error as error:
-    print(type(error).__name__, is_unavailable(error), round(time.monotonic() - started, 1))
-"""
-
-
 # By pyodbc alone: mssql-python has not ended it within 40 s (docs/sqlserver.md).
-def test_statement_that_takes_too_long_is_ended(manage, server) -> None:
-    result = manage("-c", SLOW, DATABASE_URL=f"{server.made(python_driver='pyodbc')}&query_timeout=1")
-
-    assert result.returncode == 0, result.stderr
-    error, away, seconds = result.stdout.split()
-    assert (error, away) == ("OperationalError", "True")
+def test_statement_that_takes_too_long_is_ended(server: Server) -> None:
+    url = f"{server.create(python_driver='pyodbc')}&query_timeout=1"
+    error, unavailable, seconds = output_of(manage(*program("any/slow_query"), DATABASE_URL=url)).split()
+    assert (error, unavailable) == ("OperationalError", "True")
     # The driver then waits for the server to confirm the end.
     assert 0.9 < float(seconds) < 5
 
 
-DROP = """
-import os, django
-django.setup()
-from django.db import connection
-name = connection.settings_dict["NAME"]
-connection.settings_dict["NAME"] = "master"
-with connection.cursor() as cursor:
-    cursor.execute(f"DROP DATABASE [{name}]")
-"""
-
-
 def test_database_that_is_dropped_and_made_again(
-    manage, server, proxy: Proxy, start: Callable[..., Service], database: str
+    server: Server, proxy: Proxy, start: Callable[..., Service], database: str
 ) -> None:
     driver = dict(parse_qsl(urlsplit(database).query))["python_driver"]
-    own = server.made(python_driver=driver)
-    assert manage("migrate", "--verbosity", "0", DATABASE_URL=own).returncode == 0
+    own = server.create(python_driver=driver, migrate=("tasks",))
     service = start(own)
     warm(service)
     proxy.cut()
-    # The server may take a moment to see that nobody is connected.
-    deadline = time.monotonic() + 20
-    while manage("-c", DROP, DATABASE_URL=own).returncode != 0:
-        assert time.monotonic() < deadline
+    server.drop(own)
     proxy.work()
     longest = assert_away(service)
     for command in (("database",), ("migrate", "--verbosity", "0")):

@@ -3,32 +3,16 @@
 import json
 import os
 import re
-import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from support.commands import make_logins, manage, output_of, program, run_launcher
+from support.paths import CHECKOUT, SERVICES, make_checkout
+from support.sqlserver import Server
 
-# One connection for all of it: a list of statements is given, each one's error or its first value printed.
-EXECUTE = """
-import json, os, django
-django.setup()
-from django.db import Error, connection
-answers = []
-for statement in json.loads(os.environ["STATEMENTS"]):
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            answers.append(["done", str((cursor.fetchone() or [""])[0]) if cursor.description else ""])
-    except Error as error:
-        answers.append(["refused", str(error)])
-print(json.dumps(answers))
-"""
 USER = "INSERT INTO accounts_user (password, username, email, is_active, is_staff, date_joined)"
 TASK = "INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at)"
 RUN = "INSERT INTO jobs_run (job, slot, state, started_at, finished_at, outcome, attempts, task_id)"
@@ -90,37 +74,37 @@ MAY_NOT = {
         "DROP TABLE jobs_run",
     ],
 }
-SERVICES = tuple(MAY)
+assert set(MAY) == set(MAY_NOT) == set(SERVICES)
 
 
 @pytest.fixture(scope="module")
-def database(server) -> str:
-    return server.made()
+def database(server: Server) -> str:
+    return server.create()
 
 
 @pytest.fixture(scope="module")
-def logins(server, database: str) -> dict[str, str]:
-    return server.logins(database)
+def logins(server: Server, database: str) -> dict[str, str]:
+    return server.create_logins(database)
 
 
-def execute(manage: Any, service: str, logins: dict[str, str], statements: list[str]) -> list[list[str]]:
+def execute(service: str, logins: dict[str, str], statements: list[str]) -> list[list[str]]:
     url = logins[f"{service.upper()}_DATABASE_URL"]
     statements = [statement.replace("{login}", urlsplit(url).username or "") for statement in statements]
-    result = manage("-c", EXECUTE, service=service, DATABASE_URL=url, STATEMENTS=json.dumps(statements))
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
+    result = manage(*program("any/execute"), json.dumps(statements), service=service, DATABASE_URL=url)
+    outcomes: list[list[str]] = json.loads(output_of(result))
+    return outcomes
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_service_may_do_its_work(manage, logins: dict[str, str], service: str) -> None:
-    answers = execute(manage, service, logins, MAY[service])
+def test_service_may_do_its_work(logins: dict[str, str], service: str) -> None:
+    answers = execute(service, logins, MAY[service])
 
     assert [outcome for outcome, _ in answers] == ["done"] * len(MAY[service]), answers
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_service_is_refused_what_is_not_its_own(manage, logins: dict[str, str], service: str) -> None:
-    answers = dict(zip(MAY_NOT[service], execute(manage, service, logins, MAY_NOT[service]), strict=True))
+def test_service_is_refused_what_is_not_its_own(logins: dict[str, str], service: str) -> None:
+    answers = dict(zip(MAY_NOT[service], execute(service, logins, MAY_NOT[service]), strict=True))
 
     assert {statement for statement, (outcome, _) in answers.items() if outcome != "refused"} == set()
     # For want of a right, and not because of a mistake in the statement.
@@ -131,17 +115,15 @@ def test_service_is_refused_what_is_not_its_own(manage, logins: dict[str, str], 
     } == {}
 
 
-def test_making_them_again_and_at_once_changes_nothing(
-    manage, make_logins, database: str, logins: dict[str, str]
-) -> None:
+def test_making_them_again_and_at_once_changes_nothing(database: str, logins: dict[str, str]) -> None:
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(lambda _: make_logins(DATABASE_URL=database, **logins), range(2)))
 
     assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
-    assert execute(manage, "tasks", logins, ["SELECT COUNT(*) FROM tasks_task"])[0][0] == "done"
+    assert execute("tasks", logins, ["SELECT COUNT(*) FROM tasks_task"])[0][0] == "done"
 
 
-def test_urls_of_a_database_in_the_shell_are_not_written_into_env(make_logins, database: str) -> None:
+def test_urls_of_a_database_in_the_shell_are_not_written_into_env(database: str) -> None:
     result = make_logins(DATABASE_URL=database)
 
     assert (result.returncode, result.stderr) == (
@@ -150,33 +132,28 @@ def test_urls_of_a_database_in_the_shell_are_not_written_into_env(make_logins, d
     )
 
 
-def test_urls_of_a_database_in_env_are_written_there_once(server, manage, tmp_path: Path) -> None:
-    url = server.made()
-    # A checkout with a .env of its own; the environments and the services are the real ones.
-    (tmp_path / "var").mkdir()
-    for name in ("services", "var/env"):
-        (tmp_path / name).symlink_to(CHECKOUT / name)
-    shutil.copytree(CHECKOUT / "local", tmp_path / "local")
+def test_urls_of_a_database_in_env_are_written_there_once(server: Server, tmp_path: Path) -> None:
+    url = server.create()
+    checkout = make_checkout(tmp_path / "checkout")
     secrets = re.sub(r"^\w*DATABASE_URL=.*$", "", (CHECKOUT / ".env").read_text(), flags=re.MULTILINE)
-    (tmp_path / ".env").write_text(f"{secrets}\nSERVICE_LOGINS=1\nDATABASE_URL='{url}'")
+    (checkout / ".env").write_text(f"{secrets}\nSERVICE_LOGINS=1\nDATABASE_URL='{url}'")
     env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
 
     for _ in range(2):
-        command = [CHECKOUT / "var/env/local/bin/python", tmp_path / "local/logins.py"]
-        made = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+        made = run_launcher("logins", checkout=checkout, env=env)
         assert (made.returncode, made.stderr) == (0, "")
 
-    written = re.findall(r"^([A-Z]+_DATABASE_URL)='(.*)'$", (tmp_path / ".env").read_text(), re.MULTILINE)
+    written = re.findall(r"^([A-Z]+_DATABASE_URL)='(.*)'$", (checkout / ".env").read_text(), re.MULTILINE)
     assert [name for name, _ in written] == ["AUTH_DATABASE_URL", "TASKS_DATABASE_URL", "SCHEDULER_DATABASE_URL"]
-    assert execute(manage, "tasks", dict(written), ["SELECT COUNT(*) FROM tasks_task"]) == [["done", "0"]]
+    assert execute("tasks", dict(written), ["SELECT COUNT(*) FROM tasks_task"]) == [["done", "0"]]
 
 
-def test_login_that_is_there_keeps_its_password(manage, make_logins, database: str, logins: dict[str, str]) -> None:
+def test_login_that_is_there_keeps_its_password(database: str, logins: dict[str, str]) -> None:
     url = logins["TASKS_DATABASE_URL"]
     other = {"TASKS_DATABASE_URL": url.replace(urlsplit(url).password or "", "hidden-Passw0rd")}
     # Nor does it lose a right: it may be somebody else's.
     granted = [f"GRANT DELETE ON jobs_run TO [{urlsplit(url).username}]"]
-    assert [outcome for outcome, _ in execute(manage, "tasks", {"TASKS_DATABASE_URL": database}, granted)] == ["done"]
+    assert [outcome for outcome, _ in execute("tasks", {"TASKS_DATABASE_URL": database}, granted)] == ["done"]
 
     result = make_logins(DATABASE_URL=database, **logins | other)
 
@@ -184,12 +161,10 @@ def test_login_that_is_there_keeps_its_password(manage, make_logins, database: s
     assert result.stderr.startswith("error: TASKS_DATABASE_URL: ")
     assert "the login failed" in result.stderr
     assert "hidden-Passw0rd" not in result.stdout + result.stderr
-    assert execute(manage, "tasks", logins, ["DELETE FROM jobs_run WHERE 1 = 0"]) == [["done", ""]]
+    assert execute("tasks", logins, ["DELETE FROM jobs_run WHERE 1 = 0"]) == [["done", ""]]
 
 
-def test_right_that_a_service_no_longer_needs_is_taken_from_it(
-    manage, make_logins, database: str, logins: dict[str, str]
-) -> None:
+def test_right_that_a_service_no_longer_needs_is_taken_from_it(database: str, logins: dict[str, str]) -> None:
     user = f"[{urlsplit(logins['TASKS_DATABASE_URL']).username}]"
     granted = [
         f"GRANT SELECT, DELETE ON accounts_session TO {user}",
@@ -202,63 +177,63 @@ def test_right_that_a_service_no_longer_needs_is_taken_from_it(
         f"GRANT SELECT ON ledger TO {user}",
     ]
     owner = {"TASKS_DATABASE_URL": database}
-    assert [outcome for outcome, _ in execute(manage, "tasks", owner, granted)] == ["done"] * 6
+    assert [outcome for outcome, _ in execute("tasks", owner, granted)] == ["done"] * 6
     attempts = [
         "SELECT id FROM accounts_session",
         "DELETE FROM accounts_session WHERE 1 = 0",
         "SELECT password FROM accounts_user",
         "INSERT INTO django_migrations (app, name, applied) SELECT N'a', N'b', SYSDATETIMEOFFSET() WHERE 1 = 0",
     ]
-    assert [outcome for outcome, _ in execute(manage, "tasks", logins, attempts)] == ["done"] * 4
+    assert [outcome for outcome, _ in execute("tasks", logins, attempts)] == ["done"] * 4
 
     assert make_logins(DATABASE_URL=database, **logins).returncode == 0
 
-    assert [outcome for outcome, _ in execute(manage, "tasks", logins, attempts)] == ["refused"] * 4
-    assert execute(manage, "scheduler", logins, ["SELECT version FROM tasks_task"])[0][0] == "refused"
+    assert [outcome for outcome, _ in execute("tasks", logins, attempts)] == ["refused"] * 4
+    assert execute("scheduler", logins, ["SELECT version FROM tasks_task"])[0][0] == "refused"
     # And no other.
-    assert execute(manage, "tasks", logins, ["SELECT COUNT(*) FROM ledger"]) == [["done", "0"]]
+    assert execute("tasks", logins, ["SELECT COUNT(*) FROM ledger"]) == [["done", "0"]]
     for service in SERVICES:
         needed = [statement for statement in MAY[service] if statement.startswith("SELECT")]
-        assert {outcome for outcome, _ in execute(manage, service, logins, needed)} == {"done"}
+        assert {outcome for outcome, _ in execute(service, logins, needed)} == {"done"}
 
 
-def test_user_of_a_restored_database_is_given_to_the_login_of_this_server(server, manage, make_logins) -> None:
+def test_user_of_a_restored_database_is_given_to_the_login_of_this_server(server: Server) -> None:
     # A name may hold what SQL takes for its own; a ] as well, but not on the compatible server.
-    url = server.made(suffix=" 'x';[")
-    logins = server.logins(url)
+    url = server.create(suffix=" 'x';[")
+    logins = server.create_logins(url)
     parts = urlsplit(logins["TASKS_DATABASE_URL"])
     login = unquote(parts.username or "")
     literal = login.replace("'", "''")
     # What a restore on another server leaves behind: a user whose login is not this server's of the same name.
     made_anew = [f"DROP LOGIN [{login}]", f"CREATE LOGIN [{login}] WITH PASSWORD = N'{parts.password}'"]
     owner = {"TASKS_DATABASE_URL": url}
-    assert [outcome for outcome, _ in execute(manage, "tasks", owner, made_anew)] == ["done"] * 2
+    assert [outcome for outcome, _ in execute("tasks", owner, made_anew)] == ["done"] * 2
     question = f"SELECT CASE WHEN sid = SUSER_SID(N'{literal}') THEN 1 ELSE 0 END FROM sys.database_principals"
     question += f" WHERE name = N'{literal}'"
-    assert execute(manage, "tasks", owner, [question])[0] != ["done", "1"]
+    assert execute("tasks", owner, [question])[0] != ["done", "1"]
 
     made = make_logins(DATABASE_URL=url, **logins)
 
     assert (made.returncode, made.stderr) == (0, "")
-    assert execute(manage, "tasks", owner, [question]) == [["done", "1"]]
-    assert execute(manage, "tasks", logins, ["SELECT COUNT(*) FROM tasks_task"]) == [["done", "0"]]
+    assert execute("tasks", owner, [question]) == [["done", "1"]]
+    assert execute("tasks", logins, ["SELECT COUNT(*) FROM tasks_task"]) == [["done", "0"]]
 
 
-def test_name_that_the_database_has_for_something_else_is_left_alone(server, manage) -> None:
-    url = server.made()
+def test_name_that_the_database_has_for_something_else_is_left_alone(server: Server) -> None:
+    url = server.create()
     role = f"CREATE ROLE [{urlsplit(url).path.strip('/')}_auth]"
-    assert execute(manage, "tasks", {"TASKS_DATABASE_URL": url}, [role]) == [["done", ""]]
+    assert execute("tasks", {"TASKS_DATABASE_URL": url}, [role]) == [["done", ""]]
 
     with pytest.raises(AssertionError, match=r"AUTH_DATABASE_URL: .*: the database has a user or role of"):
-        server.logins(url)
+        server.create_logins(url)
 
 
-def test_member_of_a_role_is_refused(server, manage, make_logins) -> None:
-    url = server.made()
-    logins = server.logins(url)
+def test_member_of_a_role_is_refused(server: Server) -> None:
+    url = server.create()
+    logins = server.create_logins(url)
     login = urlsplit(logins["TASKS_DATABASE_URL"]).username
     statements = ["CREATE ROLE [keepers]", f"ALTER ROLE [keepers] ADD MEMBER [{login}]"]
-    assert execute(manage, "tasks", {"TASKS_DATABASE_URL": url}, statements) == [["done", ""]] * 2
+    assert execute("tasks", {"TASKS_DATABASE_URL": url}, statements) == [["done", ""]] * 2
 
     result = make_logins(DATABASE_URL=url, **logins)
 
@@ -266,7 +241,7 @@ def test_member_of_a_role_is_refused(server, manage, make_logins) -> None:
     assert f"{login}: is a member of keepers, and may do more than a service's login is to" in result.stderr
 
 
-def test_two_services_have_two_logins(make_logins, database: str, logins: dict[str, str]) -> None:
+def test_two_services_have_two_logins(database: str, logins: dict[str, str]) -> None:
     made = make_logins(DATABASE_URL=database, **logins | {"TASKS_DATABASE_URL": logins["AUTH_DATABASE_URL"]})
 
     assert (made.returncode, made.stderr) == (1, "error: AUTH_DATABASE_URL: names the login of another service\n")
@@ -274,14 +249,7 @@ def test_two_services_have_two_logins(make_logins, database: str, logins: dict[s
 
 def test_doctor_tries_them(database: str, logins: dict[str, str]) -> None:
     def doctor(**urls: str) -> tuple[int, list[str]]:
-        result = subprocess.run(
-            [CHECKOUT / "var/env/local/bin/python", CHECKOUT / "local/doctor.py"],
-            env={**os.environ, "DATABASE_URL": database, **urls},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        result = run_launcher("doctor", env={**os.environ, "DATABASE_URL": database, **urls})
         assert "hidden-Passw0rd" not in result.stdout + result.stderr
         return result.returncode, re.findall(r"^(\w+ +login +[A-Z]+_DATABASE_URL: [\w ]+)", result.stdout, re.MULTILINE)
 
@@ -303,9 +271,7 @@ def test_doctor_tries_them(database: str, logins: dict[str, str]) -> None:
         ("password", "the user or the password is missing"),
     ],
 )
-def test_url_that_cannot_be_meant_is_refused(
-    make_logins, database: str, logins: dict[str, str], part: str, words: str
-) -> None:
+def test_url_that_cannot_be_meant_is_refused(database: str, logins: dict[str, str], part: str, words: str) -> None:
     url = urlsplit(logins["AUTH_DATABASE_URL"])
     host = url.netloc.rpartition("@")[2]
     changed = {

@@ -1,0 +1,1 @@
+"""What several suites use: each helper stands here once, typed, and `make check` holds it to mypy --strict."""

@@ -1,0 +1,76 @@
+"""Running the project's own programs to their end."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from support.paths import CHECKOUT, python
+
+Completed = subprocess.CompletedProcess[str]
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+def run(
+    *command: str | Path,
+    env: Mapping[str, str],
+    cwd: Path = CHECKOUT,
+    timeout: float = 120,
+    stdin: str = "",
+) -> Completed:
+    """Run a command with exactly these variables, and return its exit code and output."""
+    return subprocess.run(
+        command, env=env, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def output_of(completed: Completed) -> str:
+    """Return what a command printed; fail with its complaints where it failed."""
+    assert completed.returncode == 0, f"{completed.args}: {completed.stdout}{completed.stderr}"
+    return completed.stdout
+
+
+def launcher(command: str, *arguments: str | Path, checkout: Path = CHECKOUT) -> list[str | Path]:
+    """Return the command line of one of the launcher's commands, such as "up"; it is run in the checkout."""
+    return [python("local"), checkout / f"local/{command}.py", *arguments]
+
+
+def run_launcher(
+    command: str, *arguments: str | Path, env: Mapping[str, str], checkout: Path = CHECKOUT, timeout: float = 120
+) -> Completed:
+    return run(*launcher(command, *arguments, checkout=checkout), env=env, cwd=checkout, timeout=timeout)
+
+
+def program(name: str) -> tuple[str, str]:
+    """Return Python's arguments for a program of support/programs, such as "tasks/slow_query".
+
+    As text, since containers and a service's own folder have no path to it.
+    """
+    return "-c", (PROGRAMS / f"{name}.py").read_text(encoding="utf-8")
+
+
+def run_in_service(service: str, *arguments: str | Path, env: Mapping[str, str], timeout: float = 120) -> Completed:
+    """Run a service's Python in its folder, with these variables and no others but PATH."""
+    settings = {"PATH": os.defpath, "DJANGO_SETTINGS_MODULE": f"{service}_service.settings"}
+    return run(
+        python(service), *arguments, env={**settings, **env}, cwd=CHECKOUT / "services" / service, timeout=timeout
+    )
+
+
+def run_in_launcher(*arguments: str, env: Mapping[str, str], checkout: Path = CHECKOUT, stdin: str = "") -> Completed:
+    """Run the launcher's Python in the folder of its modules."""
+    return run(python("local"), *arguments, env=env, cwd=checkout / "local", stdin=stdin)
+
+
+def manage(*arguments: str, service: str = "tasks", **env: str) -> Completed:
+    """Run a service's manage.py, or with -c a program in its Python, with the local stack's variables and these."""
+    is_program = arguments[0] == "-c"
+    command = arguments if is_program else ("manage.py", *arguments)
+    settings = {"DJANGO_SETTINGS_MODULE": f"{service}_service.settings"} if is_program else {}
+    return run_launcher("run", service, "python", *command, env={**os.environ, **settings, **env})
+
+
+def make_logins(**env: str) -> Completed:
+    """Run the part of `make database` that SERVICE_LOGINS asks for."""
+    return run_launcher("logins", env={**os.environ, "SERVICE_LOGINS": "1", **env})

@@ -1,0 +1,90 @@
+"""The options, marks and fixtures of every suite, and the check that none leaves a process behind."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from support import processes
+from support.compose import Project, running_project
+from support.sqlserver import Server
+from support.stack import ContainerStack, LocalStack, Stack, running_stack
+from support.tokens import make_token
+from support.waiting import wait_until
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sqlserver", action="store_true", help="run on the server that DATABASE_URL names")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "sqlserver: needs a SQL Server; deselected without --sqlserver")
+    config.addinivalue_line("markers", "sqlite: about the SQLite file; deselected with --sqlserver")
+    os.environ[processes.MARKER] = processes.SESSION
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    other = "sqlite" if config.getoption("sqlserver") else "sqlserver"
+    deselected = [item for item in items if item.get_closest_marker(other)]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail the session, and name and kill them, where processes that it has started still run at its end."""
+    processes.folders.add(tmp_path_factory.getbasetemp())
+    yield
+    try:
+        wait_until(lambda: not processes.left_behind(), timeout=5)
+    except AssertionError:
+        left = processes.left_behind()
+        lines = "\n".join(map(processes.describe, left))
+        processes.kill(left)
+        pytest.fail(f"these processes were left behind:\n{lines}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The SQL Server of `make test-sqlserver`."""
+    server = Server()
+    yield server
+    server.drop_all()
+
+
+@pytest.fixture(scope="session")
+def project() -> Iterator[Project]:
+    """The containers that the suites of a session share."""
+    with running_project() as project:
+        yield project
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """The stack that the tests share: `make up` with its own state, or with STACK=containers `make docker-up`."""
+    if os.environ.get("STACK") == "containers":
+        return ContainerStack(request.getfixturevalue("project"))
+    local: LocalStack = request.getfixturevalue("local_stack")
+    return local
+
+
+@pytest.fixture(scope="session")
+def local_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    changes: dict[str, str] = {}
+    if request.config.getoption("sqlserver"):
+        server: Server = request.getfixturevalue("server")
+        url = server.create()
+        changes = {"DATABASE_URL": url, **server.env, **server.create_logins(url)}
+    with running_stack(tmp_path_factory.mktemp("state"), **changes) as running:
+        yield running
+
+
+@pytest.fixture
+def forge(stack: Stack) -> Callable[..., str]:
+    """Sign access tokens with the stack's own key, or with ``key``."""
+
+    def make(*, key: str = stack.secret, **arguments: Any) -> str:
+        return make_token(key, **arguments)
+
+    return make

@@ -1,0 +1,25 @@
+"""Run a query that takes some seconds; print the error that ends it, whether it counts as unavailable, the seconds.
+
+It takes no longer: the compatible server may go on with it when the client has gone.
+"""
+
+import time
+
+import django
+
+django.setup()
+
+from django.db import Error, connection
+
+from servicekit.database import is_away
+
+MANY = "SELECT TOP (30000000) 1 AS one FROM sys.all_columns a, sys.all_columns b, sys.all_columns c"
+
+connection.ensure_connection()
+started = time.monotonic()
+try:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT COUNT_BIG(*) FROM ({MANY}) AS many")
+        cursor.fetchall()
+except Error as error:
+    print(type(error).__name__, is_away(error), round(time.monotonic() - started, 1))

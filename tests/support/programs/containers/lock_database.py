@@ -1,0 +1,10 @@
+"""Take the write lock of the database file, say so, and hold it until standard input ends."""
+
+import sqlite3
+import sys
+
+connection = sqlite3.connect("/data/db.sqlite3", isolation_level=None, timeout=30)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+connection.execute("ROLLBACK")

@@ -1,0 +1,9 @@
+"""Create a task whose every value is the largest that there can be."""
+
+import django
+
+django.setup()
+
+from tasks.services import create_task
+
+create_task(owner_id=2**63 - 1, title="x" * 200, duration=525_600)

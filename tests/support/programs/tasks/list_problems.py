@@ -1,0 +1,11 @@
+"""Print the type, title and detail of each problem that the services answer with, by its status."""
+
+import json
+
+import django
+
+django.setup()
+
+from servicekit.problems import PROBLEMS
+
+print(json.dumps({problem.status: [problem.type, problem.title, problem.detail] for problem in PROBLEMS.values()}))

@@ -1,0 +1,17 @@
+"""Print the response of a /readyz whose database does not answer."""
+
+import django
+
+django.setup()
+
+from django.test import RequestFactory
+
+from servicekit.health import NotReady, health_urls
+
+
+def unavailable() -> None:
+    raise NotReady("does not answer")
+
+
+_, readyz = health_urls(service="tasks", checks={"database": unavailable, "redis": lambda: None})
+print(readyz.callback(RequestFactory().get("/readyz")).content.decode())

@@ -1,0 +1,326 @@
+"""A running stack: what `make up` starts on this machine, or `make docker-up` in containers."""
+
+import codecs
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import secrets
+import select
+import signal
+import socket
+import sqlite3
+import subprocess
+import termios
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from support import environment, processes
+from support.commands import output_of, run_in_service
+from support.compose import Project
+from support.paths import CHECKOUT
+from support.ports import free_port
+from support.waiting import wait_until
+
+READY_WITHIN_SECONDS = 90
+STOPPED_WITHIN_SECONDS = 20
+
+
+class Stack(ABC):
+    """A running stack: its URL, its secret, its log, and the ways to disturb it."""
+
+    def __init__(self, *, url: str, secret: str, client_address: str = "127.0.0.1") -> None:
+        self.url = url
+        self.secret = secret
+        # Where a client on this machine comes from, as the gateway sees it.
+        self.client_address = client_address
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def call(self, method: str, path: str, *, token: str | None = None, **arguments: Any) -> requests.Response:
+        """Make one request. Waits where the gateway asks for it, as a client should."""
+        headers = arguments.pop("headers", {})
+        if token is not None:
+            headers = {"Authorization": f"Bearer {token}", **headers}
+        while True:
+            response = requests.request(
+                method, self.url + path, headers=headers, timeout=30, allow_redirects=False, **arguments
+            )
+            if response.status_code != 429:
+                return response
+            time.sleep(int(response.headers["Retry-After"]))
+
+    def send(self, method: str, path: str, body: bytes, *, token: str, content_type: str) -> requests.Response:
+        """Make one request with a body of raw bytes."""
+        return self.call(method, path, token=token, data=body, headers={"Content-Type": content_type})
+
+    def all_tasks(self, *, token: str, limit: int = 100) -> list[dict[str, Any]]:
+        """Return every task of the user, page after page of ``limit``."""
+        tasks: list[dict[str, Any]] = []
+        path: str | None = f"/api/tasks?limit={limit}"
+        while path:
+            response = self.call("GET", path, token=token)
+            tasks += response.json()
+            path = response.links.get("next", {}).get("url")
+        return tasks
+
+    def wait_for_line(self, predicate: Callable[[str], bool], *, timeout: float) -> str:
+        """Return the first line of the log for which the predicate holds."""
+        return wait_until(
+            lambda: next(filter(predicate, self.lines), None),
+            timeout=timeout,
+            what=lambda: "the line is printed:\n" + "\n".join(self.lines[-40:]),
+        )
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the JSON lines of the services and the gateway."""
+        return [entry for line in self.lines if (entry := log_entry(line)) is not None]
+
+    @property
+    @abstractmethod
+    def lines(self) -> list[str]:
+        """Every line that the stack has printed."""
+
+    @abstractmethod
+    def connect(self, service: str) -> socket.socket:
+        """Connect to the service itself, behind the gateway."""
+
+    @abstractmethod
+    def frozen_redis(self) -> AbstractContextManager[None]:
+        """Redis accepts connections and does not answer."""
+
+    @abstractmethod
+    def locked_database(self) -> AbstractContextManager[None]:
+        """Another process is in the middle of a write."""
+
+    @abstractmethod
+    def show_tasks(self) -> str:
+        """Return what manage.py show_tasks --once prints."""
+
+
+def log_entry(line: str) -> dict[str, Any] | None:
+    """Return the JSON object of a line, which may stand after the name of its process."""
+    with suppress(json.JSONDecodeError):
+        entry = json.loads(line[line.index("{") :]) if "{" in line else None
+        return entry if isinstance(entry, dict) else None
+    return None
+
+
+class LocalStack(Stack):
+    """A `make up` of its own, in a pseudo-terminal or without any, and the processes that it has started."""
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        secret: str = "",
+        env: Mapping[str, str],
+        command: tuple[str | Path, ...] = ("make", "up"),
+        checkout: Path = CHECKOUT,
+        terminal: bool = False,
+    ) -> None:
+        super().__init__(url=f"http://127.0.0.1:{env['GATEWAY_PORT']}", secret=secret)
+        self.state = state
+        self.environment = dict(env)
+        self.checkout = checkout
+        self._family: set[psutil.Process] = set()
+        processes.folders.add(state)
+        ours, end = pty.openpty() if terminal else os.pipe()
+        self.process = subprocess.Popen(
+            command,
+            cwd=checkout,
+            env=env,
+            stdin=end if terminal else subprocess.DEVNULL,
+            stdout=end,
+            stderr=end,
+            start_new_session=True,
+            # A session's first terminal has to be claimed; then Ctrl-C in it is a signal.
+            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if terminal else None,
+        )
+        os.close(end)
+        self._screen = Screen(ours)
+
+    @property
+    def output(self) -> str:
+        """What was printed so far."""
+        return "\n".join([*self.lines, self._screen.unfinished])
+
+    @property
+    def lines(self) -> list[str]:
+        return self._screen.lines.copy()
+
+    def type(self, characters: bytes) -> None:
+        self._screen.type(characters)
+
+    def close_terminal(self) -> None:
+        self._screen.close()
+
+    def wait_until_printed(self, text: str, *, timeout: float) -> None:
+        wait_until(lambda: text in self.output, timeout=timeout, what=lambda: f"{text!r} in\n{self.output}")
+
+    def wait_until_ready(self, *, timeout: float = READY_WITHIN_SECONDS) -> "LocalStack":
+        """Return when the stack has printed that it is ready, to the last line of that."""
+
+        def ready() -> bool:
+            assert self.process.poll() is None, f"the stack did not start:\n{self.output}"
+            return any(line.startswith("  stop ") for line in self.lines)
+
+        wait_until(ready, timeout=timeout, what=lambda: f"the stack is ready:\n{self.output}")
+        self.family()
+        return self
+
+    def family(self) -> set[psutil.Process]:
+        """Return every process of the stack, also those that have left make's group or session since."""
+        with suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self.process.pid)
+            self._family |= {root, *root.children(recursive=True)}
+        return self._family
+
+    def part(self, word: str) -> psutil.Process:
+        """Return the process whose command line holds the word; the first of them, where it has children."""
+        return self.parts(word)[0]
+
+    def parts(self, word: str) -> list[psutil.Process]:
+        return processes.with_word(self.family(), word)
+
+    def alive(self) -> list[psutil.Process]:
+        """Return the processes of the stack that have not ended."""
+        return psutil.wait_procs(self._family, timeout=0)[1]
+
+    def wait(self, *, timeout: float) -> int:
+        """Return make's exit code, once everything that it started has ended."""
+        deadline = time.monotonic() + timeout
+        wait_until(lambda: self.process.poll() is not None, timeout=timeout, what=lambda: f"the end:\n{self.output}")
+        left = deadline - time.monotonic()
+        wait_until(lambda: not self.alive(), timeout=left, what=lambda: f"nothing is left behind: {self.alive()}")
+        self._screen.finish()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+    def stop(self) -> int:
+        """Stop the stack as Ctrl-C does; return make's exit code."""
+        self.family()
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.wait(timeout=STOPPED_WITHIN_SECONDS)
+
+    def end(self) -> None:
+        """Kill whatever is left, and close the terminal."""
+        processes.kill(self.family())
+        self.process.wait()
+        self._screen.close()
+
+    def connect(self, service: str) -> socket.socket:
+        command = self.part(f"{service}.sock").cmdline()
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(30)
+        connection.connect(command[command.index("--uds") + 1])
+        return connection
+
+    @contextmanager
+    def frozen_redis(self) -> Iterator[None]:
+        redis = self.part("redis-server")
+        redis.suspend()
+        try:
+            yield
+        finally:
+            redis.resume()
+
+    @contextmanager
+    def locked_database(self) -> Iterator[None]:
+        with contextlib.closing(sqlite3.connect(self.state / "db.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+
+    def show_tasks(self) -> str:
+        return output_of(run_in_service("tasks", "manage.py", "show_tasks", "--once", env=self.environment))
+
+
+class Screen:
+    """Our end of a pseudo-terminal or of a pipe, read by a thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.lines: list[str] = []
+        self.unfinished = ""
+        self._descriptor = descriptor
+        self._closing = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def type(self, characters: bytes) -> None:
+        os.write(self._descriptor, characters)
+
+    def finish(self) -> None:
+        """Read what is left when every process that could write has ended."""
+        self._reader.join(timeout=5)
+
+    def close(self) -> None:
+        if not self._closing.is_set():
+            # Not while the thread reads: that would keep the terminal open.
+            self._closing.set()
+            self._reader.join()
+            os.close(self._descriptor)
+
+    def _read(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        while not self._closing.is_set():
+            if select.select([self._descriptor], [], [], 0.1)[0]:
+                # Linux says EIO when the last process at the other end of a terminal has ended.
+                with suppress(OSError):
+                    if data := os.read(self._descriptor, 65536):
+                        *lines, self.unfinished = (self.unfinished + decoder.decode(data)).split("\n")
+                        self.lines += [line.removesuffix("\r") for line in lines]
+                        continue
+                return
+
+
+class ContainerStack(Stack):
+    """The stack of `make docker-up`."""
+
+    def __init__(self, project: Project) -> None:
+        [gateway] = project.inspect(*project.containers("gateway"))
+        address = gateway["NetworkSettings"]["Networks"][f"{project.name}_edge"]["Gateway"]
+        super().__init__(url=project.url, secret=project.secret, client_address=address)
+        self.project = project
+
+    @property
+    def lines(self) -> list[str]:
+        return self.project.log()
+
+    def connect(self, service: str) -> socket.socket:
+        [container, *_] = self.project.inspect(*self.project.containers(service))
+        address = container["NetworkSettings"]["Networks"][f"{self.project.name}_internal"]["IPAddress"]
+        return socket.create_connection((address, 8000), timeout=30)
+
+    def frozen_redis(self) -> AbstractContextManager[None]:
+        return self.project.frozen("redis")
+
+    def locked_database(self) -> AbstractContextManager[None]:
+        return self.project.locked_database()
+
+    def show_tasks(self) -> str:
+        return self.project.execute("tasks", "python", "manage.py", "show_tasks", "--once")
+
+
+@contextmanager
+def running_stack(state: Path, **changes: str) -> Iterator[LocalStack]:
+    """Run a stack of its own in the folder, with ``changes`` to its environment; stop it at the end."""
+    secret = secrets.token_urlsafe(48)
+    env = environment.for_stack(state=state, port=free_port(), secret=secret, **changes)
+    stack = LocalStack(state, secret=secret, env=env)
+    try:
+        yield stack.wait_until_ready()
+        stack.stop()
+    finally:
+        stack.end()

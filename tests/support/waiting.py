@@ -1,0 +1,26 @@
+"""Waiting for a condition in place of sleeping."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_until(
+    condition: Callable[[], T | None],
+    *,
+    timeout: float,
+    what: str | Callable[[], str] = "the condition holds",
+    interval: float = 0.05,
+) -> T:
+    """Return the condition's value as soon as it is true; fail after ``timeout`` seconds, saying ``what`` was awaited.
+
+    A ``what`` that costs something, or that changes meanwhile, is a function.
+    """
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what if isinstance(what, str) else what()}")
+        time.sleep(interval)
+    return value

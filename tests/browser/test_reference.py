@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from e2e.conftest import CHECKOUT, Stack
+from support.paths import CHECKOUT
+from support.stack import Stack
 
 PASSWORD = "correct horse battery staple"
 SCREENSHOTS = CHECKOUT / "var/screenshots"

@@ -197,13 +197,8 @@ def test_an_env_file_that_cannot_be_read(checkout: Path, tmp_path: Path) -> None
 
 def test_a_missing_program(checkout: Path, tmp_path: Path) -> None:
     def up() -> str:
-        settings = {
-            "STATE_DIR": str(tmp_path / "state"),
-            "GATEWAY_PORT": str(free_port()),
-            "PATH": str(tmp_path / "empty"),
-        }
-        without = program("launcher/up_without_system_folders")
-        return refused(run_in_launcher(*without, checkout=checkout, env=shell(**settings)))
+        env = shell(STATE_DIR=str(tmp_path / "state"), GATEWAY_PORT=str(free_port()), PATH=str(tmp_path / "empty"))
+        return refused(run_in_launcher(*program("launcher/up_without_system_folders"), checkout=checkout, env=env))
 
     (checkout / "var/env").unlink()
     assert up() == "nginx is missing: install nginx 1.22 or newer"

@@ -1,17 +1,17 @@
 """What several test modules use."""
 
 import datetime
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
 from jobs.models import Run, Task
 from servicekit.testing import bearer
+
+pytest_plugins = ["servicekit.pytest_plugin"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOT = datetime.datetime(2026, 1, 31, 9, 30, tzinfo=datetime.UTC)
@@ -19,25 +19,11 @@ SECOND = datetime.timedelta(seconds=1)
 MINUTE = datetime.timedelta(minutes=1)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "sqlite: about SQLite itself; deselected on another database")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if connection.vendor != "sqlite":
-        about_sqlite = [item for item in items if item.get_closest_marker("sqlite")]
-        config.hook.pytest_deselected(items=about_sqlite)
-        items[:] = [item for item in items if item not in about_sqlite]
-
-
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Adds the table that the tasks service owns to what this service's migrations make."""
-    with django_db_blocker.unblock():
-        # On SQL Server a new database reads otherwise than those that `make database` makes.
-        call_command("database", stdout=StringIO())
-        with connection.schema_editor() as editor:
-            editor.create_model(Task)
+    """Add the table that the tasks service owns to those of this service's migrations."""
+    with django_db_blocker.unblock(), connection.schema_editor() as editor:
+        editor.create_model(Task)
 
 
 class API:

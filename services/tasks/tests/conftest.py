@@ -6,12 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -19,28 +16,12 @@ from django.test.utils import CaptureQueriesContext
 from servicekit.testing import bearer
 from tasks.models import Task
 
+pytest_plugins = ["servicekit.pytest_plugin"]
+
 ROOT = Path(__file__).resolve().parent.parent
 AT = datetime.datetime(2026, 1, 31, 9, 30, 0, 123_456, tzinfo=datetime.UTC)
 
 _numbers = itertools.count(1)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "sqlite: about SQLite itself; deselected on another database")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if connection.vendor != "sqlite":
-        about_sqlite = [item for item in items if item.get_closest_marker("sqlite")]
-        config.hook.pytest_deselected(items=about_sqlite)
-        items[:] = [item for item in items if item not in about_sqlite]
-
-
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """On SQL Server a new database reads otherwise than those that `make database` makes."""
-    with django_db_blocker.unblock():
-        call_command("database", stdout=StringIO())
 
 
 def sent(queries: CaptureQueriesContext) -> list[str]:

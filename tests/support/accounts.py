@@ -1,29 +1,48 @@
 """Users of a running stack."""
 
-from dataclasses import dataclass
+import time
 from typing import Any
 
 from support.stack import Stack
 
 PASSWORD = "correct horse battery staple"
+# An access token lives 300 s, and a suite may take longer than that.
+TOKENS_KEPT_SECONDS = 200
 
 
-@dataclass(frozen=True)
 class Account:
-    """A registered user with tokens."""
+    """A registered user, whose tokens are valid whenever a test asks for them."""
 
-    id: int
-    username: str
-    access: str
-    refresh: str
+    def __init__(self, stack: Stack, *, user_id: int, username: str, password: str) -> None:
+        self.id = user_id
+        self.username = username
+        self._stack = stack
+        self._password = password
+        self._log_in()
+
+    @property
+    def access(self) -> str:
+        return str(self._valid_tokens()["access"])
+
+    @property
+    def refresh(self) -> str:
+        return str(self._valid_tokens()["refresh"])
+
+    def _valid_tokens(self) -> dict[str, Any]:
+        if time.monotonic() - self._logged_in_at > TOKENS_KEPT_SECONDS:
+            self._log_in()
+        return self._tokens
+
+    def _log_in(self) -> None:
+        self._tokens = log_in(self._stack, self.username, password=self._password)
+        self._logged_in_at = time.monotonic()
 
 
 def register(stack: Stack, name: str, *, password: str = PASSWORD) -> Account:
     """Register a user, and log in."""
     response = stack.call("POST", "/api/auth/register", json={"username": name, "password": password})
     assert response.status_code == 201, response.text
-    tokens = log_in(stack, name, password=password)
-    return Account(id=response.json()["id"], username=name, access=tokens["access"], refresh=tokens["refresh"])
+    return Account(stack, user_id=response.json()["id"], username=name, password=password)
 
 
 def log_in(stack: Stack, name: str, *, password: str = PASSWORD) -> dict[str, Any]:

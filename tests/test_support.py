@@ -1,4 +1,4 @@
-"""The support package itself, where a mistake in it would let other tests pass."""
+"""The parts of the support package whose failure would let other tests pass."""
 
 import os
 import signal

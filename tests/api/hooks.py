@@ -1,4 +1,4 @@
-"""What schemathesis loads: what a schema cannot say, and checks of our own."""
+"""Hooks for schemathesis: rules that JSON Schema cannot express, and checks of our own."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ TITLE_MAXIMUM_UNITS = 200
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """JSON Schema takes 5.0 for an integer; this API takes it for a mistake."""
+    """Send integers as integers: 5.0 is one to JSON Schema, and an error to this API."""
     if isinstance(body, dict):
         return {
             name: int(value) if isinstance(value, float) and value.is_integer() else value
@@ -21,7 +21,7 @@ def map_body(context: Any, body: Any) -> Any:
 
 @schemathesis.hook
 def filter_body(context: Any, body: Any) -> bool:
-    """JSON Schema counts characters; what fits an nvarchar(200) is counted in UTF-16 units."""
+    """Drop titles that are too long: JSON Schema counts characters, nvarchar(200) counts UTF-16 units."""
     title = body.get("title") if isinstance(body, dict) else None
     if not isinstance(title, str) or len(title) > TITLE_MAXIMUM_UNITS:
         return True
@@ -30,7 +30,7 @@ def filter_body(context: Any, body: Any) -> bool:
 
 @schemathesis.check
 def errors_are_problems(context: Any, response: Any, case: Any) -> None:
-    """Each error has the members, in their order, and the type of its status."""
+    """Check that each error has the members in their order, and the type of its status."""
     if response.status_code < 400 or case.method.upper() == "HEAD":
         return
     body = response.json()

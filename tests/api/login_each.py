@@ -1,4 +1,4 @@
-"""The hooks where a call may end the session that it is made in: each case has a session of its own."""
+"""The hooks for calls that may end their own session: each case logs in again."""
 
 import os
 from typing import Any

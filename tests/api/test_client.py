@@ -1,4 +1,4 @@
-"""A client that is generated from the document, as its readers do it, goes the whole way of a user."""
+"""A client that is generated from the document can do everything that a user does."""
 
 import importlib
 import json
@@ -21,7 +21,7 @@ PASSWORD = "one more correct staple"
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     folder = tmp_path_factory.mktemp("client")
-    # Nothing to format: the client is not read.
+    # No formatting: the code is not read.
     (folder / "config.yml").write_text("post_hooks: []\npackage_name_override: task_api\n")
     result = subprocess.run(
         [
@@ -42,7 +42,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 
 
 def call(client: Any, operation: str, **arguments: Any) -> Any:
-    """The typed answer and its headers."""
+    """Call an operation; return the typed response and its headers."""
     (module,) = [
         module
         for tag in ("auth", "tasks", "jobs", "health")

@@ -1,4 +1,4 @@
-"""What users of APIs take for granted, asked of the whole stack."""
+"""What API users take for granted, tested on the whole stack."""
 
 import re
 from typing import Any
@@ -41,7 +41,7 @@ def test_what_was_created_is_where_the_answer_says(stack: Stack, token: str) -> 
 def test_a_task_that_the_client_has_is_not_sent_again(stack: Stack, token: str, task: dict[str, Any]) -> None:
     path = f"/api/tasks/{task['id']}"
     first = stack.call("GET", path, token=token)
-    # As a strong tag though the client takes gzip: what If-Match takes.
+    # A strong tag although the client accepts gzip: If-Match needs one.
     assert re.fullmatch('"[0-9]+"', first.headers["ETag"])
     assert first.headers["Cache-Control"] == "private, no-cache"
 
@@ -62,9 +62,9 @@ def test_a_task_that_the_client_has_is_not_sent_again(stack: Stack, token: str, 
     ],
 )
 def test_anybody_may_ask_what_can_be_done(stack: Stack, path: str, allow: str) -> None:
-    answer = stack.call("OPTIONS", path)
+    response = stack.call("OPTIONS", path)
 
-    assert (answer.status_code, answer.content, answer.headers["Allow"]) == (204, b"", allow)
+    assert (response.status_code, response.content, response.headers["Allow"]) == (204, b"", allow)
 
 
 def test_head_is_get_without_the_body(stack: Stack, token: str, task: dict[str, Any]) -> None:
@@ -79,10 +79,10 @@ def test_head_is_get_without_the_body(stack: Stack, token: str, task: dict[str, 
 
 
 def test_tokens_are_not_for_caches(stack: Stack) -> None:
-    answer = stack.call("POST", "/api/auth/token", json={"username": "conventional", "password": PASSWORD})
+    response = stack.call("POST", "/api/auth/token", json={"username": "conventional", "password": PASSWORD})
 
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.headers["RateLimit-Policy"] == '"auth";q=10000;w=1'
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["RateLimit-Policy"] == '"auth";q=10000;w=1'
 
 
 def test_a_long_list_is_compressed_and_the_same(stack: Stack, token: str) -> None:

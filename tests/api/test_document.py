@@ -1,4 +1,4 @@
-"""The document as such: valid, complete, and true to itself and to what the stack answers."""
+"""The document itself: valid, complete, consistent, and true to the responses of the stack."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """What a $ref stands for."""
+    """Resolve a $ref."""
     if "$ref" not in value:
         return value
     _, kind, name = value["$ref"].removeprefix("#/").split("/")
@@ -50,7 +50,7 @@ def test_every_operation_says_what_it_does_takes_and_answers(document) -> None:
         assert operation["summary"], where
         assert operation["description"].endswith("."), where
         assert len(operation["tags"]) == 1, where
-        # What client generators make names of.
+        # Client generators derive names from it.
         assert re.fullmatch("[a-z]+([A-Z][a-z]+)*", operation["operationId"]), where
         for parameter in operation.get("parameters", []):
             assert parameter["description"].endswith("."), where
@@ -82,7 +82,7 @@ def test_every_operation_can_fail_in_the_ways_that_any_can(document) -> None:
 
 
 def problems(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """Each error of each operation, by its path and method: the operation and the example."""
+    """Yield path, method, operation and example of each error of each operation."""
     for path, method, operation in operations(document):
         for status, response in operation["responses"].items():
             if int(status) >= 400:
@@ -103,7 +103,7 @@ def test_each_problem_is_documented_with_its_type(document) -> None:
 def test_each_problem_is_one_of_its_operation(document) -> None:
     for path, method, operation, example in problems(document):
         where = f"{method} {path} {example['status']}"
-        # Of a request line that is too long, no address was read.
+        # nginx does not parse the path of a request line that is too long.
         pattern = "/" if example["status"] == 414 else re.sub(r"{\w+}", "[0-9a-f-]+", path)
         assert re.fullmatch(pattern, example["instance"]), where
         fields = set(example.get("errors", {}))
@@ -127,7 +127,7 @@ def test_every_example_is_what_its_schema_asks_for(document) -> None:
 
 @pytest.mark.parametrize(("email", "valid"), [("", True), ("ada@example.org", True), ("a" * 255, False), (None, False)])
 def test_an_address_can_be_removed(document, email, valid) -> None:
-    # Whatever a validator makes of "format", which it need not look at (JSON Schema 2020-12, section 7).
+    # Whether or not the validator checks "format", which it need not (JSON Schema 2020-12, section 7).
     assert Draft202012Validator(document["components"]["schemas"]["Email"]).is_valid(email) is valid
 
 
@@ -140,7 +140,7 @@ def test_no_component_is_unused(document) -> None:
 
 
 def schemas(value: Any, *, here: bool = False) -> Iterator[dict[str, Any]]:
-    """Every schema below the value, which is one itself where ``here`` says so."""
+    """Yield every schema below the value, and with ``here`` the value itself."""
     if isinstance(value, list):
         for member in value:
             yield from schemas(member, here=here)
@@ -157,7 +157,7 @@ def schemas(value: Any, *, here: bool = False) -> Iterator[dict[str, Any]]:
 
 
 def is_trivial(shape: dict[str, Any]) -> bool:
-    """Little more than a type, or a reference, or one of these that may be null."""
+    """Say whether it is little more than a type or a reference, or one of these or null."""
     members = shape.get("oneOf") or shape.get("allOf")
     return all(map(is_trivial, members)) if members else set(shape) <= {"type", "format", "minimum", "$ref"}
 
@@ -181,13 +181,13 @@ def test_what_clients_may_send_has_no_room_for_more(document) -> None:
 
 @pytest.fixture(scope="module")
 def caller(stack: Stack) -> dict[str, Any]:
-    """Tokens of a user who has nothing and of one who has a task, and the task's path."""
+    """Tokens of a user without tasks and of a user with one, and that task's path."""
     tokens = [register(stack, name).access for name in ("nobody", "somebody")]
     task = stack.call("POST", "/api/tasks", token=tokens[1], json={"title": "Read", "duration": 5})
     return {"token": tokens[0], "owner": tokens[1], "task": task.headers["Location"]}
 
 
-# By the status: what makes an operation answer with it.
+# What makes an operation respond with this status.
 PROVOCATIONS = {
     400: {"json": {}},
     401: {"token": None},
@@ -199,7 +199,7 @@ PROVOCATIONS = {
     415: {"data": b"text", "headers": {"Content-Type": "text/plain"}},
     431: {"headers": {"X-Large": "x" * 9_000}},
 }
-# Where something of ours is wrong, or too much is asked; tests/gateway and the services' tests make them so.
+# Faults of our own, and too many requests: tests/gateway and the services' own tests provoke them.
 NOT_PROVOKED = {429, 500, 502, 503, 504}
 
 
@@ -219,7 +219,7 @@ def test_the_examples_are_what_the_stack_answers(stack: Stack, document, caller:
         if status == 400 and "errors" not in example:
             arguments = {"token": token, "headers": {"User-Agent": "a\x01"}}
         if status == 401 and not operation["security"]:
-            # Where the request itself is what is not valid: the example's tokens, and a name that nobody has.
+            # Where the credentials are in the body: the example's tokens, and a username that does not exist.
             (media_type,) = operation["requestBody"]["content"].values()
             arguments["json"] = {
                 name: "nobody-else" if name == "username" else value for name, value in media_type["example"].items()
@@ -229,7 +229,7 @@ def test_the_examples_are_what_the_stack_answers(stack: Stack, document, caller:
         if status == 404 and "requestBody" in operation:
             arguments["json"] = {"title": "Read"}
         if path.startswith("/api/jobs") and status in (400, 404):
-            # Not for this user, who gets the example of the 403.
+            # This user is not staff, and gets the example of the 403.
             continue
         answer = stack.call(method.upper(), address, **arguments)
         expected = {**example, "instance": address if status == 412 else example["instance"]}
@@ -247,7 +247,7 @@ def test_the_gateway_serves_it_as_it_is(stack: Stack) -> None:
 
 
 def test_every_answer_has_no_member_that_is_not_documented(stack: Stack, document) -> None:
-    """Schemas of answers are open, as clients should take them; so this is not schemathesis's to find."""
+    """Response schemas are open, as clients should treat them, so schemathesis cannot find extra members."""
     body = {"username": "reader", "password": PASSWORD}
     answers = {"User": stack.call("POST", "/api/auth/register", json=body).json()}
     tokens = answers["Tokens"] = stack.call("POST", "/api/auth/token", json=body).json()

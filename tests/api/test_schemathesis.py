@@ -1,4 +1,4 @@
-"""The document is the truth: schemathesis searches for requests by which the services break what it promises."""
+"""Schemathesis searches for requests with which the services break a promise of the document."""
 
 import copy
 import json
@@ -40,7 +40,7 @@ def accounts(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def schemathesis(
     stack: LocalStack, accounts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., dict[str, Any]]:
-    """Runs schemathesis against the stack and returns its report; shows its summary, or all that it found."""
+    """Run schemathesis against the stack and return its report; print a summary, or all failures."""
 
     def search(
         *arguments: str, user: str, document: str | Path = "", config: str = "schemathesis.toml", hooks: str = "hooks"
@@ -109,7 +109,7 @@ def test_nor_do_the_calls_that_end_sessions(stack: LocalStack, schemathesis) -> 
 
     found = schemathesis(*included, user="leaver", config="sessions.toml", hooks="login_each")
 
-    # They take no body of which there could be an example.
+    # None of them takes a body, so the document has no examples for them.
     assert_clean(found, operations=len(ENDING), phases={"coverage", "fuzzing"})
 
 
@@ -125,7 +125,7 @@ LIES = {
 
 @pytest.fixture(scope="module")
 def pages(stack: LocalStack, accounts: Path) -> None:
-    """More tasks of the owner's than one page shows, or there would be neither items nor a link to lie about."""
+    """Create more tasks of the owner than fit one page, so that there are items and a link to lie about."""
     (owner,) = [entry for entry in json.loads(accounts.read_text())["auth"] if entry["name"] == "owner"]
     headers = {header["name"]: header["value"] for header in owner["fixedHeaders"]}
     for number in range(6):
@@ -137,7 +137,7 @@ def pages(stack: LocalStack, accounts: Path) -> None:
 def test_a_lie_in_the_document_is_found_and_nothing_else(
     schemathesis, document, tmp_path: Path, lie: str | None
 ) -> None:
-    # A copy, or each lie would be found by the ones before it.
+    # A copy, so that no lie is still there for the next.
     document = copy.deepcopy(document)
     components = document["components"]
     if lie == "answer":

@@ -28,7 +28,7 @@ TASKS = 2000
 
 
 class Output:
-    """What a process writes, read line by line; reading can be held, which holds the process when the pipe is full."""
+    """The output of a process, read line by line. Reading can pause, which blocks the process when the pipe is full."""
 
     def __init__(self, pipe: int) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -64,7 +64,7 @@ class Output:
         while chunk := os.read(pipe, 4096):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                # Celery writes some lines by itself, such as the one that it shuts down.
+                # Some lines are Celery's own and no JSON, such as the one about its shutdown.
                 with contextlib.suppress(json.JSONDecodeError):
                     self.lines.append(json.loads(line))
                     if self.lines[-1]["message"] == self._hold_at:
@@ -76,7 +76,7 @@ class Output:
 
 
 class Process:
-    """A process that leads a group, and its output."""
+    """A process in its own process group, and its output."""
 
     def __init__(self, *arguments: str | Path, cwd: Path, env: dict[str, str]) -> None:
         reader, writer = os.pipe()
@@ -206,7 +206,7 @@ def redis_server() -> str:
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database in which user 1 has many tasks; each stack takes a copy."""
+    """A migrated database in which user 1 has many tasks; each job system takes a copy."""
     path = tmp_path_factory.mktemp("database") / "db.sqlite3"
     for service in ("tasks", "scheduler"):
         output_of(run_in_service(service, "manage.py", "migrate", "--verbosity", "0", env=environment(path)))
@@ -226,7 +226,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_system(
     tmp_path_factory: pytest.TempPathFactory, database: Path, redis_server: str
 ) -> Iterator[Callable[[], JobSystem]]:
-    """Makes job systems, and ends them all when the session does."""
+    """Return a function that makes job systems; all end with the session."""
     with contextlib.ExitStack() as ends:
 
         def make() -> JobSystem:
@@ -239,7 +239,7 @@ def make_system(
 
 @pytest.fixture
 def system(tmp_path: Path, database: Path, redis_server: str) -> Iterator[JobSystem]:
-    """A job system for this test alone."""
+    """The job system of one test."""
     system = JobSystem(tmp_path, database, redis_server)
     yield system
     system.end()

@@ -1,4 +1,4 @@
-"""A job runs once for each slot, whatever dies: what no unit test can say of Celery, Redis and the kernel."""
+"""A job runs once for each slot, whatever is killed: behaviour of Celery, Redis and the kernel beyond unit tests."""
 
 import dataclasses
 import datetime
@@ -14,15 +14,15 @@ from support.waiting import wait_until
 
 from .conftest import TASKS, JobSystem, Process
 
-# Yesterday: past, and not so long that their runs would be deleted.
+# Yesterday: in the past, and recent enough that their runs are kept.
 HOUR = datetime.datetime.now(tz=datetime.UTC).replace(minute=0, second=0, microsecond=0)
 A, B, C = ((HOUR + datetime.timedelta(days=-1, minutes=minute)).isoformat() for minute in range(3))
 
-# What settings.py promises: a message of a worker that was killed is visible again after 15 s, and found in another 1.
+# By settings.py, the message of a killed worker becomes visible again after 15 s, and is found within another second.
 REDELIVERY_SECONDS = 16
-# How often Celery looks whether its pool's processes live.
+# How often Celery checks its pool's processes.
 POOL_SECONDS = 5
-# For a worker to take it up, on a machine that is busy.
+# For a worker to start on it, on a busy machine.
 SLACK_SECONDS = 4
 START_SECONDS = 15
 
@@ -45,19 +45,19 @@ class TwoBeats:
 
 @pytest.fixture(scope="module", autouse=True)
 def two_beats(make_system: Callable[[], JobSystem]) -> TwoBeats:
-    """Started before the other tests, which fill the time until a minute begins."""
+    """Start them first: the other tests fill the time until the next minute begins."""
     system = make_system()
     killed = system.start_beat("one")
     wait_until(lambda: killed.output.count("beat: Starting...") == 1, timeout=START_SECONDS, what="beat starts")
     wait_until(lambda: any(system.folder.glob("one*")), timeout=5, what="beat keeps its schedule")
     killed.kill()
-    # Beat starts again on what a killed one has left.
+    # Beat starts on the files that a killed one has left.
     return TwoBeats(system, system.start_worker(), (system.start_beat("one"), system.start_beat("two")))
 
 
 @pytest.fixture
 def stalled(system: JobSystem) -> Process:
-    """A worker that is in the middle of the report for slot A, and cannot end it before its output is read."""
+    """A worker in the middle of the report for slot A, which cannot finish until its output is read."""
     worker = system.start_worker()
     worker.output.hold_at("task")
     system.publish(A)
@@ -88,7 +88,7 @@ def test_killed_worker(system: JobSystem, stalled: Process) -> None:
 
 
 def test_only_pool_processes_open_the_database(system: JobSystem, stalled: Process) -> None:
-    """A connection from before the fork would be one that several processes write to."""
+    """Several processes would write to a connection that was opened before the fork."""
     processes = [psutil.Process(stalled.popen.pid), *stalled.children()]
     worker, *pool = [str(system.database) in {file.path for file in process.open_files()} for process in processes]
     assert (worker, sorted(pool)) == (False, [False, True])
@@ -117,7 +117,7 @@ def test_terminated_worker_finishes(system: JobSystem, stalled: Process) -> None
 
 
 def test_impatiently_stopped_worker_hands_back(system: JobSystem, stalled: Process) -> None:
-    # The worker writes as well, so its output is read, but no faster than it takes to write the report in 15 s.
+    # The worker logs too, so its output has to be read, but so slowly that the report takes 15 s.
     stalled.output.release(pause=0.1)
     stalled.popen.send_signal(signal.SIGQUIT)
     wait_until(lambda: system.broker.llen("celery") == 1, timeout=8, what="the message is back with the broker")
@@ -156,7 +156,7 @@ def test_redis_restarted_in_mid_job(system: JobSystem, stalled: Process) -> None
 
 def test_connection_lost_in_mid_job(system: JobSystem, stalled: Process) -> None:
     system.broker.client_kill_filter(_type="normal", skipme=True)
-    # The report takes some 5 s, in which the message comes back at once.
+    # The report takes some 5 s; the message is redelivered at once.
     stalled.output.release(pause=0.03)
 
     wait_until(lambda: system.runs()[0][1] == "succeeded", timeout=REDELIVERY_SECONDS + SLACK_SECONDS, what="it ran")
@@ -171,7 +171,7 @@ def test_database_away(system: JobSystem) -> None:
     worker = system.start_worker()
     elsewhere = system.folder / "elsewhere"
     system.database.rename(elsewhere)
-    # What is in the file's place is no database, and no new one can be made there.
+    # A folder in place of the file: it is no database, and none can be created there.
     system.database.mkdir()
     system.publish(A)
     wait_until(
@@ -196,7 +196,7 @@ def test_burst_after_an_outage(system: JobSystem) -> None:
 
 
 def test_two_beats(two_beats: TwoBeats) -> None:
-    """The last one, so that it has to wait the least."""
+    """Run last, so that it waits the least."""
     for beat in two_beats.beats:
         wait_until(lambda: ticks(beat) > 0, timeout=65, what="beat ticks")  # noqa: B023 (it is called at once)
     wait_until(two_beats.system.broker_is_empty, timeout=5, what="the ticks are taken")
@@ -210,5 +210,5 @@ def test_two_beats(two_beats: TwoBeats) -> None:
 
 
 def ticks(beat: Process) -> int:
-    """How many ticks this beat has sent."""
+    """Return how many ticks this beat has sent."""
     return sum(line["message"].startswith("Scheduler: Sending due task") for line in beat.output.lines)

@@ -64,7 +64,7 @@ class Load:
 
     statuses: Counter[int] = dataclasses.field(default_factory=Counter)
     broken: list[str] = dataclasses.field(default_factory=list)
-    # Of the POSTs: the titles that were sent, and those whose 201 has arrived.
+    # The titles that POSTs have sent, and those whose 201 has arrived.
     attempted: list[str] = dataclasses.field(default_factory=list)
     acknowledged: list[str] = dataclasses.field(default_factory=list)
     slowest: float = 0.0

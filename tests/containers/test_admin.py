@@ -8,7 +8,7 @@ import requests
 
 from support.accounts import PASSWORD
 from support.compose import Project
-from support.http import answers
+from support.http import responds
 from support.waiting import wait_until
 
 from .conftest import probe
@@ -21,7 +21,7 @@ def admin(project: Project) -> Iterator[str]:
     assert "admin" not in project.compose("ps", "--all", "--services").split()
     project.compose("--profile", "admin", "up", "--detach", "admin")
     url = f"http://localhost:{project.admin_port}/admin/"
-    wait_until(lambda: answers(url + "login/"), timeout=40, what="the admin answers")
+    wait_until(lambda: responds(url + "login/"), timeout=40, what="the admin answers")
     assert probe(project, "admin") == 0
     yield url
     project.compose("--profile", "admin", "rm", "--force", "--stop", "admin")
@@ -53,5 +53,5 @@ def test_it_is_open_to_this_machine_alone_and_has_what_auth_has(admin: str, proj
     assert project.execute("admin", "id", "-u").strip() == "10001"
     # DNS rebinding: the name of a web page that resolves to this machine.
     assert requests.get(admin, headers={"Host": "evil.example"}, timeout=30).status_code == 400
-    # And the gateway does not lead there.
+    # The gateway does not route to it.
     assert project.request("GET", "/admin/").status_code == 404

@@ -1,4 +1,4 @@
-"""Parts of the running stack are killed or lose what they need: what a client sees, and what becomes of the work."""
+"""Parts of the running stack are killed or cut off: what a client sees, and what becomes of the work."""
 
 import datetime
 import itertools
@@ -17,12 +17,12 @@ from support.waiting import wait_until
 
 from .conftest import Client, Load, creates, load, probe, reads
 
-# Enough that the job takes seconds; they are the report's, so user 1 has them.
+# Tasks of user 1 for the report, enough that the job takes seconds.
 MANY_TASKS = 15_000
 
 
 def runs(project: Project) -> dict[str, tuple[str, int]]:
-    """State and attempts of each slot's run."""
+    """Return state and attempts of each slot's run."""
     return {
         slot: (state, attempts)
         for slot, state, attempts in json.loads(project.run_program("worker", "containers/list_runs"))
@@ -37,7 +37,7 @@ def succeeded(project: Project, slot: str) -> tuple[str, int] | None:
     try:
         run = runs(project).get(slot)
     except AssertionError:
-        return None  # The worker is on its way back.
+        return None  # The worker is restarting.
     return run if run and run[0] == "succeeded" else None
 
 
@@ -48,7 +48,7 @@ def restarts(project: Project, service: str) -> int:
 
 @pytest.fixture
 def slots() -> "Any":
-    """Slots that beat does not use, since they are past, and not so long that their runs would be deleted."""
+    """Slots that beat does not use: in the past, and recent enough that their runs are kept."""
     now = datetime.datetime.now(tz=datetime.UTC).replace(second=0, microsecond=0)
     start = now - datetime.timedelta(minutes=random.randint(2_000, 30_000))
     return ((start + datetime.timedelta(minutes=n)).isoformat() for n in range(1000))
@@ -65,11 +65,11 @@ def test_a_process_of_a_service_that_is_killed_is_replaced_while_the_other_answe
         project.signal_process("tasks", "SIGKILL")
         time.sleep(4)
     print(seen)
-    # No more than what was in flight there: another try may meet the same process while it dies.
+    # No more than was in flight there: a retry may reach the same process while it dies.
     assert set(seen.statuses) <= {200, 502}
     assert seen.statuses[502] + len(seen.broken) <= 2 * 4
     assert seen.statuses[200] > 100
-    # The other one has answered meanwhile, and the container is the same.
+    # The other one has answered meanwhile, and the container was not restarted.
     assert project.inspect(*project.containers("tasks"))[0]["State"]["StartedAt"] == before
     assert len(project.processes("tasks")) == 2
     assert project.processes("tasks") != processes
@@ -94,7 +94,7 @@ def test_redis_killed_and_back_loses_nothing_and_holds_up_nobody(project: Projec
     other = Client(project, username=client.username).log_in()
     assert project.request("POST", "/api/auth/logout", json={"refresh": other.refresh}).status_code == 204
     wait_until(lambda: other.call("GET", "/api/tasks").status_code == 401, timeout=2)
-    # What Redis has on its disk is at most a second behind.
+    # Redis' file is at most a second behind.
     time.sleep(1.2)
     before = restarts(project, "redis")
     with load(creates(client)) as seen:
@@ -111,13 +111,13 @@ def test_redis_killed_and_back_loses_nothing_and_holds_up_nobody(project: Projec
     assert not seen.broken
     assert seen.slowest < 2
     assert sorted(client.titles()) == sorted(seen.acknowledged)
-    # The append-only file has kept who was logged out.
+    # The append-only file has kept the ended session.
     assert other.call("GET", "/api/tasks").status_code == 401
     project.wait_until_ready()
 
 
 def test_beat_killed_is_back_soon_and_every_minute_is_printed_once(project: Project) -> None:
-    # So that it has not ticked for long, and its next tick is what makes it healthy.
+    # Pretend that the last tick was long ago: only the next tick makes it healthy.
     project.execute("beat", "touch", "--date", "95 seconds ago", "/data/beat-tick")
     assert probe(project, "beat") == 1
     wait_until(lambda: succeeded(project, minute_of(time.time())), timeout=65, what="this minute's run")
@@ -137,7 +137,7 @@ def test_beat_killed_is_back_soon_and_every_minute_is_printed_once(project: Proj
 
     time.sleep(1)
     reports = [line for line in project.log("worker", since=since) if '"message": "report"' in line]
-    # It sends the minute in which it was killed once more: that one has been printed, and is not printed again.
+    # It sends the minute in which it was killed again; that report was printed already, and is not printed twice.
     assert len(reports) == len([slot for slot in runs(project) if slot > minute_of(since)])
     every = [slot for slot in runs(project) if slot > minute_of(project.started)]
     print(f"beat was back after {back:.1f} s; {len(every)} minutes since the start, each once")
@@ -147,7 +147,7 @@ def test_beat_killed_is_back_soon_and_every_minute_is_printed_once(project: Proj
 
 
 def minute_of(at: float) -> str:
-    """The slot of this time (Unix time)."""
+    """Return the slot of this time (Unix time)."""
     return datetime.datetime.fromtimestamp(at // 60 * 60, tz=datetime.UTC).isoformat()
 
 
@@ -155,24 +155,24 @@ def test_a_read_only_database_is_a_503_and_then_works_again_by_itself(project: P
     assert client.create("before").status_code == 201
     mount = f"{project.name}_data:/data"
     change = ("docker", "run", "--rm", "--user", "root", "--volume", mount, f"{project.name}-tasks", "sh", "-c")
-    # Who has the file open may go on writing, so the service opens it anew.
+    # A process that has the file open could go on writing, so the service is restarted.
     project.run(*change, "chmod a-w /data /data/*")
     try:
         project.compose("restart", "tasks")
         project.wait_until_ready()
-        answers = [client.create("during") for _ in range(16)]
-        for answer in answers:
-            assert answer.status_code == 503, answer.text
-            assert answer.headers["Content-Type"] == "application/problem+json"
-            assert answer.json()["title"] == "Service Unavailable"
-            assert int(answer.headers["Retry-After"]) >= 1
+        responses = [client.create("during") for _ in range(16)]
+        for response in responses:
+            assert response.status_code == 503, response.text
+            assert response.headers["Content-Type"] == "application/problem+json"
+            assert response.json()["title"] == "Service Unavailable"
+            assert int(response.headers["Retry-After"]) >= 1
         before = project.inspect(*project.containers("tasks"))[0]["State"]["StartedAt"]
         reading = client.call("GET", "/api/tasks")
-        print(f"POST {answers[0].status_code}, GET {reading.status_code}")
+        print(f"POST {responses[0].status_code}, GET {reading.status_code}")
         assert reading.status_code == 200
     finally:
         project.run(*change, "chmod u+w /data /data/*")
-    # Each thread of the service may fail once more, and then opens the file anew.
+    # Each thread of the service may fail once more before it opens the file again.
     statuses = [client.create("after").status_code for _ in range(60)]
     print(f"afterwards {dict(Counter(statuses))}")
     assert set(statuses[20:]) == {201}
@@ -181,16 +181,16 @@ def test_a_read_only_database_is_a_503_and_then_works_again_by_itself(project: P
 
 
 def test_an_operator_changes_the_key_while_people_work(project: Project, client: Client) -> None:
-    """docs/operations.md: the new key beside the old one, then first. No service is started again."""
+    """docs/operations.md: add the new key, then move it to the front. No service is restarted."""
     new = "new:" + "n" * 64
     old = project.env["JWT_KEYS"]
 
     def sign_in_and_list(session: requests.Session, seen: Load) -> requests.Response:
-        # By tokens of both keys, and fewer sign-ins than the gateway takes from one address.
+        # Tokens of both keys, and fewer logins than the gateway allows one address.
         time.sleep(0.2)
         fresh = Client(project, username=client.username).log_in()
-        answer = fresh.call("GET", "/api/tasks")
-        return answer if answer.status_code != 200 else client.call("GET", "/api/tasks")
+        response = fresh.call("GET", "/api/tasks")
+        return response if response.status_code != 200 else client.call("GET", "/api/tasks")
 
     with load(sign_in_and_list, clients=1) as seen:
         for keys in (f"{old},{new}", f"{new},{old}"):
@@ -218,13 +218,13 @@ def test_two_stacks_side_by_side_know_nothing_of_each_other(project: Project, cl
         assert own.call("GET", "/api/auth/me").json()["id"] == 1
         assert client.call("GET", "/api/auth/me").status_code == 200
 
-        # And one of them goes to another database, as from a look at SQLite to SQL Server.
+        # One of them moves to another database, as from SQLite to SQL Server.
         assert "warning: the database is one SQLite file" in other.start_output
         assert "secrets have changed" not in other.start_output
-        # The admin, which runs by its profile alone, goes with the others.
+        # The admin, which only its profile starts, moves with the others.
         other.compose("--profile", "admin", "up", "--detach", "admin")
         admin_before = other.inspect(*other.containers("admin"))[0]["State"]["StartedAt"]
-        # The first try fails, with the reason; what runs goes on with what it has.
+        # The first attempt fails with the reason; the running containers go on as before.
         other.env["DATABASE_URL"] = "mssql://sa:x@host.docker.internal:9/tasks?encrypt=no&connect_timeout=1"
         failed = other.run("make", "docker-up", check=False)
         assert "error: auth-migrate: CommandError: the server does not answer" in failed

@@ -26,7 +26,7 @@ def test_a_part_runs_with_as_little_as_it_needs(project: Project, part: str) -> 
         assert 0 < host["PidsLimit"] <= 200
         assert host["RestartPolicy"]["Name"] == "unless-stopped"
         assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "5"}
-        # Above the worker's time limit for a job and the gateway's for an answer.
+        # Above the worker's time limit for a job and the gateway's for a response.
         assert container["Config"]["StopTimeout"] >= 20
         assert container["State"]["Health"]["Status"] in ("healthy", "starting")
     uid = project.execute(part, "id", "-u").strip()
@@ -54,7 +54,7 @@ def test_redis_has_no_way_out(project: Project) -> None:
 def test_redis_asks_for_its_password_and_keeps_what_it_has(project: Project) -> None:
     anonymous = project.execute("redis", "redis-cli", "keys", "*", check=False)
     assert "NOAUTH" in anonymous
-    # The user that the health check is may ask for nothing else.
+    # The health check's user may run no other command.
     probe = ("redis-cli", "--no-auth-warning", "--user", "probe", "--pass", "none")
     assert project.execute("redis", *probe, "ping") == "PONG\n"
     assert "NOPERM" in project.execute("redis", *probe, "get", "x", check=False)
@@ -63,7 +63,7 @@ def test_redis_asks_for_its_password_and_keeps_what_it_has(project: Project) -> 
 
 def test_no_secret_can_be_read_but_in_the_files_of_who_needs_it(project: Project) -> None:
     values = {name: project.env[name].removeprefix(f"{KID}:") for name in SECRETS}
-    # Of all containers, those that have ended included.
+    # All containers, including those that have ended.
     shown = project.run("docker", "inspect", *project.compose("ps", "--all", "--quiet").split())
     for image in IMAGES:
         shown += project.run("docker", "history", "--no-trunc", f"{project.name}-{image}")
@@ -87,17 +87,17 @@ def test_a_service_with_a_login_of_its_own_has_no_other(project: Project) -> Non
     name, image = f"{project.name}-logins", f"{project.name}-tasks"
     urls = {f"{service.upper()}_DATABASE_URL": f"mssql://{service}@host/tasks" for service in SERVICES}
     own = {"COMPOSE_PROJECT_NAME": name, "DATABASE_URL": "mssql://owner@host/tasks", **urls}
-    # As the public image of Redis starts a command.
+    # With the umask of Redis' public image.
     files = ("--file", "docker-compose.yaml", "--file", "tests/containers/umask.yaml")
     try:
-        # A second time, too: with what an interrupted one has left.
+        # And again, with a file that an interrupted run has left.
         project.compose(*files, "up", "secrets", **own)
         project.run("docker", "run", "--rm", "--user", "root", "--volume", f"{name}_owner-secrets:/secrets", image,
                     "install", "-m", "0444", "/dev/null", "/secrets/DATABASE_URL.new")  # fmt: skip
         project.compose(*files, "up", "secrets", **own)
         for volume in (*SERVICES, "owner"):
             mount = f"{name}_{volume}-secrets:/secrets:ro"
-            # By the user that the services run as.
+            # As the user of the services.
             url = project.run("docker", "run", "--rm", "--volume", mount, image, "cat", "/secrets/DATABASE_URL")
             assert url == f"mssql://{volume}@host/tasks"
     finally:
@@ -125,7 +125,7 @@ def test_an_image_has_no_compiler_no_installer_and_no_tests(project: Project, se
         "find /app -name 'test*' -o -name Dockerfile -o -name 'requirements*'; ls -d /root/.cache /var/lib/apt/lists/*",
         check=False,
     )
-    # What is left are the complaints that these are missing.
+    # Without the errors about missing files.
     lines = [line for line in looked.splitlines() if "No such file" not in line and "cannot access" not in line]
     assert lines == [
         "uid=10001(service) gid=10001(service) groups=10001(service)",

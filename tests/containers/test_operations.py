@@ -1,4 +1,4 @@
-"""What docs/operations.md says to type is typed, into a shell that has the project's name."""
+"""The commands of docs/operations.md work, in a shell with the project's name."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from support.waiting import wait_until
 
 from .conftest import Client, load, reads
 
-# The note of those that are run here and nowhere else.
+# The note on commands that are run here and nowhere else.
 HERE = "tests/containers types it, for it needs the containers"
 COMMANDS = [command for command in commands(CHECKOUT / "docs/operations.md") if command.why_not == HERE]
 
@@ -27,7 +27,7 @@ def test_a_command_does_what_it_should_and_all_is_well_afterwards(
 ) -> None:
     upgrade = "auth-migrate" in command.text
     if upgrade:
-        # A new version is containers that differ.
+        # Any changed setting makes new containers, as a new version does.
         project.env["WEB_THREADS"] = "3"
     before = project.containers("auth", "tasks", "scheduler")
     title = f"before {command}"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.compose import Project
-from support.http import answers
+from support.http import responds
 from support.waiting import wait_until
 
 from .conftest import Client, creates, load, reads
@@ -20,7 +20,7 @@ GET_PATH = "/api/tasks"
 
 @pytest.fixture(scope="module", params=["base image", "newer nginx"])
 def gateway(project: Project, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The gateway on the nginx of the base image, and on one that is new enough to follow addresses in a block."""
+    """The gateway on the nginx of the base image, and on one that can re-resolve addresses in an upstream block."""
     ways = {"base image": "nginx:1.30", "newer nginx": f"{project.name}-newer-nginx"}
     if request.param == "newer nginx":
         build = (
@@ -53,7 +53,7 @@ def scale(project: Project, count: int) -> None:
 
 
 def served(project: Project, since: float) -> Counter[str]:
-    """How many requests each container has answered since then (Unix time)."""
+    """Return how many requests each container has answered since then (Unix time)."""
     lines = [line for line in project.log("tasks", since=since) if f'"path": "{GET_PATH}"' in line]
     return Counter(line.partition(" ")[0] for line in lines)
 
@@ -73,7 +73,7 @@ def test_requests_go_to_every_container_within_5_s_of_its_start(gateway: str, pr
     assert not seen.broken
     assert len(shares) == 3
     assert min(shares.values()) > 0.2 * sum(shares.values())
-    # Neither restarted nor reloaded: a reload logs, and starts new workers.
+    # Neither restarted nor reloaded: a reload would be logged.
     assert project.inspect(*project.containers("gateway"))[0]["State"]["StartedAt"] == gateway_before["StartedAt"]
     assert "reconfiguring" not in project.compose("logs", "gateway")
 
@@ -104,7 +104,7 @@ def test_a_killed_container_costs_no_get(gateway: str, project: Project, client:
     print(seen)
     assert set(seen.statuses) == {200}
     assert not seen.broken
-    # Half a second for connecting, and the request itself.
+    # Half a second for the failed connection, and the request itself.
     assert seen.slowest < 1.5
 
 
@@ -115,12 +115,12 @@ def test_a_post_in_flight_in_a_killed_container_is_not_sent_to_another(
     time.sleep(FOLLOWED_WITHIN_SECONDS)
     with ThreadPoolExecutor(max_workers=12) as pool:
         with project.locked_database():
-            # They wait in all three containers. Whoever is killed has carried none of them out.
-            answers = [pool.submit(client.create, f"in flight {n}") for n in range(12)]
+            # They wait in all three containers. A container that is killed has carried out none of them.
+            responds = [pool.submit(client.create, f"in flight {n}") for n in range(12)]
             time.sleep(0.5)
             for victim in project.containers("tasks")[:2]:
                 project.crash(victim)
-        statuses = Counter(answer.result().status_code for answer in answers)
+        statuses = Counter(response.result().status_code for response in responds)
     print(dict(statuses))
     assert set(statuses) == {201, 502}
     assert len(client.titles()) == statuses[201]
@@ -139,8 +139,8 @@ def test_a_killed_container_has_no_post_sent_twice(gateway: str, project: Projec
     assert len(seen.acknowledged) > 50
     assert set(found.values()) == {1}
     assert not set(seen.acknowledged) - set(found)
-    # In flight in the two that were killed: their fate is unknown to the gateway, and it says so, or breaks off an
-    # answer that had begun. Who tries again at once may meet the same container again while its processes die.
+    # The gateway cannot know the fate of requests that were in flight in the two: it responds with 502, or breaks off a
+    # response that had begun. A client that retries at once may reach the same container while its processes die.
     assert set(seen.statuses) <= {201, 502}
     assert seen.statuses[502] + len(seen.broken) <= 2 * 16
 
@@ -157,13 +157,13 @@ def test_containers_that_go_in_peace_cost_no_get_and_break_off_no_post(
     print(f"GET: {read}; POST: {created}; acknowledged {len(created.acknowledged)}, found {len(found)}")
     assert set(read.statuses) == {200}
     assert not read.broken + created.broken
-    # Twice half a second for connecting: two are gone.
+    # Half a second for each of two failed connections.
     assert read.slowest < 2
-    # A connection that is not yet read when its server closes is reset, and the gateway cannot know that nothing was
-    # read. That is seldom, and less than the eight that are lost if both are killed.
+    # A server that closes resets connections that it has not read yet, and the gateway cannot know that nothing was
+    # read. That is rare, and fewer than the eight that are lost when both are killed.
     assert set(created.statuses) <= {201, 502}
     assert created.statuses[502] <= 3
-    # All that was taken has been answered.
+    # Everything that was accepted has been acknowledged.
     assert set(created.acknowledged) == set(found)
     assert set(found.values()) == {1}
 
@@ -177,7 +177,7 @@ def test_a_container_with_a_new_address_is_found_within_5_s(gateway: str, projec
     [old] = project.containers("tasks")
     taken = address(old)
     project.run("docker", "rm", "--force", old)
-    # Somebody else takes the address: the engine gives out the lowest that is free.
+    # Another container takes the address: the engine hands out the lowest free one.
     network = f"{project.name}_internal"
     others: list[str] = []
     try:
@@ -194,20 +194,20 @@ def test_a_container_with_a_new_address_is_found_within_5_s(gateway: str, projec
         [new] = project.containers("tasks")
         assert address(new) != taken
     finally:
-        # With the volume that the public image declares.
+        # Including the volume that the public image declares.
         project.run("docker", "rm", "--force", "--volumes", *others)
 
 
 def test_the_gateway_starts_while_a_service_is_away(gateway: str, project: Project, client: Client) -> None:
     project.compose("stop", "tasks")
     project.compose("up", "--detach", "--no-deps", "--force-recreate", "gateway")
-    wait_until(lambda: answers(f"{project.url}/healthz"), timeout=5)
+    wait_until(lambda: responds(f"{project.url}/healthz"), timeout=5)
     assert client.call("GET", "/api/auth/me").status_code == 200
     away = client.call("GET", GET_PATH)
     assert (away.status_code, away.headers["Content-Type"]) == (502, "application/problem+json")
     assert away.headers["Retry-After"]
     if gateway == "looked-up.conf":
-        # Nobody has taken it, so the gateway may look twice: one bad answer of the DNS costs no POST.
+        # No service has received it, so the gateway may resolve twice: one failed DNS query costs no POST.
         assert client.create("nobody takes it").status_code == 502
         time.sleep(1)
         said = [

@@ -11,10 +11,10 @@ from .conftest import Client, creates, load
 
 
 def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Client) -> None:
-    answers: list[Any] = []
+    responses: list[Any] = []
 
     def write(n: int) -> None:
-        answers.append(client.create(f"in flight {n}"))
+        responses.append(client.create(f"in flight {n}"))
 
     ids = dict.fromkeys(PARTS)
     for part in PARTS:
@@ -22,7 +22,7 @@ def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Cli
     with load(creates(client)) as seen:
         time.sleep(1)
         with project.locked_database():
-            # They wait for the lock, in a service, while the stop begins.
+            # They wait for the lock in a service while the stop begins.
             writers = [threading.Thread(target=write, args=(n,)) for n in range(3)]
             for writer in writers:
                 writer.start()
@@ -34,15 +34,15 @@ def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Cli
             writer.join(timeout=20)
         stop.join(timeout=60)
         assert not stop.is_alive()
-    print(f"in flight: {[answer.status_code for answer in answers]}; load: {seen}")
-    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    print(f"in flight: {[response.status_code for response in responses]}; load: {seen}")
+    assert [response.status_code for response in responses] == [201, 201, 201]
     assert set(seen.statuses) == {201}
     codes = {part: [one["State"]["ExitCode"] for one in project.inspect(*ids[part])] for part in PARTS}
     print(f"exit codes {codes}")
     assert {code for part in codes.values() for code in part} == {0}
 
-    # Everything that is there was acknowledged, once: no request was cut off in the middle. What had no answer found
-    # nobody who listened.
+    # Everything that was stored was acknowledged, once: no request was cut off in the middle. Requests without a
+    # response found no listener.
     project.compose("start")
     project.wait_until_ready(timeout=60)
     found = Counter(client.titles())
@@ -58,7 +58,7 @@ def test_a_process_that_does_not_listen_holds_a_stop_up_no_longer_than_a_request
     took = time.monotonic() - started
     state = project.inspect(container)[0]["State"]
     print(f"stopped after {took:.1f} s, exit code {state['ExitCode']}")
-    # By the server itself, after what a request may take, and not by Docker's SIGKILL, whose code is 137.
+    # Stopped by the server itself after the time of a request, not by Docker's SIGKILL, whose code is 137.
     assert state["ExitCode"] == 0
     assert 15 < took < 20
 

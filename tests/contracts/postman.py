@@ -15,7 +15,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 def operations() -> set[tuple[str, str]]:
-    """Every method and path of the OpenAPI document, as ("GET", "/api/tasks/{}")."""
+    """Return every method and path of the OpenAPI document, as ("GET", "/api/tasks/{}")."""
     paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
     return {
         (method.upper(), re.sub(r"{\w+}", "{}", path)) for path, item in paths.items() for method in METHODS & set(item)
@@ -23,7 +23,7 @@ def operations() -> set[tuple[str, str]]:
 
 
 def successes() -> set[tuple[str, str, int]]:
-    """Every operation with each of its answers that is no error."""
+    """Return every operation with each of its successful statuses."""
     paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
     return {
         (method.upper(), re.sub(r"{\w+}", "{}", path), int(status))
@@ -35,7 +35,7 @@ def successes() -> set[tuple[str, str, int]]:
 
 
 def requests() -> list[dict[str, Any]]:
-    """Every request of the collection, in the order in which they are run."""
+    """Return every request of the collection, in the order in which they run."""
     return list(_leaves(json.loads(COLLECTION.read_text(encoding="utf-8"))))
 
 
@@ -48,11 +48,11 @@ def _leaves(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def operation(item: dict[str, Any]) -> tuple[str, str]:
-    """What a request calls, in the form of operations(): a number in a path stands where a variable could."""
+    """Return the operation that a request calls, as operations() does; a number in its path counts as a variable."""
     path = "/" + "/".join(item["request"]["url"]["path"])
     return item["request"]["method"], re.sub(r"/(\{\{\w+\}\}|\d+)(?=/|$)", "/{}", path)
 
 
 def script(item: dict[str, Any], listen: str) -> str:
-    """A request's own script: "prerequest" or "test"."""
+    """Return a request's own script: "prerequest" or "test"."""
     return "\n".join(line for event in item["event"] if event["listen"] == listen for line in event["script"]["exec"])

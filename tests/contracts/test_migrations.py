@@ -8,13 +8,13 @@ import pytest
 
 from support.paths import CHECKOUT, SERVICES, python
 
-# Each service twice: its own processes make the same tables, different ones the same table of migrations.
+# Each service twice: two processes of a service create the same tables, all of them the same table of migrations.
 STARTS = SERVICES * 2
 ROUNDS = 3
 
 
 def migrate_at_once(environment: dict[str, str]) -> list[tuple[int, str]]:
-    """Exit code and, where that is not 0, the output of each of the processes."""
+    """Return each process's exit code and, if that is not 0, its output."""
     processes = [
         subprocess.Popen(
             [python(service), "manage.py", "migrate", "--noinput"],

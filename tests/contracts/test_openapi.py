@@ -1,4 +1,4 @@
-"""What `make openapi` makes: from the code as it is, and joined so that nothing is lost or said twice."""
+"""The files of `make openapi` are up to date with the code, and the merge loses and repeats nothing."""
 
 import copy
 import importlib.util

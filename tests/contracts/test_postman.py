@@ -1,6 +1,6 @@
-"""The Postman collection calls every operation of the API and says what has to be true of the answer.
+"""The Postman collection calls every operation of the API and checks each response.
 
-That it is true is what `make test-postman` shows; this much can be seen without running it.
+`make test-postman` runs it; these tests only read it.
 """
 
 import json
@@ -22,7 +22,7 @@ def test_every_operation_has_a_request() -> None:
 
 
 def test_every_kind_of_success_is_shown() -> None:
-    """The 304 beside the 200."""
+    """Each successful status counts, such as the 304 beside the 200."""
     shown = {
         (*operation(item), int(status))
         for item in requests()
@@ -59,13 +59,13 @@ def test_every_request_is_explained_and_tested() -> None:
 
 @pytest.mark.parametrize("file", [COLLECTION, ENVIRONMENT], ids=lambda file: file.name)
 def test_it_is_written_as_postman_exports_it(file) -> None:
-    """So that an export from the app shows as a diff of what was changed."""
+    """Then the diff of an export from the app shows only real changes."""
     text = file.read_text(encoding="utf-8")
     assert text.rstrip("\n") == json.dumps(json.loads(text), indent="\t", ensure_ascii=False)
 
 
 def test_nobody_s_tokens_were_exported_with_it() -> None:
-    """Which the app does where a value was typed in as a shared one; what scripts set is exported empty."""
+    """The app exports a value that was typed in as shared; values that scripts set are exported empty."""
     collection = json.loads(COLLECTION.read_text(encoding="utf-8"))
     values = {variable["key"]: variable["value"] for variable in collection["variable"] if variable["value"]}
     assert values == {

@@ -1,4 +1,4 @@
-"""The gateway answers for a service that it cannot reach: it must say the same things in the same words."""
+"""The gateway responds in place of a service that it cannot reach, so it has to use the same problem types."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import re
 from support.commands import output_of, program, run_in_service
 from support.paths import CHECKOUT
 
-# What the gateway means by it is not what the services do: there is no service at the address, or it is the probe.
+# The gateway means something else by these than a service does: no service at the path, or the readiness probe.
 OTHER_DETAILS = {403, 404, 405, 500, 503}
 
 
@@ -19,6 +19,6 @@ def test_gateway_and_services_name_their_problems_alike(environment: dict[str, s
     for kind, title, status, detail in gateway:
         assert (kind, title) == services[int(status)][:2]
         assert (detail == services[int(status)][2]) == (int(status) not in OTHER_DETAILS), status
-    # And each type leads to its place on the page, of which the gateway knows the list too.
+    # The gateway's redirects to the page of problems know the same types.
     (slugs,) = re.findall(r"location ~ \^/problems/\(\?<problem_slug>([a-z|-]+)\)", template)
     assert [f"/problems/{slug}" for slug in slugs.split("|")] == [kind for kind, _, _ in services.values()]

@@ -1,4 +1,4 @@
-"""The scheduler reads a table of the tasks service: its unmanaged models must fit what the owner's migrations make."""
+"""The scheduler's unmanaged models match the tables that the owner's migrations create."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""docs/security.md says which test shows what: each of them must be there, or the page says nothing."""
+"""Each test that docs/security.md names as evidence exists."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ ROWS = [re.split(r" *\| *", line)[1:-1] for line in PAGE.splitlines() if re.matc
 
 @cache
 def named_in(path: str) -> set[str]:
-    """The tests of a file as pytest names them, without what is in brackets."""
+    """Return the tests of a file by pytest's names, without parameters."""
 
     def names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
         for node in body:
@@ -36,7 +36,7 @@ def test_every_test_that_the_page_names_exists(name: str) -> None:
 def test_a_row_is_met_and_names_a_test_or_says_why_not() -> None:
     unshown = []
     for row in ROWS:
-        # The first list has no levels.
+        # The first table has no levels.
         state, how, tests = row[-3:]
         assert len(row) in (4, 6), row
         if state == "state":
@@ -45,12 +45,12 @@ def test_a_row_is_met_and_names_a_test_or_says_why_not() -> None:
         if state.startswith("met") and "::" not in tests:
             unshown.append(row[0])
         assert not state.startswith(("open", "n/a")) or len(state + how) > 12, row
-    # No test can show that something is not there.
+    # No test can show that something does not exist.
     assert unshown == ["6.2.10", "6.3.6"]
 
 
 def test_every_requirement_on_sessions_and_tokens_has_a_row() -> None:
-    """As many as the sections of ASVS 5.0.0 have."""
+    """Count them as the sections of ASVS 5.0.0 do."""
     sections = {"7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 3, "7.6": 2, "9.1": 3, "9.2": 4}
     sections |= {"6.1": 3, "6.2": 12, "6.3": 8, "6.4": 6}
     expected = [f"{section}.{number}" for section, count in sections.items() for number in range(1, count + 1)]

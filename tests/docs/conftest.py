@@ -23,7 +23,7 @@ from .documents import Command, commands
 WITHIN_SECONDS = 120
 STOPPED_WITHIN_SECONDS = 20
 
-# What is another with each run stands in the documents as it once was, and a … stands for anything.
+# Values that differ in each run are masked, and a … in a document matches anything.
 MASKS = {
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z": "<time>",
     r"eyJ[\w-]+\.[\w-]+\.[\w-]+": "<token>",
@@ -31,7 +31,7 @@ MASKS = {
     r"\b[0-9a-f]{32}\b": "<id>",
     r"before=[\w-]+": "before=<cursor>",
     r'etag: "\d+"': "etag: <version>",
-    # A number depends on what the documents before have made.
+    # A number depends on what earlier documents have created.
     r'"id":\d+': '"id":<number>',
     r"/api/tasks/\d+": "/api/tasks/<number>",
 }
@@ -44,14 +44,14 @@ def masked(text: str) -> str:
 
 
 def agrees(*, shown: str, real: str) -> bool:
-    """Whether a document shows what really came."""
+    """Say whether a document shows the real response."""
     pattern = ".*".join(re.escape(part) for part in masked(shown).split("…"))
     return re.fullmatch(pattern, masked(real), re.DOTALL) is not None
 
 
 @dataclass
 class Newcomer:
-    """Follows the documents in a copy of the project, on a port of its own in place of 8000."""
+    """Follows the documents in a copy of the project, on a free port in place of 8000."""
 
     folder: Path
     port: int
@@ -59,10 +59,10 @@ class Newcomer:
     shells: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def follow(self, document: Path, *, and_stay: bool = False) -> None:
-        """Run every command of the document in one shell, and hold the answers that it shows against the real ones.
+        """Run every command of the document in one shell, and compare the responses that it shows with the real ones.
 
-        A README speaks from its own folder, all other documents from the project's. What runs until it is stopped is
-        stopped at the end, unless the newcomer stays.
+        A README's commands run in its own folder, those of all other documents in the project's. Commands that run
+        until they are stopped are stopped at the end, unless the newcomer stays.
         """
         relative = document.relative_to(CHECKOUT).parent if document.name == "README.md" else Path()
         # In a service's folder, its own programs and settings.
@@ -88,13 +88,13 @@ class Newcomer:
             self.leave()
 
     def _of_service(self, service: str) -> dict[str, str]:
-        """What `make up` gives to the service's processes."""
+        """Return what `make up` gives to the service's processes."""
         written = (self.folder / ".env").read_text(encoding="utf-8")
         return {
             **dict(re.findall(r"^([A-Z_]+)=(.+)$", written, re.MULTILINE)),
             "REDIS_URL": f"unix://{self.folder}/var/run/redis.sock",
             "PATH": f"{self.folder}/var/env/{service}/bin:{self.environment['PATH']}",
-            # Where a service by itself would take 8000.
+            # A service alone would listen on 8000.
             "GRANIAN_PORT": str(free_port()),
         }
 
@@ -109,7 +109,7 @@ class Newcomer:
             return text.replace(f"localhost:{self.port}", "localhost:8000")
 
         if command.says is None:
-            # Not in braces: what a block sets, the next one finds.
+            # Not in braces: the next block needs the variables that this one sets.
             print(f". {file} </dev/null >{printed} 2>&1; touch {done}", file=shell.stdin, flush=True)
         else:
             print(f"{{ . {file}; }} </dev/null >{printed} 2>&1 &", file=shell.stdin, flush=True)
@@ -122,14 +122,16 @@ class Newcomer:
         if command.says is not None:
             return
         if command.answer is None:
-            assert '"type":"/problems/' not in output(), f"{command} gets an error that is not shown:\n{output()}"
+            assert '"type":"/problems/' not in output(), (
+                f"{command} gets an error that the document does not show:\n{output()}"
+            )
         else:
             assert agrees(shown=command.answer, real=output()), (
-                f"{command} is answered otherwise than shown:\n{masked(command.answer)}\n\n{masked(output())}"
+                f"{command} gets another response than shown:\n{masked(command.answer)}\n\n{masked(output())}"
             )
 
     def leave(self) -> None:
-        """End what the last document has started, as Ctrl-C does; without a terminal, bash lets nobody hear that."""
+        """Stop what the last document has started: by SIGTERM, since bash without a terminal has SIGINT ignored."""
         shell = self.shells.pop()
         shell.stdin.close()
         with suppress(ProcessLookupError):
@@ -165,6 +167,6 @@ def newcomer(copy: Path) -> Iterator[Newcomer]:
 
 @pytest.fixture(scope="session")
 def readme(newcomer: Newcomer) -> Newcomer:
-    """A newcomer who has done what the README says, and whose stack is up."""
+    """A newcomer who has followed the README, with the stack running."""
     newcomer.follow(CHECKOUT / "README.md", and_stay=True)
     return newcomer

@@ -1,4 +1,4 @@
-"""The project's documents as CommonMark has them: commands with what stands before and after them, headings, links."""
+"""The project's documents, parsed as CommonMark: commands with the notes and output around them, headings, links."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from markdown_it.token import Token
 
 from support.paths import CHECKOUT
 
-# A command is in a block of one of these; commands that are run here are in "sh".
+# Commands are in blocks of these languages; those in "sh" are run.
 SHELLS = {"sh", "bash", "console", "shell", "zsh", "powershell", "bat", "cmd"}
 ANSWERS = {"json", "text", "http"}
 
@@ -25,7 +25,7 @@ UNTIL_STOPPED = re.compile(r"<!-- runs until stopped; it says: (.+?) -->", re.DO
 
 @dataclass(frozen=True)
 class Command:
-    """A block of commands; ``why_not`` and ``says`` are from a comment before it, ``answer`` is the block after it."""
+    """A block of commands; ``why_not`` and ``says`` come from a comment before it, ``answer`` is the block after it."""
 
     document: Path
     line: int
@@ -41,7 +41,7 @@ class Command:
 
 @cache
 def documents() -> tuple[Path, ...]:
-    """The README, then every other Markdown file of the project."""
+    """Return the README, then every other Markdown file of the project."""
     found = []
     for folder, below, files in os.walk(CHECKOUT):
         below[:] = [name for name in below if not name.startswith(".") and name not in ("var", "node_modules")]
@@ -54,7 +54,7 @@ def _blocks(document: Path) -> list[Token]:
 
 
 def commands(document: Path) -> list[Command]:
-    """Its blocks of commands, in their order."""
+    """Return its blocks of commands, in their order."""
     blocks = _blocks(document)
     found = []
     below: re.Match[str] | None = None
@@ -80,7 +80,7 @@ def commands(document: Path) -> list[Command]:
 
 
 def notes(document: Path) -> list[str]:
-    """Its comments, of which each should belong to a block of commands."""
+    """Return its comments, each of which should belong to a block of commands."""
     return [block.content for block in _blocks(document) if block.type == "html_block"]
 
 
@@ -90,18 +90,18 @@ def _inline(document: Path) -> Iterator[Token]:
 
 
 def codes(document: Path) -> list[str]:
-    """What stands in `backticks`."""
+    """Return its inline code."""
     return [token.content for token in _inline(document) if token.type == "code_inline"]
 
 
 def links(document: Path) -> list[str]:
-    """The targets of its links and pictures."""
+    """Return the targets of its links and pictures."""
     targets = [token.attrGet("href") or token.attrGet("src") for token in _inline(document)]
     return [unquote(str(target)) for target in targets if target is not None]
 
 
 def anchors(document: Path) -> set[str]:
-    """The names that GitHub gives to its headings."""
+    """Return the anchors that GitHub gives to its headings."""
     found: set[str] = set()
     blocks = _blocks(document)
     for opening, heading in pairwise(blocks):

@@ -1,4 +1,4 @@
-"""Every command in the documents works, and every answer that they show is one that really comes."""
+"""Every command in the documents works, and every response that they show is real."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the documents point at is there. Other sites are not asked: a test must not fail for their sake."""
+"""The links of the documents work. Other sites are not requested: no test should fail because of them."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in links(document):
         where = urlsplit(target)
         if where.scheme:
-            # One's own machine is an address, too, but none that others could follow.
+            # Not localhost, which other readers cannot reach.
             assert where.scheme == "https", target
             assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", where.netloc), target
             continue

@@ -12,7 +12,7 @@ import requests
 
 from support.accounts import PASSWORD, Account, log_in
 from support.commands import output_of, run
-from support.http import answers
+from support.http import responds
 from support.paths import CHECKOUT
 from support.ports import free_port
 from support.stack import LocalStack
@@ -48,7 +48,7 @@ def admin(stack: LocalStack, first: Account, environment: dict[str, str]) -> Ite
     )
     url = f"http://localhost:{environment['ADMIN_PORT']}"
     assert f"{url}/admin/" in process.stdout.readline()
-    wait_until(lambda: answers(f"{url}/admin/login/"), timeout=15)
+    wait_until(lambda: responds(f"{url}/admin/login/"), timeout=15)
     browser = Admin(url, requests.Session())
     browser.post("login/?next=/admin/", username="keeper", password=PASSWORD)
     assert "Users" in browser.session.get(f"{url}/admin/", timeout=10).text
@@ -70,7 +70,7 @@ def test_it_stops_with_all_that_it_has_started(environment: dict[str, str], numb
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_until(lambda: answers(f"http://localhost:{port}/admin/login/"), timeout=30)
+    wait_until(lambda: responds(f"http://localhost:{port}/admin/login/"), timeout=30)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len([child for child in family if "granian" in " ".join(child.cmdline())]) >= 2
 
@@ -91,10 +91,10 @@ class Admin:
         page = self.session.get(f"{self.url}/admin/{path}", timeout=10)
         assert page.status_code == 200
         [token] = set(re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text))
-        answer = self.session.post(
+        response = self.session.post(
             page.url, data={"csrfmiddlewaretoken": token, **fields}, timeout=10, allow_redirects=False
         )
-        assert answer.status_code == 302, answer.text
+        assert response.status_code == 302, response.text
 
 
 def demote(admin: Admin, user_id: int) -> None:
@@ -136,9 +136,9 @@ def test_whoever_loses_a_right_loses_every_token_everywhere(
 
 def test_the_gateway_does_not_lead_there(stack: LocalStack, admin: Admin) -> None:
     for path in ("/admin/", "/admin/login/", "/api/auth/admin/", "/api/auth/../admin/", "/static/admin/css/base.css"):
-        answer = stack.call("GET", path)
-        assert answer.status_code in (400, 404), path
-        assert answer.headers["Content-Type"] == "application/problem+json"
+        response = stack.call("GET", path)
+        assert response.status_code in (400, 404), path
+        assert response.headers["Content-Type"] == "application/problem+json"
 
 
 def test_it_listens_on_loopback_alone(admin: Admin) -> None:

@@ -1,4 +1,4 @@
-"""What an attacker sends: another's ids, forged tokens, hostile bodies. Each is a 4xx problem and changes nothing."""
+"""What an attacker sends: ids of others, forged tokens, hostile bodies. Each is a 4xx problem and changes nothing."""
 
 import http.client
 import json
@@ -19,12 +19,12 @@ from support.tokens import Seconds, encode_segment, sign_by_hand
 DEEP = 978
 
 
-def problem(answer: requests.Response, status: int) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    body = answer.json()
+def problem(response: requests.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body = response.json()
     assert list(body)[:6] == ["type", "title", "status", "detail", "instance", "request_id"]
-    assert (body["status"], body["request_id"]) == (status, answer.headers["X-Request-ID"])
+    assert (body["status"], body["request_id"]) == (status, response.headers["X-Request-ID"])
     return body
 
 
@@ -113,7 +113,7 @@ def gateway(stack: Stack, path: str) -> http.client.HTTPConnection:
 
 
 def service(stack: Stack, path: str) -> http.client.HTTPConnection:
-    """Around the gateway, to the service of this path."""
+    """Connect to the service of this path, around the gateway."""
     name = {"/api/tasks": "tasks", "/api/auth/me": "auth", "/api/jobs": "scheduler"}[path]
     connection = http.client.HTTPConnection(name)
     connection.sock = stack.connect(name)
@@ -121,14 +121,14 @@ def service(stack: Stack, path: str) -> http.client.HTTPConnection:
 
 
 def authorized(connection: http.client.HTTPConnection, path: str, *tokens: str) -> int:
-    """The status of a request with an Authorization header for each of the tokens."""
+    """Return the status of a request with an Authorization header for each of the tokens."""
     connection.putrequest("GET", path)
     for token in tokens:
         connection.putheader("Authorization", f"Bearer {token}")
     connection.endheaders()
-    answer = connection.getresponse()
-    answer.read()
-    return answer.status
+    response = connection.getresponse()
+    response.read()
+    return response.status
 
 
 class TestForgedTokens:
@@ -136,7 +136,7 @@ class TestForgedTokens:
     def test_the_forger_is_let_in_where_nothing_is_wrong(
         self, stack: Stack, first: Account, forge: Callable[..., str], path: str
     ) -> None:
-        """Else the refusals below would prove nothing."""
+        """Otherwise the refusals below would prove nothing."""
         assert stack.call("GET", path, token=forge(is_staff=True)).status_code in (200, 404)
 
     @pytest.mark.parametrize("path", ["/api/tasks", "/api/auth/me", "/api/jobs"])
@@ -144,9 +144,9 @@ class TestForgedTokens:
     def test_are_refused_by_every_service(
         self, stack: Stack, forge: Callable[..., str], forgery: str, path: str
     ) -> None:
-        answer = stack.call("GET", path, token=forge(**{"is_staff": True, **FORGERIES[forgery]}))
-        problem(answer, 401)
-        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
+        response = stack.call("GET", path, token=forge(**{"is_staff": True, **FORGERIES[forgery]}))
+        problem(response, 401)
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
 
     @pytest.mark.parametrize(
         "claims", [{"iat": Seconds(-290), "exp": Seconds(-2)}, {"iat": Seconds(3)}, {"nbf": Seconds(3)}]
@@ -203,10 +203,10 @@ class TestForgedTokens:
         token = {"kid": lambda: forge(header={"kid": text}), "claim": lambda: forge(jti=text), "garbage": lambda: text}
         for path in SERVICES:
             problem(stack.call("GET", path, token=token[kind]()), 431)
-        # In a body they meet the limits of the field and of the body.
+        # In a body, the limits of the field and of the body apply.
         for path, field in (("verify", "token"), ("refresh", "refresh")):
-            answer = stack.call("POST", f"/api/auth/token/{path}", json={field: token[kind]()})
-            problem(answer, 400 if len(answer.request.body) <= 65_536 else 413)
+            response = stack.call("POST", f"/api/auth/token/{path}", json={field: token[kind]()})
+            problem(response, 400 if len(response.request.body) <= 65_536 else 413)
 
     @pytest.mark.parametrize(
         "header",
@@ -265,7 +265,7 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
-# Bodies for which {} stands for what follows, so that each is sent where a title is wanted.
+# Bodies for POST /api/tasks; without the duration they are sent to PUT and PATCH.
 HOSTILE: dict[str, bytes] = {
     "nothing": b"",
     "white space": b" \n",
@@ -327,8 +327,8 @@ class TestHostileBodies:
     @pytest.mark.parametrize("name", HOSTILE)
     def test_are_refused_on_create(self, stack: Stack, ada: Account, name: str) -> None:
         before = stack.call("GET", "/api/tasks", token=ada.access).json()
-        answer = stack.send("POST", "/api/tasks", HOSTILE[name], token=ada.access, content_type="application/json")
-        problem(answer, 400)
+        response = stack.send("POST", "/api/tasks", HOSTILE[name], token=ada.access, content_type="application/json")
+        problem(response, 400)
         assert stack.call("GET", "/api/tasks", token=ada.access).json() == before
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
@@ -379,14 +379,14 @@ class TestHostileBodies:
         problem(stack.send(method, path, body, token=ada.access, content_type=content_type), 415)
 
     def test_that_are_compressed_are_a_415(self, stack: Stack, ada: Account) -> None:
-        answer = stack.call(
+        response = stack.call(
             "POST",
             "/api/tasks",
             token=ada.access,
             data=b"\x1f\x8b",
             headers={"Content-Type": "application/json", "Content-Encoding": "gzip"},
         )
-        problem(answer, 415)
+        problem(response, 415)
 
     @pytest.mark.parametrize("size", [65_537, 3_000_000])
     def test_that_are_too_large_are_a_413(self, stack: Stack, ada: Account, size: int) -> None:
@@ -395,18 +395,18 @@ class TestHostileBodies:
 
     def test_of_64_kib_are_taken(self, stack: Stack, ada: Account) -> None:
         body = b'{"title": "x", "duration": 1}'.ljust(65_536)
-        answer = stack.send("POST", "/api/tasks", body, token=ada.access, content_type="application/json")
-        assert answer.status_code == 201
+        response = stack.send("POST", "/api/tasks", body, token=ada.access, content_type="application/json")
+        assert response.status_code == 201
 
     def test_that_are_chunked_are_read_whole(self, stack: Stack, ada: Account) -> None:
-        answer = stack.call(
+        response = stack.call(
             "POST",
             "/api/tasks",
             token=ada.access,
             data=iter([b'{"title": "in ', b'pieces", "duration": 1}']),
             headers={"Content-Type": "application/json"},
         )
-        assert (answer.status_code, answer.json()["title"]) == (201, "in pieces")
+        assert (response.status_code, response.json()["title"]) == (201, "in pieces")
 
     @pytest.mark.parametrize(
         "title", ["x" * 200, "😀" * 100, "\u200b", "Ａ", "'; DROP TABLE tasks_task; --", "%s %(x)s", "<b>"]
@@ -432,15 +432,15 @@ class TestHostileAddresses:
         ],
     )  # fmt: skip
     def test_are_a_404(self, stack: Stack, forge: Callable[..., str], path: str) -> None:
-        # Not requests: it would tidy the path up.
+        # Not the requests library, which would normalise the path.
         connection = http.client.HTTPConnection(urlsplit(stack.url).netloc, timeout=30)
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {forge(is_staff=True)}"})
-            answer = connection.getresponse()
-            body = json.loads(answer.read())
+            response = connection.getresponse()
+            body = json.loads(response.read())
         finally:
             connection.close()
-        assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+        assert (response.status, response.headers["Content-Type"]) == (404, "application/problem+json")
         assert body["title"] == "Not Found"
 
     def test_with_a_nul_are_a_400(self, stack: Stack, ada: Account) -> None:
@@ -487,14 +487,14 @@ class TestIfMatch:
     ) -> None:
         path = f"/api/tasks/{task['id']}"
         headers = {"If-Match": value.format(tag)}
-        answer = stack.call("PATCH", path, token=ada.access, json={"title": "new"}, headers=headers)
-        assert (answer.status_code, answer.headers["ETag"] == tag) == (200, False)
+        response = stack.call("PATCH", path, token=ada.access, json={"title": "new"}, headers=headers)
+        assert (response.status_code, response.headers["ETag"] == tag) == (200, False)
 
 
 class TestTheGateway:
     def test_gives_every_request_an_id_of_its_own_that_the_service_logs(self, stack: Stack, ada: Account) -> None:
-        answer = stack.call("GET", "/api/tasks", token=ada.access, headers={"X-Request-ID": "f" * 32})
-        identifier = answer.headers["X-Request-ID"]
+        response = stack.call("GET", "/api/tasks", token=ada.access, headers={"X-Request-ID": "f" * 32})
+        identifier = response.headers["X-Request-ID"]
         assert identifier != "f" * 32
         stack.wait_for_line(lambda line: identifier in line, timeout=5)
         [line] = [line for line in stack.log() if line["request_id"] == identifier]
@@ -503,18 +503,18 @@ class TestTheGateway:
         )  # fmt: skip
 
     def test_limits_logins_by_address_and_says_when_to_come_back(self, stack: Stack) -> None:
-        answers = [
+        responses = [
             requests.post(
                 stack.url + "/api/auth/token", json={}, timeout=10, headers={"X-Forwarded-For": f"192.0.2.{n}"}
             )
             for n in range(60)
         ]
-        statuses = [answer.status_code for answer in answers]
+        statuses = [response.status_code for response in responses]
         assert set(statuses) == {400, 429}
-        refused = answers[statuses.index(429)]
+        refused = responses[statuses.index(429)]
         problem(refused, 429)
         assert int(refused.headers["Retry-After"]) >= 1
-        assert statuses.count(400) >= 20  # The burst is let through.
+        assert statuses.count(400) >= 20  # The burst passes.
 
     @pytest.mark.parametrize(
         ("method", "path"),
@@ -523,10 +523,10 @@ class TestTheGateway:
     def test_passes_a_services_405_with_its_allow(
         self, stack: Stack, forge: Callable[..., str], method: str, path: str
     ) -> None:
-        answer = stack.call(method, path, token=forge(is_staff=True))
-        problem(answer, 405)
-        assert "GET" in answer.headers["Allow"]
-        assert method not in answer.headers["Allow"]
+        response = stack.call(method, path, token=forge(is_staff=True))
+        problem(response, 405)
+        assert "GET" in response.headers["Allow"]
+        assert method not in response.headers["Allow"]
 
     @pytest.mark.parametrize("path", ["/api/tasks", "/api/auth/me", "/nothing", "/", "/healthz", "/readyz"])
     def test_sets_the_security_headers_on_every_answer(self, stack: Stack, path: str) -> None:
@@ -558,5 +558,5 @@ def test_every_line_of_a_service_is_json_with_the_common_fields(stack: Stack, ad
     requests_logged = [line for line in stack.log() if line.get("message") == "request"]
     assert {line["service"] for line in requests_logged} >= {"auth", "tasks", "gateway"}
     for line in requests_logged:
-        # The gateway does not know whose token it is.
+        # The gateway does not read tokens.
         assert fields | ({"user_id"} if line["service"] != "gateway" else set()) <= set(line)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.accounts import Account
-from support.http import answers
+from support.http import responds
 from support.stack import Stack
 from support.waiting import wait_until
 
@@ -29,7 +29,7 @@ def test_redis_frozen_leaves_requests_alone_and_is_named_by_readyz(stack: Stack,
         assert "database" not in unready.json()["detail"]
         assert int(unready.headers["Retry-After"]) >= 1
         assert stack.call("GET", "/healthz").status_code == 200
-    wait_until(lambda: answers(f"{stack.url}/readyz"), timeout=10)
+    wait_until(lambda: responds(f"{stack.url}/readyz"), timeout=10)
 
 
 @pytest.mark.sqlite

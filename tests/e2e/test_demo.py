@@ -1,4 +1,4 @@
-"""`make demo` against the running stack, and that what it shows is what it sends."""
+"""`make demo` works on the running stack, and sends what it shows."""
 
 import json
 import os

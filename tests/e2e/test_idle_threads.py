@@ -1,4 +1,4 @@
-"""The application server lets idle threads go: neither the process nor the number of its connections may suffer."""
+"""The application server ends idle threads: the process goes on, and its database connections do not pile up."""
 
 import os
 import subprocess
@@ -10,13 +10,13 @@ import psutil
 
 from support.commands import output_of, run_in_service
 from support.environment import new_secrets
-from support.http import answers
+from support.http import responds
 from support.paths import CHECKOUT, ENVIRONMENTS
 from support.ports import free_port
 from support.waiting import wait_until
 
 THREADS = 4
-IDLE_SECONDS = 5  # The least that granian takes.
+IDLE_SECONDS = 5  # granian's minimum.
 
 
 def test_a_service_outlives_its_idle_threads_and_keeps_no_connections_of_theirs(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_service_outlives_its_idle_threads_and_keeps_no_connections_of_theirs(
     )  # fmt: skip
 
     def ready() -> bool:
-        return answers(f"http://127.0.0.1:{port}/readyz")
+        return responds(f"http://127.0.0.1:{port}/readyz")
 
     try:
         wait_until(ready, timeout=20)
@@ -49,7 +49,7 @@ def test_a_service_outlives_its_idle_threads_and_keeps_no_connections_of_theirs(
             with ThreadPoolExecutor(max_workers=16) as pool:
                 assert all(pool.map(lambda _: ready(), range(100)))
             opened = [file for file in worker.open_files() if file.path == str(database)]
-            # Those of the threads that serve now, and of fewer before them.
+            # Those of the current threads, and of fewer earlier ones.
             assert 1 <= len(opened) < 2 * THREADS
             time.sleep(IDLE_SECONDS + 2)
         assert worker.is_running()

@@ -27,9 +27,9 @@ from support.stack import LocalStack
 from support.waiting import wait_until
 
 STAFF = "staff"
-# A granian that is told to reload starts each new worker 3.5 s before it stops the old one, one after the other.
+# On SIGHUP, granian replaces its workers one after the other, and starts each 3.5 s before it stops the old one.
 RESTARTED_WITHIN_SECONDS = 30
-# A client first ends what it is doing, which may take long on a busy machine.
+# A client first finishes its current requests, which may take long on a busy machine.
 RENEWED_WITHIN_SECONDS = 120
 
 
@@ -271,10 +271,10 @@ def test_what_the_old_key_signed_works_until_it_is_retired(rotating: Rotating) -
     for step in ("prepare", "activate"):
         assert rotating.rotate(step).returncode == 0
         assert statuses() == {200}
-    answer = rotating.refresh(used["refresh"])
-    assert answer.status_code == 200
+    response = rotating.refresh(used["refresh"])
+    assert response.status_code == 200
     [new, _] = rotating.keys()
-    assert kid_of(answer.json()["refresh"]) == kid_of(answer.json()["access"]) == new
+    assert kid_of(response.json()["refresh"]) == kid_of(response.json()["access"]) == new
     refused = rotating.rotate("retire")
     assert refused.returncode == 1
     assert "may be valid until" in refused.stderr
@@ -284,8 +284,8 @@ def test_what_the_old_key_signed_works_until_it_is_retired(rotating: Rotating) -
 
     assert statuses() == {401}
     assert rotating.refresh(unused["refresh"]).status_code == 401
-    assert rotating.refresh(answer.json()["refresh"]).status_code == 200
-    # No process has the keys in its environment, and the file is its owner's alone.
+    assert rotating.refresh(response.json()["refresh"]).status_code == 200
+    # No process has the keys in its environment, and only the owner can read the file.
     assert stat.S_IMODE((rotating.state / "run/jwt-keys").stat().st_mode) == 0o600
     for server in rotating.servers():
         for process in (server, *server.children()):
@@ -308,12 +308,12 @@ def test_no_step_is_taken_before_every_service_has_the_last_one(rotating: Rotati
     assert (result.returncode, result.stdout) == (1, "")
     assert "tasks does not answer" in result.stderr
     assert (rotating.checkout / ".env").read_bytes() == written
-    # A command that was killed between .env and the services' copy: the next one hands the key on first.
+    # As if a command was killed between .env and the services' copy: the next one first publishes the key.
     (rotating.state / "run/jwt-keys").write_text(f"{old}:{rotating.keys()[old]}")
     time.sleep(1.5)
     assert rotating.rotate("activate").returncode == 0
     assert list(rotating.keys()) == [new, old]
-    # Keys that the services have never seen are not handed to them.
+    # Keys that the services have never had are not published.
     (rotating.checkout / ".env").write_text(f"JWT_KEYS=other:{secrets.token_urlsafe(48)}\n")
     result = rotating.rotate()
     assert (result.returncode, result.stdout) == (1, "")

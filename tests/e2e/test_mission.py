@@ -9,7 +9,7 @@ from support.accounts import PASSWORD, Account, register
 from support.stack import Stack
 from support.waiting import wait_until
 
-# A minute until the next tick, and time for a busy machine.
+# Up to a minute until the next tick, and time for a busy machine.
 NEXT_TICK_SECONDS = 80
 
 
@@ -80,7 +80,7 @@ def test_beat_makes_the_worker_print_the_tasks_of_user_1_once_a_minute(
 
     printed = [line for line in stack.log() if "duration" in line and "title" in line]
     slots = {line["request_id"] for line in printed}
-    # Once for each run: as many lines as tasks, with just the four fields that the report is about.
+    # Once for each run: as many lines as tasks, with the four fields of the report.
     assert len(printed) == len(tasks) * len(slots)
     for task in tasks:
         assert {key: task[key] for key in ("title", "duration", "created_at", "updated_at")} in [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.accounts import PASSWORD, Account, log_in, register
-from support.http import answers
+from support.http import responds
 from support.stack import Stack, log_entry
 from support.waiting import wait_until
 
@@ -28,11 +28,11 @@ def assert_alive(stack: Stack, pair: dict[str, Any]) -> None:
 
 
 def assert_dead(stack: Stack, pair: dict[str, Any]) -> None:
-    """The refresh token at once, the access token within 2 s and for good."""
+    """Check that the refresh token ends at once, the access token within 2 s."""
     assert stack.call("POST", "/api/auth/token/refresh", json={"refresh": pair["refresh"]}).status_code == 401
     time.sleep(KNOWN_WITHIN_SECONDS)
     for path in SERVICES:
-        # Each service has several processes with a copy of their own.
+        # Each process of a service has its own copy of the ended sessions.
         assert {stack.call("GET", path, token=pair["access"]).status_code for _ in range(8)} == {401}, path
 
 
@@ -110,5 +110,5 @@ def test_redis_frozen_lets_requests_and_logout_go_on(stack: Stack, user: Account
         assert stack.call("POST", "/api/auth/token/refresh", json={"refresh": pair["refresh"]}).status_code == 401
         # No service can learn of the logout; the five minutes of the access token bound it.
         assert stack.call("GET", "/api/tasks", token=pair["access"]).status_code == 200
-    wait_until(lambda: answers(f"{stack.url}/readyz"), timeout=10)
+    wait_until(lambda: responds(f"{stack.url}/readyz"), timeout=10)
     stack.wait_for_line(lambda line: "ended sessions known again" in line, timeout=5)

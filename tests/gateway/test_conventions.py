@@ -1,4 +1,4 @@
-"""What users of APIs expect of any: browsers of other origins, compressed answers, tags that stay true."""
+"""What users expect of any API: CORS, compressed responses, ETags that stay valid."""
 
 import gzip
 import json
@@ -87,7 +87,7 @@ class TestOtherOrigins:
             response = open_gateway.request(method, "/api/tasks", headers={"Origin": origin, **headers})
             assert response.status == 200
             assert not cors(response)
-            # A cache must not take this answer for one to an origin that is listed.
+            # A cache must not serve this response to an origin that is listed.
             assert response.headers["Vary"] == "Origin"
 
     def test_options_without_a_preflight_is_the_services(self, open_gateway, services) -> None:
@@ -110,7 +110,7 @@ def tasks(count: int) -> bytes:
     return json.dumps([{"id": number, "title": "Write the report"} for number in range(count)]).encode()
 
 
-# The largest that there can be: a title of 200 UTF-16 units is 600 bytes of UTF-8 at most.
+# The largest possible: a title of 200 UTF-16 units is at most 600 bytes of UTF-8.
 LARGEST_TASK = json.dumps(
     {
         "id": 2**63 - 1,
@@ -124,7 +124,7 @@ LARGEST_TASK = json.dumps(
 ).encode()
 
 
-# As the document has them.
+# The paths of the document.
 DOCUMENT = json.loads((CHECKOUT / "console/openapi.json").read_text())
 AUTH = [path.format(session_id=1) for path in DOCUMENT["paths"] if path.startswith("/api/auth/")]
 
@@ -143,7 +143,7 @@ class TestCompression:
         assert (gzip.decompress(compressed.body), plain.body) == (body, body)
         assert len(compressed.body) < len(body) / 5
         assert {compressed.headers["Vary"], plain.headers["Vary"]} == {"Accept-Encoding"}
-        # Names all that is accepted, and no service has to do with it.
+        # No service sees the header, so none compresses.
         assert {received.headers["Accept-Encoding"] for received in upstreams["tasks"].received} == {None}
 
     def test_one_task_is_never_compressed_so_that_its_tag_stays_a_strong_one(self, gateway, upstreams) -> None:

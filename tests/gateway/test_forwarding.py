@@ -1,4 +1,4 @@
-"""What passes the gateway, in both directions."""
+"""What the gateway forwards, in both directions."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def test_no_service_is_looked_up_once_and_for_all() -> None:
     assert len(targets) >= 7
     names = ("auth", "tasks", "scheduler", "$asked_service")
     assert set(targets) == {f"{name}$service_port" for name in names}
-    # Each address that leads to a service says which, for the second time that it is asked.
+    # Each location of a service names it, for the retry.
     asked = re.findall(r"set \$asked_service (\w+);(?:(?!proxy_pass).)*proxy_pass http://(\w+)\$", template, re.DOTALL)
     assert len(asked) == len(re.findall(r"location ~ \^/api/(?:auth|tasks|jobs)", template)) == 4
     assert all(name == target for name, target in asked)
@@ -202,7 +202,7 @@ def test_a_chunked_body_arrives_whole(gateway: Gateway, upstreams: dict[str, Ups
 
 
 def test_a_post_whose_connection_broke_is_not_sent_again(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
-    # A kept-alive connection that breaks is the one case where nginx would try again with a single upstream.
+    # A broken kept-alive connection is the one case in which nginx would retry with a single upstream.
     assert gateway.request("GET", "/api/tasks").status == 200
     upstreams["tasks"].reset()
     upstreams["tasks"].respond = lambda _: None
@@ -237,7 +237,7 @@ def test_connections_to_a_service_are_kept(gateway: Gateway, upstreams: dict[str
     for _ in range(10):
         assert gateway.request("GET", "/api/tasks").status == 200
 
-    # nginx has two workers here, and each keeps connections of its own.
+    # nginx has two workers here, and each keeps its own connections.
     assert upstreams["tasks"].connections <= 2
 
 
@@ -258,10 +258,10 @@ def test_the_gateway_logs_only_what_no_service_has_answered(upstreams: dict[str,
             )
             unavailable = gateway.request("POST", "/api/jobs?token=secret-in-query")
             strange = gateway.request("TRACE", "/api/tasks")
-        # nginx has its own line for why a service cannot be reached.
+        # One line is nginx' own: why a service cannot be reached.
         text = gateway.log(lines=4)
         lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-        # nginx has two workers, and each logs when it is done.
+        # nginx has two workers, which log independently.
         order = [response.headers["X-Request-ID"] for response in (refused, unavailable, strange)]
         lines.sort(key=lambda line: order.index(line["request_id"]))
 

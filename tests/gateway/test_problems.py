@@ -1,4 +1,4 @@
-"""Every error that nginx itself makes is problem+json, with all the headers of any other answer."""
+"""Every error of nginx itself is problem+json, with all the headers of any other response."""
 
 import http.client
 import json
@@ -12,7 +12,7 @@ from support.paths import CHECKOUT
 
 HOST = b"Host: a\r\nConnection: close\r\n"
 DOCUMENT = json.loads((CHECKOUT / "console/openapi.json").read_text())
-# Each address of the document, and what it takes.
+# Each path of the document, and its methods.
 PATHS = {
     path.format(task_id=1, run_id=1, session_id="0b9a4c6e-6f0c-4f1e-9c55-7d1c7b1f3a52"): {
         *(method.upper() for method in item),

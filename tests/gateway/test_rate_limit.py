@@ -1,4 +1,4 @@
-"""Calls that cost a password hash or guess at one are limited per client address."""
+"""Calls that cost a password hash, or could guess a password, are limited per client address."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +19,7 @@ FREE = [("GET", "/api/auth/token"), ("POST", "/api/auth/token/verify"), ("GET", 
 
 
 def storm(gateway: Gateway, method: str, path: str, count: int = 40) -> list:
-    # In parallel: one after the other they could come no faster than the limit lets them through.
+    # In parallel: sequential requests would be no faster than the limit.
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(lambda _: gateway.request(method, path), range(count)))
 
@@ -31,7 +31,7 @@ def test_a_storm_is_refused_after_the_burst(path: str) -> None:
 
     taken = [response for response in responses if response.status == 200]
     refused = [response for response in responses if response.status != 200]
-    # One at once and a burst of 20, and what a slow machine's second or two adds.
+    # One and a burst of 20, and on a slow machine those of another second or two.
     assert 21 <= len(taken) <= 25
     assert len(upstream.received) == len(taken)
     for response in refused:

@@ -1,4 +1,4 @@
-"""/healthz is nginx's own; /readyz is 200 only when each of the three services says so."""
+"""/healthz is nginx' own; /readyz is 200 only when each of the three services is ready."""
 
 from contextlib import ExitStack
 
@@ -10,9 +10,9 @@ from support.paths import SERVICES
 
 
 def ready(received: Received) -> Response:
-    """As servicekit does it: a service that is ready hands on to the next one."""
+    """Respond as servicekit does: a service that is ready redirects to the next one."""
     following = received.headers["X-Readyz-Next"]
-    # nginx would keep the Cache-Control of each answer on the way, and send them all.
+    # nginx would keep the Cache-Control of each response on the way, and send them all.
     headers = {"X-Accel-Redirect": following} if following else {"Cache-Control": "no-store"}
     return Response(headers=headers, body=b'{"status":"ok"}')
 

@@ -1,4 +1,4 @@
-"""How `make admin` ends what it has started, without the admin itself; tests/e2e/test_admin.py has that."""
+"""How `make admin` stops its server, here a stand-in; tests/e2e/test_admin.py has the admin itself."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`make doctor` says what is there, and where the ODBC driver is from."""
+"""`make doctor` reports what is installed, and where the ODBC driver comes from."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ DRIVER = "ODBC Driver 18 for SQL Server"
 
 
 def run_doctor(checkout: Path, state: Path, *arguments: str, **env: str) -> tuple[int, dict[str, tuple[str, str]]]:
-    """The exit code, and for each thing whether it is there and what is said of it."""
+    """Return the exit code, and for each item its mark and text."""
     environment = shell(**{"STATE_DIR": str(state)} | env)
     if "ODBCSYSINI" not in env:
-        # A machine without a driver, whatever this one has.
+        # As on a machine without a driver.
         environment["ODBCINSTINI"] = "none.ini"
         environment.pop("ODBCSYSINI", None)
     result = run_launcher("doctor", *arguments, checkout=checkout, env=environment)

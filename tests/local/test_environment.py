@@ -1,4 +1,4 @@
-"""Where the variables come from, and that .env.example knows each of them."""
+"""Where the variables come from; .env.example explains each of them."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def test_the_first_start_writes_an_env_file_of_fresh_secrets_that_its_owner_alon
     assert not list(checkout.glob(".env.*[!e]"))
     values = [env[name].split(":")[-1] for name in SECRETS]
     assert len(set(values)) == len(SECRETS)
-    # What make, Compose and dotenv all read as it stands.
+    # Characters that make, Compose and dotenv all read alike.
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{64}", value) for value in values)
     assert re.fullmatch(r"[0-9a-f]{8}:[A-Za-z0-9_-]{64}", env["JWT_KEYS"])
     blanked = re.sub(
@@ -109,7 +109,7 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
 
     read = set()
     services = [*(CHECKOUT / "shared/src").rglob("*.py"), *(CHECKOUT / "services").glob("*/*/**/*.py")]
-    # servicekit.testing is what the unit tests run with.
+    # servicekit.testing is for unit tests.
     for path in [path for path in services if "tests" not in path.parts and path.name != "testing.py"]:
         text = path.read_text()
         read |= set(re.findall(r'(?:\benv\.\w+|\brequire|\bsecret_key)\(\s*"([A-Z_]+)"', text))
@@ -122,7 +122,7 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
     compose = set(re.findall(r"\$\{([A-Z_]+)", (CHECKOUT / "docker-compose.yaml").read_text()))
     # Except Compose's own.
     read = (read | compose) - {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"}
-    # What the launcher works out for itself, and the form of a variable that names a file.
+    # The launcher computes these; NAME_FILE is a form of NAME.
     given |= {"RUN_DIR", "ENVIRONMENTS"} | {name for name in read if name.endswith("_FILE")}
 
     assert set(explained) == read - given

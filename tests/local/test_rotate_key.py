@@ -1,4 +1,4 @@
-"""`make rotate-key` without a running stack: what it writes, what it leaves as it is, and what it refuses."""
+"""`make rotate-key` without a running stack: what it writes, what it leaves unchanged, and what it refuses."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def write(path: Path, text: str) -> None:
 
 
 def kids(path: Path) -> list[str]:
-    """The names of the keys, the signing one first."""
+    """Return the kids of the keys, the signing one first."""
     (value,) = re.findall(r"""^(?:export )?(?:JWT_KEYS=['"]?)?([\w-]+:[^\s'"]*)""", path.read_text(), re.MULTILINE)
     return [entry.partition(":")[0] for entry in value.split(",")]
 
@@ -73,7 +73,7 @@ def test_three_steps_from_one_key_to_another(checkout: Path, rotate: Rotate) -> 
     let_days_pass(checkout / ".env", 7.01)
     assert rotate().returncode == 0
     assert kids(checkout / ".env") == [new]
-    # And round again, also within the second in which the last was made.
+    # And again from the start, even within the second in which the last key was made.
     assert rotate().returncode == 0
     assert kids(checkout / ".env")[0] == new
 
@@ -156,7 +156,7 @@ def test_a_file_of_keys_alone_is_changed_in_the_place_of_env(checkout: Path, rot
     write(checkout / ".env", "LOG_LEVEL=INFO\n")
     (tmp_path / "secrets").mkdir()
     write(tmp_path / "secrets/keys", f"{OLD}\n")
-    # Through a link, as orchestrators mount secrets; the link stays one.
+    # Through a symlink, as orchestrators mount secrets; it stays one.
     (tmp_path / "link").symlink_to("secrets/keys")
 
     assert rotate("prepare", JWT_KEYS_FILE=str(tmp_path / "link")).returncode == 0
@@ -234,7 +234,7 @@ def test_a_rotation_that_is_killed_leaves_the_old_or_the_new_file(checkout: Path
         command.wait()
         outcomes.add(check_whole(checkout / ".env", before))
     assert outcomes == {"old", "new"}
-    # What is left besides is kept out of the repository, and out of others' sight.
+    # Temporary files that are left are ignored by git, and readable by their owner alone.
     left = [path for path in checkout.glob(".env.*") if path.name != ".env.example"]
     assert left
     assert {stat.S_IMODE(path.stat().st_mode) for path in left} == {0o600}

@@ -1,4 +1,4 @@
-"""What `make up` says: one line for each thing that keeps it from starting, and how to begin once it has."""
+"""What `make up` prints: one line for anything that prevents the start, and the first steps once it runs."""
 
 import fcntl
 import json
@@ -13,7 +13,7 @@ import requests
 from support.accounts import PASSWORD
 from support.commands import Completed, program, run_in_launcher, run_launcher
 from support.environment import shell
-from support.http import answers
+from support.http import responds
 from support.paths import CHECKOUT
 from support.ports import free_port
 
@@ -26,7 +26,7 @@ def run_up(checkout: Path, state: Path, command: str = "up", **env: str) -> Comp
 
 
 def refused(result: Completed) -> str:
-    """The one line of a start that was refused."""
+    """Return the one line of a refused start."""
     assert result.returncode == 1
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
@@ -70,7 +70,7 @@ def test_a_long_and_odd_state_folder_works(start: Start, tmp_path: Path) -> None
     state = tmp_path / ("a folder with spaces, 100 % odd " + "x" * 90)
     stack = start(STATE_DIR=str(state)).wait_until_ready()
 
-    assert answers(f"{stack.url}/readyz")
+    assert responds(f"{stack.url}/readyz")
     assert (state / "db.sqlite3").exists()
     stack.type(b"\x03")
     assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) == 0
@@ -221,6 +221,6 @@ def test_a_redis_of_the_machine_is_used_when_it_is_new_enough(
     (checkout / "var/env").unlink()
     result = run_up(checkout, tmp_path / "state", PATH=f"{programs}:/bin:/usr/bin")
 
-    # A start that comes as far as the migrations has taken the Redis; there are no environments to run them in.
+    # A start that gets to the migrations has accepted the Redis; there is no environment to run them in.
     assert result.returncode == 1
     assert ("redis-server is missing" in result.stderr) is not taken

@@ -59,7 +59,7 @@ def test_sigterm_to_make_alone_ends_everything(start: Start) -> None:
 
 
 def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
-    # Without a terminal: the end of its session would be a hint.
+    # Without a terminal, whose end would be a signal of its own.
     stack = start(terminal=False).wait_until_ready()
 
     stack.part("local/up.py").kill()

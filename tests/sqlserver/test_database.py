@@ -1,4 +1,4 @@
-"""`make database`, and who may log in, on the server itself and through both drivers."""
+"""`make database` and logins, on a real server and through both drivers."""
 
 import json
 import secrets
@@ -85,7 +85,7 @@ def test_what_is_missing_is_named_in_one_line(server: Server, python_driver: str
     assert "hidden-password" not in check.stdout + migrate.stderr
 
 
-# What the ODBC syntax, a URL, SQL or a shell could take for its own.
+# Characters with a meaning in ODBC connection strings, URLs, SQL or a shell.
 PASSWORDS = [
     ";{}=@/:%+ #?&aA1",
     "{b9Xyz!A",

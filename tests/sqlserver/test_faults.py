@@ -51,7 +51,7 @@ class Proxy:
     def cut(self) -> None:
         """Close connections and refuse new ones: the server's process has ended."""
         if self._listener is not None:
-            # Ends the accept() that a thread is in; close() alone does not.
+            # Ends a thread's pending accept(); close() alone does not.
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
@@ -231,7 +231,7 @@ def test_restart_between_two_requests_costs_none_of_them(proxy: Proxy, start: Ca
     assert [service.ask("GET", "/api/tasks")[0] for _ in range(8)] == [200] * 8
 
 
-# By pyodbc alone: mssql-python has not ended it within 40 s (docs/sqlserver.md).
+# Only through pyodbc: mssql-python did not end it within 40 s (docs/sqlserver.md).
 def test_statement_that_takes_too_long_is_ended(server: Server) -> None:
     url = f"{server.create(python_driver='pyodbc')}&query_timeout=1"
     error, unavailable, seconds = output_of(manage(*program("any/slow_query"), DATABASE_URL=url)).split()

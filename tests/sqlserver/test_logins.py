@@ -97,20 +97,20 @@ def execute(service: str, logins: dict[str, str], statements: list[str]) -> list
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_service_may_do_its_work(logins: dict[str, str], service: str) -> None:
-    answers = execute(service, logins, MAY[service])
+    outcomes = execute(service, logins, MAY[service])
 
-    assert [outcome for outcome, _ in answers] == ["done"] * len(MAY[service]), answers
+    assert [outcome for outcome, _ in outcomes] == ["done"] * len(MAY[service]), outcomes
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_service_is_refused_what_is_not_its_own(logins: dict[str, str], service: str) -> None:
-    answers = dict(zip(MAY_NOT[service], execute(service, logins, MAY_NOT[service]), strict=True))
+    outcomes = dict(zip(MAY_NOT[service], execute(service, logins, MAY_NOT[service]), strict=True))
 
-    assert {statement for statement, (outcome, _) in answers.items() if outcome != "refused"} == set()
-    # For want of a right, and not because of a mistake in the statement.
+    assert {statement for statement, (outcome, _) in outcomes.items() if outcome != "refused"} == set()
+    # Refused for a missing permission, not for an error in the statement.
     assert {
         statement: words
-        for statement, (_, words) in answers.items()
+        for statement, (_, words) in outcomes.items()
         if not any(word in words.lower() for word in ("permission", "must be owner", "not the owner"))
     } == {}
 
@@ -151,7 +151,7 @@ def test_urls_of_a_database_in_env_are_written_there_once(server: Server, tmp_pa
 def test_login_that_is_there_keeps_its_password(database: str, logins: dict[str, str]) -> None:
     url = logins["TASKS_DATABASE_URL"]
     other = {"TASKS_DATABASE_URL": url.replace(urlsplit(url).password or "", "hidden-Passw0rd")}
-    # Nor does it lose a right: it may be somebody else's.
+    # It keeps its permissions too: the login may have another owner.
     granted = [f"GRANT DELETE ON jobs_run TO [{urlsplit(url).username}]"]
     assert [outcome for outcome, _ in execute("tasks", {"TASKS_DATABASE_URL": database}, granted)] == ["done"]
 
@@ -170,9 +170,9 @@ def test_right_that_a_service_no_longer_needs_is_taken_from_it(database: str, lo
         f"GRANT SELECT, DELETE ON accounts_session TO {user}",
         f"GRANT SELECT (id, password) ON accounts_user TO {user}",
         f"GRANT INSERT ON django_migrations TO {user}",
-        # Which has columns of it besides.
+        # The scheduler has column permissions on it as well.
         f"GRANT SELECT ON tasks_task TO [{urlsplit(logins['SCHEDULER_DATABASE_URL']).username}]",
-        # Of another application.
+        # A table of another application.
         "CREATE TABLE ledger (id int)",
         f"GRANT SELECT ON ledger TO {user}",
     ]
@@ -190,7 +190,7 @@ def test_right_that_a_service_no_longer_needs_is_taken_from_it(database: str, lo
 
     assert [outcome for outcome, _ in execute("tasks", logins, attempts)] == ["refused"] * 4
     assert execute("scheduler", logins, ["SELECT version FROM tasks_task"])[0][0] == "refused"
-    # And no other.
+    # All other permissions stay.
     assert execute("tasks", logins, ["SELECT COUNT(*) FROM ledger"]) == [["done", "0"]]
     for service in SERVICES:
         needed = [statement for statement in MAY[service] if statement.startswith("SELECT")]
@@ -198,13 +198,13 @@ def test_right_that_a_service_no_longer_needs_is_taken_from_it(database: str, lo
 
 
 def test_user_of_a_restored_database_is_given_to_the_login_of_this_server(server: Server) -> None:
-    # A name may hold what SQL takes for its own; a ] as well, but not on the compatible server.
+    # A name may hold quotes and brackets; a ] as well, but not on the compatible server.
     url = server.create(suffix=" 'x';[")
     logins = server.create_logins(url)
     parts = urlsplit(logins["TASKS_DATABASE_URL"])
     login = unquote(parts.username or "")
     literal = login.replace("'", "''")
-    # What a restore on another server leaves behind: a user whose login is not this server's of the same name.
+    # As after a restore on another server: a user that does not belong to this server's login of the same name.
     made_anew = [f"DROP LOGIN [{login}]", f"CREATE LOGIN [{login}] WITH PASSWORD = N'{parts.password}'"]
     owner = {"TASKS_DATABASE_URL": url}
     assert [outcome for outcome, _ in execute("tasks", owner, made_anew)] == ["done"] * 2

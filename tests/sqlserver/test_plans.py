@@ -1,4 +1,4 @@
-"""Every statement of a request seeks, with its values bound as the drivers bind them. PLAN_ROWS says among how many.
+"""Every statement of a request uses an index seek, with values bound by the drivers, among PLAN_ROWS rows.
 
 The servers return the plan of what they ran, with estimates and real rows, as a result after the statement's own:
 https://learn.microsoft.com/en-us/sql/t-sql/statements/set-statistics-profile-transact-sql
@@ -16,7 +16,7 @@ from support.sqlserver import DRIVERS, Server
 
 ROWS = int(os.environ.get("PLAN_ROWS", "50000"))
 
-# As many tasks, of a thousand users, and as many sessions.
+# That many tasks of a thousand users, and that many sessions.
 FILL = f"""
 WITH digits AS (SELECT n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) v (n)),
      numbers AS (
@@ -40,7 +40,7 @@ SESSIONS = FILL.format(
     f" address) SELECT RIGHT(CONCAT(N'{'0' * 32}', n), 32), n % 1000 + 1, {NOW}, {NOW}, {NOW}, N'', N'', N'', N''"
 )
 
-# SQL Server fuses a change of one row with the seek for it: only such a change has a WHERE, here by the primary key.
+# SQL Server merges the change of one row with its seek: only such a change has a WHERE, here on the primary key.
 SEEK = re.compile(r"Index Seek\(|Clustered Index (?:Update|Delete)\(OBJECT:.* WHERE:\(.*\.\[id\] ?= ?|Index Cond:")
 SCAN = re.compile(r"Table Scan|Index Scan\(|Seq Scan")
 
@@ -90,7 +90,7 @@ def test_every_statement_seeks(database: str, service: str, python_driver: str) 
     ],
 )
 def test_what_counts_as_a_seek_in_plans_of_sql_server(line: str, seeks: int) -> None:
-    """From Microsoft's documentation and others' plans: no server of Microsoft's was at hand."""
+    """The plans are from Microsoft's documentation and public examples, not from a server of Microsoft's."""
     assert bool(SEEK.search(line) and not SCAN.search(line)) == bool(seeks)
 
 

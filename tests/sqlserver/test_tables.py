@@ -1,4 +1,4 @@
-"""The T-SQL of the migrations, as it was reviewed. A migration that changes it has to change this page as well."""
+"""The reviewed T-SQL of the migrations. A migration that changes it has to change this file as well."""
 
 import re
 
@@ -109,7 +109,7 @@ def database(server: Server) -> str:
 
 @pytest.fixture(params=TABLES, ids=lambda part: part[0])
 def statements(request: pytest.FixtureRequest, database: str) -> tuple[tuple[str, str], list[str]]:
-    """What the initial migration sends, without the brackets around names."""
+    """The statements of the initial migration, without the brackets around names."""
     service, app = request.param
     output = output_of(manage("sqlmigrate", app, "0001", service=service, DATABASE_URL=database))
     lines = re.sub(r"[\[\]]", "", output).replace("  ", " ").splitlines()
@@ -122,7 +122,7 @@ def test_columns_and_constraints(statements: tuple[tuple[str, str], list[str]]) 
     made = {}
     for line in lines:
         if table := re.fullmatch(r"CREATE TABLE (\w+) \((.*)\)", line):
-            # A comma inside of parentheses separates no columns.
+            # A comma inside parentheses does not separate columns.
             pieces = re.split(r", (?=(?:CONSTRAINT )?\w+ (?:[a-z]+\b|CHECK|UNIQUE))", table[2])
             made[table[1]] = dict(re.fullmatch(r"((?:CONSTRAINT )?\w+) (.*)", piece).groups() for piece in pieces)
     assert made == TABLES[part]
@@ -130,7 +130,7 @@ def test_columns_and_constraints(statements: tuple[tuple[str, str], list[str]]) 
 
 def test_keys_and_indexes_after_them(statements: tuple[tuple[str, str], list[str]]) -> None:
     part, lines = statements
-    # Django sends them in no order of its own.
+    # Django sends them in no fixed order.
     assert sorted(line for line in lines if not line.startswith("CREATE TABLE")) == sorted(AFTERWARDS[part])
 
 

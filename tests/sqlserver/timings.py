@@ -1,9 +1,9 @@
-"""What Django and the backend add to a driver: the service's functions beside the same statements by bare pyodbc.
+"""What Django and the backend cost on top of a driver: the service's functions beside the same statements in pyodbc.
 
     var/env/local/bin/python local/run.py tasks python ../../tests/sqlserver/timings.py
 
-On the migrated database that DATABASE_URL names, by the Python driver that it names; bare pyodbc is always pyodbc.
-Prints the median and the 95th percentile of each call in milliseconds. The tasks that it makes are deleted.
+Runs on the migrated database that DATABASE_URL names, through the Python driver that it names; "bare pyodbc" is always
+pyodbc. Prints the median and the 95th percentile of each call in milliseconds, and deletes the tasks that it creates.
 """
 
 import os
@@ -28,7 +28,7 @@ from tasks import raw_sql, selectors, services  # noqa: E402
 from tasks.models import Task  # noqa: E402
 
 CALLS = 1000
-# Somebody who cannot be.
+# No user has this id.
 OWNER = 2**63 - 1
 
 LIST = """
@@ -65,7 +65,7 @@ def main() -> None:
         connection.settings_dict["OPTIONS"].pop("python_driver", None)
         bare = pyodbc.connect(connection._build_connection_string(settings, "ODBC Driver 18 for SQL Server"))
         bare.autocommit = True
-        # As the backend does: the driver has no type of its own for this one.
+        # As the backend does: pyodbc does not know this type.
         bare.add_output_converter(-155, bytes)
         retrieve = raw_sql.RETRIEVE.replace("%s", "?")
         now = timezone.now().replace(tzinfo=None)

@@ -1,1 +1,1 @@
-"""What several suites use: each helper stands here once, typed, and `make check` holds it to mypy --strict."""
+"""Helpers that several suites share, typed: `make check` runs mypy --strict on them."""

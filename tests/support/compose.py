@@ -12,7 +12,7 @@ import requests
 
 from support.commands import program
 from support.environment import inherited, new_secrets
-from support.http import answers
+from support.http import responds
 from support.paths import CHECKOUT
 from support.ports import free_port
 from support.waiting import wait_until
@@ -154,7 +154,7 @@ class Project:
         wait_until(all_serve, timeout=timeout, what=f"{count} of {service} answer")
 
     def wait_until_ready(self, *, timeout: float = 60) -> None:
-        wait_until(lambda: answers(f"{self.url}/readyz"), timeout=timeout, what="/readyz is 200")
+        wait_until(lambda: responds(f"{self.url}/readyz"), timeout=timeout, what="/readyz is 200")
 
     def log(self, *services: str, since: float = 0) -> list[str]:
         """Return what the containers have printed since then (Unix time), each line after its container's name."""

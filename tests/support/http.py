@@ -49,7 +49,7 @@ def exchange(connection: socket.socket, *parts: bytes, method: str = "GET") -> R
         response.close()
 
 
-def answers(url: str, *, status: int = 200) -> bool:
+def responds(url: str, *, status: int = 200) -> bool:
     """Say whether a GET of the URL is answered with this status."""
     try:
         return requests.get(url, timeout=30, allow_redirects=False).status_code == status

@@ -113,7 +113,7 @@ def _listening(process: psutil.Process) -> set[int]:
 
 
 def describe(process: psutil.Process) -> str:
-    """Return one line about a process for a person who has to find out where it comes from."""
+    """Return one line that helps to find out which test a process comes from."""
     with suppress(psutil.Error):
         return (
             f"{process.pid} (parent {process.ppid()}, group {_group_of(process)}, ports {_listening(process)}):"

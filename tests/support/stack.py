@@ -110,7 +110,7 @@ class Stack(ABC):
 
 
 def log_entry(line: str) -> dict[str, Any] | None:
-    """Return the JSON object of a line, which may stand after the name of its process."""
+    """Return the JSON object of a line, which may follow the name of its process."""
     with suppress(json.JSONDecodeError):
         entry = json.loads(line[line.index("{") :]) if "{" in line else None
         return entry if isinstance(entry, dict) else None

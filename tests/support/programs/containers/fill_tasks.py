@@ -1,4 +1,4 @@
-"""Give user 1 as many tasks as the argument says, or with 0 take them away again."""
+"""Give user 1 as many extra tasks as the argument says; 0 removes them."""
 
 import sqlite3
 import sys

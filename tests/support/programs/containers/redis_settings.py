@@ -1,4 +1,4 @@
-"""Print what Redis keeps, and what it throws away when it is full."""
+"""Print Redis' settings for persistence and for full memory."""
 
 import redis
 

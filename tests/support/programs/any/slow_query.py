@@ -11,7 +11,7 @@ django.setup()
 
 from django.db import Error, connection
 
-from servicekit.database import is_away
+from servicekit.database.outages import is_unavailable
 
 MANY = "SELECT TOP (30000000) 1 AS one FROM sys.all_columns a, sys.all_columns b, sys.all_columns c"
 
@@ -22,4 +22,4 @@ try:
         cursor.execute(f"SELECT COUNT_BIG(*) FROM ({MANY}) AS many")
         cursor.fetchall()
 except Error as error:
-    print(type(error).__name__, is_away(error), round(time.monotonic() - started, 1))
+    print(type(error).__name__, is_unavailable(error), round(time.monotonic() - started, 1))

@@ -3,7 +3,8 @@
 import uuid
 from collections.abc import Callable
 
-from accounts.models import Session, User
+from accounts.sessions.models import Session
+from accounts.users.models import User
 
 session_id = uuid.UUID(int=0x42)
 operations: dict[str, Callable[[], object]] = {

@@ -1,5 +1,5 @@
 """Print how long a refresh token lives, and how old a process's copy of the keys may be."""
 
-from servicekit import jwt
+from servicekit.tokens import keyring, verifier
 
-print(jwt.LIFETIME_SECONDS["refresh"], jwt.KEY_FILE_SECONDS)
+print(verifier.LIFETIME_SECONDS["refresh"], keyring.REREAD_SECONDS)

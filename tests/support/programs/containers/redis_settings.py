@@ -2,7 +2,7 @@
 
 import redis
 
-from servicekit.env import require
+from servicekit.process.env import require
 
 client = redis.Redis.from_url(require("REDIS_URL"), decode_responses=True)
 print(sorted(map(str, client.config_get("appendonly", "maxmemory-policy").values())))

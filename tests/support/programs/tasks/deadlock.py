@@ -16,8 +16,8 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from servicekit.database import is_away
-from servicekit.deadlocks import is_deadlock_victim, retries_deadlocks
+from servicekit.database.deadlocks import is_deadlock_victim, retries_deadlocks
+from servicekit.database.outages import is_unavailable
 from tasks.models import Task
 
 now = timezone.now()
@@ -48,7 +48,7 @@ def change(number: int, first: int, second: int) -> None:
     try:
         (retries_deadlocks(transact) if sys.argv[1] == "retry" else transact)()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is printed
-        raised.append((type(error).__name__, is_deadlock_victim(error), is_away(error)))
+        raised.append((type(error).__name__, is_deadlock_victim(error), is_unavailable(error)))
     finally:
         connection.close()
 

@@ -6,6 +6,6 @@ import django
 
 django.setup()
 
-from servicekit.problems import PROBLEMS
+from servicekit.http.problems import PROBLEMS
 
 print(json.dumps({problem.status: [problem.type, problem.title, problem.detail] for problem in PROBLEMS.values()}))

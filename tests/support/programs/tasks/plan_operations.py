@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Callable
 
-from servicekit.pagination import Cursor, Page
+from servicekit.http.pagination import Cursor, Page
 from tasks import raw_sql, selectors
 
 now = datetime.datetime.now(datetime.UTC)
@@ -16,6 +16,6 @@ operations: dict[str, Callable[[], object]] = {
     "retrieve": lambda: raw_sql.retrieve(task_id=task_id, owner_id=7),
     "update": lambda: raw_sql.rename(task_id=task_id, owner_id=7, title="New", now=now),
     "update of a version": lambda: raw_sql.rename(task_id=task_id, owner_id=7, title="New", now=now, version=1),
-    "delete": lambda: raw_sql.delete(task_id=task_id, owner_id=7),
-    "delete of a version": lambda: raw_sql.delete(task_id=task_id, owner_id=7, version=1),
+    "delete": lambda: raw_sql.delete(task_id=task_id, owner_id=7, now=now),
+    "delete of a version": lambda: raw_sql.delete(task_id=task_id, owner_id=7, now=now, version=1),
 }

@@ -6,7 +6,7 @@ django.setup()
 
 from django.test import RequestFactory
 
-from servicekit.health import NotReady, health_urls
+from servicekit.http.health import NotReady, health_urls
 
 
 def unavailable() -> None:

@@ -154,7 +154,7 @@ def _explain(error: DatabaseLayerError) -> str:
 def _lacks_access(master: BaseDatabaseWrapper, name: str) -> bool:
     with master.cursor() as cursor:
         cursor.execute(_HAS_ACCESS, [name])
-        return cursor.fetchone() == (0,)
+        return bool(cursor.fetchone() == (0,))
 
 
 def _no_user(name: str) -> str:

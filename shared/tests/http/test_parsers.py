@@ -143,11 +143,14 @@ def test_utf8_json_is_taken(client, content_type):
     ],
 )
 def test_anything_else_is_415(client, content_type):
-    assert post(client, b"{}", content_type).status_code == 415
+    response = post(client, b"{}", content_type)
+    assert (response.status_code, response.headers.get("Accept-Encoding")) == (415, None)
 
 
-def test_encoded_body_is_415(client):
-    assert post(client, b"{}", HTTP_CONTENT_ENCODING="gzip").status_code == 415
+def test_encoded_body_is_415_that_names_the_header_and_what_is_accepted(client):
+    response = post(client, b"{}", HTTP_CONTENT_ENCODING="gzip")
+    assert (response.status_code, response.headers["Accept-Encoding"]) == (415, "identity")
+    assert "Content-Encoding" in response.json()["detail"]
 
 
 def test_identity_is_no_encoding(client):

@@ -11,7 +11,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from servicekit.database.outages import is_unavailable
-from servicekit.http.exceptions import ServiceUnavailable, TooManyRequests
+from servicekit.http.exceptions import ServiceUnavailable, TooManyRequests, UnsupportedContentEncoding
 from servicekit.http.problems import (
     BAD_REQUEST,
     CONTENT_TYPE,
@@ -73,13 +73,16 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         # RFC 6750, section 3.1: no error code where no token was sent.
         invalid = ', error="invalid_token"' if "HTTP_AUTHORIZATION" in request.META else ""
         headers["WWW-Authenticate"] = CHALLENGE + invalid
+    if isinstance(exc, UnsupportedContentEncoding):
+        # RFC 9110, section 12.5.3: without it, 415 is about the Content-Type.
+        headers["Accept-Encoding"] = "identity"
     if isinstance(exc, TooManyRequests):
         headers["Retry-After"] = str(exc.wait)
     if isinstance(exc, ServiceUnavailable):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(exc, exceptions.ValidationError):
         body = problem_body(problem, path=path, detail=INVALID_FIELDS, errors=field_errors(exc.detail))
-    elif isinstance(exc, exceptions.ParseError | exceptions.AuthenticationFailed):
+    elif isinstance(exc, exceptions.ParseError | exceptions.AuthenticationFailed | UnsupportedContentEncoding):
         body = problem_body(problem, path=path, detail=str(exc.detail))
     else:
         body = problem_body(problem, path=path)

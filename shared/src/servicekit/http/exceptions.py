@@ -17,6 +17,13 @@ class PreconditionFailed(APIException):
     status_code = 412
 
 
+class UnsupportedContentEncoding(APIException):
+    """415: the body is compressed, or encoded otherwise (RFC 9110, section 8.4)."""
+
+    status_code = 415
+    default_detail = "The body has a Content-Encoding, which is not supported; send it without."
+
+
 class TooManyRequests(APIException):
     """429: not before ``wait`` seconds have passed; rounded up to whole ones, which is what Retry-After takes."""
 

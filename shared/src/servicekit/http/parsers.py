@@ -9,7 +9,7 @@ from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
-from servicekit.http.exceptions import PayloadTooLarge
+from servicekit.http.exceptions import PayloadTooLarge, UnsupportedContentEncoding
 
 MAXIMUM_BODY_BYTES = 64 * 1024
 
@@ -17,9 +17,9 @@ MAXIMUM_BODY_BYTES = 64 * 1024
 class StrictJSONParser(BaseParser):
     """Bytes to Python values; what another reader could understand differently is refused.
 
-    Raises UnsupportedMediaType (415) for another type, a charset other than UTF-8 or an encoded body, PayloadTooLarge
-    (413) over 64 KiB, and ParseError (400) for invalid UTF-8, a byte order mark, duplicate keys, NaN and infinities,
-    lone surrogates, and nesting or numbers that exhaust the reader.
+    Raises UnsupportedMediaType (415) for another type or a charset other than UTF-8, UnsupportedContentEncoding (415)
+    for an encoded body, PayloadTooLarge (413) over 64 KiB, and ParseError (400) for invalid UTF-8, a byte order mark,
+    duplicate keys, NaN and infinities, lone surrogates, and nesting or numbers that exhaust the reader.
     """
 
     media_type = "application/json"
@@ -35,12 +35,10 @@ class StrictJSONParser(BaseParser):
         charset = parameters.get("charset", "utf-8")
         encoding = request.META.get("HTTP_CONTENT_ENCODING", "") if request is not None else ""
         # Django REST framework matches types by pattern, so that a Content-Type of */* comes here too.
-        if (
-            kind != self.media_type
-            or charset.lower() not in ("utf-8", "utf8")
-            or encoding.lower() not in ("", "identity")
-        ):
+        if kind != self.media_type or charset.lower() not in ("utf-8", "utf8"):
             raise UnsupportedMediaType(media_type or "")
+        if encoding.lower() not in ("", "identity"):
+            raise UnsupportedContentEncoding
         body = stream.read(MAXIMUM_BODY_BYTES + 1)
         if len(body) > MAXIMUM_BODY_BYTES:
             raise PayloadTooLarge

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from environment import CHECKOUT, URL_VARIABLES, StartError, load, port_of
-from up import ask_readyz, auth_rate_limit, cors_origins, log_format, print_ready
+from up import ask_readyz, auth_rate_limit, connections_per_address, cors_origins, log_format, print_ready
 
 READY_WITHIN_SECONDS = 120
 READERS = ("redis", "auth", "tasks", "scheduler", "worker", "beat", "admin")
@@ -25,7 +25,10 @@ def main() -> int:
         port = port_of(env, "GATEWAY_PORT")
         refuse_files(env)
         os.environ.update(
-            AUTH_RATE_LIMIT=auth_rate_limit(env), CORS_ORIGINS=cors_origins(env), LOG_FORMAT=log_format(env)
+            AUTH_RATE_LIMIT=auth_rate_limit(env),
+            CONNECTIONS_PER_ADDRESS=connections_per_address(env),
+            CORS_ORIGINS=cors_origins(env),
+            LOG_FORMAT=log_format(env),
         )
         # The services' logins in .env do not belong to a database that the shell names. Empty is unset.
         os.environ.update({name: "" for name in URL_VARIABLES if name not in env})

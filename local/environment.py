@@ -55,6 +55,7 @@ def load(*, log_format: str = "text") -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{quote(str(state / 'db.sqlite3'))}",
         "REDIS_URL": own_redis_url(str(run)),
         "AUTH_RATE_LIMIT": "10",
+        "CONNECTIONS_PER_ADDRESS": "256",
         "CORS_ORIGINS": "",
         "LOG_FORMAT": log_format,
         "LOG_LEVEL": "INFO",

@@ -10,6 +10,7 @@ import http.client
 import os
 import pwd
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -31,6 +32,11 @@ SWAGGER_UI = "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidec
 
 # Where Debian keeps nginx and only root's PATH looks.
 SYSTEM_FOLDERS: tuple[str, ...] = ("/usr/sbin", "/usr/local/sbin")
+# As in nginx/nginx.conf; and what a worker process opens beside connections, with room to spare.
+WORKER_CONNECTIONS = 10_240
+OTHER_FILES = 64
+# nginx takes no larger limit.
+MAXIMUM_CONNECTIONS = 65_535
 
 READY_WITHIN_SECONDS = 60
 REDIS_MINIMUM = (6, 2)
@@ -66,6 +72,24 @@ def auth_rate_limit(env: dict[str, str]) -> str:
     if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
         raise StartError(f"AUTH_RATE_LIMIT: must be a whole number from 1, not {text!r}")
     return text
+
+
+def connections_per_address(env: dict[str, str]) -> str:
+    text = env["CONNECTIONS_PER_ADDRESS"].strip()
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", text) or int(text) > MAXIMUM_CONNECTIONS:
+        raise StartError(
+            f"CONNECTIONS_PER_ADDRESS: must be a whole number from 1 to {MAXIMUM_CONNECTIONS}, not {text!r}"
+        )
+    return text
+
+
+def worker_limits() -> dict[str, str]:
+    """Return how many connections each worker process of nginx may have, as far as the machine allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = WORKER_CONNECTIONS + OTHER_FILES
+    if most != resource.RLIM_INFINITY:
+        files = min(files, most)
+    return {"OPEN_FILES": str(files), "WORKER_CONNECTIONS": str(files - OTHER_FILES)}
 
 
 def cors_origins(env: dict[str, str]) -> str:
@@ -144,6 +168,8 @@ def render_nginx(env: dict[str, str], port: int) -> None:
     values = {
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
         "AUTH_RATE_LIMIT": auth_rate_limit(env),
+        "CONNECTIONS_PER_ADDRESS": connections_per_address(env),
+        **worker_limits(),
         "LOG_FORMAT": log_format(env),
         "CONSOLE_ROOT": str(CHECKOUT / "console"),
         "CORS_ORIGINS": cors_origins(env),

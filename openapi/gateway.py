@@ -26,9 +26,18 @@ Keep tasks with a title and a duration. `POST /api/auth/register` makes an accou
 - What no operation is chosen for is refused in the same form:
   [404](/problems/not-found) for an unknown address,
   [405](/problems/method-not-allowed) with `Allow` for another method,
+  [429](/problems/too-many-requests) with `Retry-After` for too many requests at once from one address,
   [501](/problems/not-implemented) for an unusual transfer encoding,
   [505](/problems/http-version-not-supported) for HTTP/3 and the like.
 """
+
+SERVICES = ("auth", "tasks", "scheduler")
+READY_CHECKS = {"database": "ok", "redis": "ok"}
+READY = {
+    "auth": {"status": "ok", "checks": READY_CHECKS},
+    "tasks": {"status": "ok", "checks": READY_CHECKS},
+    "scheduler": {"status": "ok", "checks": {**READY_CHECKS, "beat": "ok"}},
+}
 
 
 def base_document() -> dict[str, Any]:
@@ -62,14 +71,10 @@ def health_document() -> dict[str, Any]:
                 "get": _probe(
                     operation_id="getReadiness",
                     summary="Can everything work?",
-                    description="Asks each service in turn; each asks what it needs. 503 names what fails.",
-                    answer="Everything can. The answer is that of the last service asked.",
+                    description="Asks each service for its state; 503 names what fails.",
+                    answer="Everything can.",
                     schema=reference("schemas", "Readiness"),
-                    example={
-                        "status": "ok",
-                        "service": "scheduler",
-                        "checks": {"database": "ok", "redis": "ok", "beat": "ok"},
-                    },
+                    example={"status": "ok", "services": READY},
                     problems=problem_responses([*REFUSED, INTERNAL_SERVER_ERROR], instance="/readyz")
                     | {
                         "503": problem_response(
@@ -77,8 +82,14 @@ def health_document() -> dict[str, Any]:
                             instance="/readyz",
                             detail="tasks: database does not answer.",
                             schema="Unreadiness",
-                            service="tasks",
-                            checks={"database": "does not answer", "redis": "ok"},
+                            services={
+                                **READY,
+                                "tasks": {
+                                    "status": "unavailable",
+                                    "detail": "tasks: database does not answer.",
+                                    "checks": {**READY_CHECKS, "database": "does not answer"},
+                                },
+                            },
                         )
                     },
                 ),
@@ -91,28 +102,42 @@ def health_document() -> dict[str, Any]:
                     "description": "What a service needs: ok, or what is wrong with it.",
                     "additionalProperties": {"type": "string"},
                 },
-                "Readiness": {
+                "ServiceState": {
                     "type": "object",
-                    "description": "A service, and how what it needs is.",
+                    "description": "The state of one service; without `checks` where it cannot be reached.",
                     "properties": {
                         "status": {
                             "type": "string",
-                            "enum": ["ok", "degraded"],
-                            "description": "`degraded` where what is only useful is missing.",
+                            "enum": ["ok", "degraded", "unavailable"],
+                            "description": "`degraded` where something useful is missing, and the service goes on.",
                         },
-                        "service": {"type": "string"},
+                        "detail": {"type": "string", "description": "Why it is unavailable, for people."},
                         "checks": reference("schemas", "Checks"),
                     },
-                    "required": ["status", "service", "checks"],
+                    "required": ["status"],
+                },
+                "ServiceStates": {
+                    "type": "object",
+                    "properties": {name: reference("schemas", "ServiceState") for name in SERVICES},
+                    "required": list(SERVICES),
+                },
+                "Readiness": {
+                    "type": "object",
+                    "description": "The state of the whole, and of each service.",
+                    "properties": {
+                        "status": {"type": "string", "enum": ["ok", "degraded"]},
+                        "services": reference("schemas", "ServiceStates"),
+                    },
+                    "required": ["status", "services"],
                 },
                 "Unreadiness": {
-                    "description": "The first service that is not ready, and why; `detail` alone where it cannot be "
-                    "reached.",
+                    "description": "What is not ready, and the state of each service.",
                     "allOf": [
                         reference("schemas", "Problem"),
                         {
                             "type": "object",
-                            "properties": {"service": {"type": "string"}, "checks": reference("schemas", "Checks")},
+                            "properties": {"services": reference("schemas", "ServiceStates")},
+                            "required": ["services"],
                         },
                     ],
                 },

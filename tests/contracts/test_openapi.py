@@ -29,19 +29,17 @@ def test_nothing_of_it_is_loaded_to_serve_requests(service: str, environment: di
     assert "spectacular" not in (CHECKOUT / f"services/{service}/requirements.txt").read_text()
 
 
-def test_the_example_of_a_service_that_is_not_ready_is_what_one_answers(environment: dict[str, str]) -> None:
-    answer = json.loads(
-        output_of(run_in_service("tasks", *program("tasks/unready_response"), env=environment)).splitlines()[-1]
+def test_the_example_of_a_service_that_is_not_ready_is_what_one_sends(environment: dict[str, str]) -> None:
+    state = json.loads(
+        output_of(run_in_service("tasks", *program("tasks/unready_state"), env=environment)).splitlines()[-1]
     )
     document = json.loads((CHECKOUT / "console/openapi.json").read_text())
     response = document["paths"]["/readyz"]["get"]["responses"]["503"]
     example = response["content"]["application/problem+json"]["example"]
 
-    assert {**answer, "request_id": example["request_id"]} == example
-    schema = document["components"]["schemas"]["Unreadiness"]
-    assert set(answer) - set(schema["allOf"][1]["properties"]) == set(
-        document["components"]["schemas"]["Problem"]["required"]
-    )
+    assert example["services"]["tasks"] == state
+    assert example["detail"] == state["detail"]
+    assert set(state) == set(document["components"]["schemas"]["ServiceState"]["properties"])
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from support.paths import CHECKOUT, SERVICES
 
 OURS = "https://app.example.org"
 SECOND = "http://localhost:5173"
-EXPOSED = "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+EXPOSED = "ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+ALLOWED = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Baggage, Sentry-Trace, Traceparent, Tracestate"
 PREFLIGHT = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
 
 
@@ -45,7 +46,7 @@ class TestOtherOrigins:
         assert cors(response) == {
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match",
+            "Access-Control-Allow-Headers": ALLOWED,
             "Access-Control-Expose-Headers": EXPOSED,
             "Access-Control-Max-Age": "7200",
         }

@@ -18,7 +18,7 @@ def test_no_service_is_looked_up_once_and_for_all() -> None:
     assert set(targets) == {f"{name}$service_port" for name in names}
     # Each location of a service names it, for the retry.
     asked = re.findall(r"set \$asked_service (\w+);(?:(?!proxy_pass).)*proxy_pass http://(\w+)\$", template, re.DOTALL)
-    assert len(asked) == len(re.findall(r"location ~ \^/api/(?:auth|tasks|jobs)", template)) == 4
+    assert len(asked) == len(re.findall(r"location (?:=|\^~) /api/(?:auth/|tasks|jobs|webhooks)", template)) == 7
     assert all(name == target for name, target in asked)
 
 
@@ -33,7 +33,11 @@ def test_no_service_is_looked_up_once_and_for_all() -> None:
         ("/api/tasks?limit=2&before=..//", "tasks"),
         ("/api/tasks/12/", "tasks"),
         ("/api/jobs", "scheduler"),
+        ("/api/jobs/", "scheduler"),
         ("/api/jobs/runs?job=a", "scheduler"),
+        ("/api/webhooks", "scheduler"),
+        ("/api/webhooks/", "scheduler"),
+        ("/api/webhooks/1/deliveries/2/redelivery", "scheduler"),
     ],
 )
 def test_each_api_path_reaches_its_service_as_it_is(
@@ -57,6 +61,7 @@ def test_each_api_path_reaches_its_service_as_it_is(
         "/api/authx/token",
         "/api/tasksx",
         "/api/jobsx",
+        "/api/webhooksx",
         "/API/tasks",
         "/index.html",
         "/static/x",
@@ -109,6 +114,7 @@ def test_a_service_gets_the_allowed_headers_and_no_others(gateway: Gateway, upst
         "Authorization": "Bearer abc",
         "Content-Encoding": "identity",
         "Content-Type": "application/json",
+        "Idempotency-Key": "k-1",
         "If-Match": '"3"',
         "If-None-Match": '"4"',
         "User-Agent": "tests",
@@ -124,8 +130,8 @@ def test_a_service_gets_the_allowed_headers_and_no_others(gateway: Gateway, upst
         "X-Readyz-Next": "/_readyz/tasks",
         "X-HTTP-Method-Override": "DELETE",
         "Cookie": "sessionid=1",
-        "Idempotency-Key": "k-1",
         "Origin": "https://evil.test",
+        "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "X_Forwarded_For": "1.2.3.4",
     }
     gateway.request("POST", "/api/tasks", headers=passed | stopped, body=b"{}")
@@ -136,9 +142,39 @@ def test_a_service_gets_the_allowed_headers_and_no_others(gateway: Gateway, upst
         "Host": "tasks",
         "Content-Length": "2",
         "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Host": "gateway.test",
         "X-Forwarded-Proto": "http",
         "X-Request-ID": request_id,
     }
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "api.example.org", "127.0.0.1:1", "[::1]:8000", "my_host"])
+def test_a_service_learns_the_host_that_the_client_used(
+    gateway: Gateway, upstreams: dict[str, Upstream], host: str
+) -> None:
+    gateway.raw(f"GET /api/tasks HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+
+    (received,) = upstreams["tasks"].received
+    assert received.headers["X-Forwarded-Host"] == host
+
+
+@pytest.mark.parametrize(
+    "host", ["a<b>", 'a"b', "a,b", "a b", "user@evil.test", "a:80:80", "a:b", "[::1", "x" * 256, "a;b", "a'b", "{a}"]
+)
+def test_a_host_that_is_none_does_not_reach_a_service(
+    gateway: Gateway, upstreams: dict[str, Upstream], host: str
+) -> None:
+    gateway.raw(f"GET /api/tasks HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+
+    assert not any(received.headers["X-Forwarded-Host"] for received in upstreams["tasks"].received)
+
+
+def test_a_replayed_response_says_so_to_the_client(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    upstreams["tasks"].respond = lambda _: Response(201, {"Idempotency-Replayed": "true"})
+
+    response = gateway.request("POST", "/api/tasks", headers={"Idempotency-Key": "k-1"}, body=b"{}")
+
+    assert response.headers.get_all("Idempotency-Replayed") == ["true"]
 
 
 @pytest.mark.parametrize(("named", "address"), [("127.0.0.1", "192.0.2.7"), ("192.0.2.1", "127.0.0.1")])
@@ -273,6 +309,7 @@ def test_the_gateway_logs_only_what_no_service_has_answered(upstreams: dict[str,
             "level": level,
             "message": "request",
             "request_id": response.headers["X-Request-ID"],
+            "client": "127.0.0.1",
             "method": method,
             "path": path,
             "status": status,
@@ -292,4 +329,42 @@ def test_the_text_log_is_one_readable_line() -> None:
         (line,) = gateway.log(lines=1).splitlines()
 
     assert line.startswith("request method=GET path=/nowhere status=404 duration_ms=")
-    assert line.endswith(f" request_id={request_id}")
+    assert line.endswith(f" client=127.0.0.1 request_id={request_id}")
+
+
+# A line break and a colour for terminals; the ends of lines of Unicode, some in two bytes; and what turns text around.
+CONTROLS = [
+    b"\x1b[31m",
+    b"\x7f",
+    b"\xc2\x85",
+    b"\xc2\x9b31m",
+    b"\xe2\x80\xa8",
+    b"\xe2\x80\xae",
+    b"\xe2\x81\xa6",
+    b"\xff",
+]
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+@pytest.mark.parametrize(
+    "request_line_and_headers",
+    [
+        b"GET /api/tasks/a%s HTTP/1.1\r\nHost: a",
+        b"GET /api/tasks?a=%s HTTP/1.1\r\nHost: a",
+        b"GET /nowhere/a%s HTTP/1.1\r\nHost: a",
+        b"GET%s /api/tasks HTTP/1.1\r\nHost: a",
+        b"GET /api/tasks HTTP/1.1\r\nHost: a%s",
+        b"GET http://a%s/api/tasks HTTP/1.1\r\nHost: a",
+        b"GET /api/tasks HTTP/1.1\r\nHost: a\r\nReferer: http://a/%s",
+        b"GET /api/tasks HTTP/1.1\r\nHost: a\r\nUser-Agent: %s",
+        b"GET /api/tasks HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: %s",
+    ],
+)
+def test_no_log_line_has_more_than_printable_ascii(log_format: str, request_line_and_headers: bytes) -> None:
+    # Without services, so that nginx's own error log has lines as well.
+    with running_gateway(LOG_FORMAT=log_format) as gateway:
+        for control in CONTROLS:
+            gateway.raw(request_line_and_headers % control + b"\r\nConnection: close\r\n\r\n")
+        text = gateway.log(lines=len(CONTROLS))
+
+    assert re.fullmatch(r"[\n -~]+", text)

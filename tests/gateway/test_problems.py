@@ -1,6 +1,5 @@
 """Every error of nginx itself is problem+json, with all the headers of any other response."""
 
-import http.client
 import json
 import time
 
@@ -140,10 +139,33 @@ def test_a_long_address(gateway: Gateway) -> None:
     assert_problem(gateway.request("GET", "/api/tasks?x=" + "a" * 9000), 414, "uri-too-long")
 
 
-def test_a_large_header(gateway: Gateway) -> None:
-    response = gateway.request("GET", "/api/tasks", headers={"X-Big": "a" * 9000})
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer " + "a" * 8186},
+        {"If-Match": "a" * 9000},
+        {"Idempotency-Key": "a" * 9000},
+        {"X-Big": "a" * 17000},
+        {"Cookie": "a" * 17000},
+        {f"X-{number}": "a" * 8000 for number in range(5)},
+    ],
+)
+def test_a_large_header(gateway: Gateway, upstreams: dict[str, Upstream], headers: dict[str, str]) -> None:
+    response = gateway.request("GET", "/api/tasks", headers=headers)
 
     assert_problem(response, 431, "request-header-fields-too-large")
+    assert not upstreams["tasks"].received
+
+
+def test_the_cookies_of_other_applications_do_no_harm(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    headers = {
+        "Cookie": "; ".join(f"app{number}={'x' * 900}" for number in range(10)),
+        "Authorization": "Bearer " + "a" * 4000,
+    }
+
+    assert gateway.request("GET", "/", headers=headers).status == 200
+    assert gateway.request("GET", "/api/tasks?before=" + "a" * 4000, headers=headers).status == 200
+    assert [received.headers["Authorization"] for received in upstreams["tasks"].received] == [headers["Authorization"]]
 
 
 def test_a_condition_that_the_page_does_not_meet(gateway: Gateway) -> None:
@@ -187,7 +209,7 @@ def test_a_service_that_is_slow(method: str) -> None:
 def test_a_client_that_is_slow_is_dropped() -> None:
     # nginx has no response for that, whatever error_page says: it closes the connection.
     impatient = running_gateway(replace={"client_body_timeout 10s;": "client_body_timeout 1s;"})
-    with impatient as gateway, gateway.upstream("tasks") as upstream, pytest.raises(http.client.RemoteDisconnected):
+    with impatient as gateway, gateway.upstream("tasks") as upstream, pytest.raises(ConnectionResetError):
         gateway.raw(b"POST /api/tasks HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\n12345")
 
     assert not upstream.received

@@ -94,6 +94,8 @@ def test_a_malformed_port(tmp_path: Path, port: str) -> None:
     [
         ("AUTH_RATE_LIMIT", "0"),
         ("AUTH_RATE_LIMIT", "1r/s;"),
+        ("CONNECTIONS_PER_ADDRESS", "0"),
+        ("CONNECTIONS_PER_ADDRESS", "65536"),
         ("LOG_FORMAT", "xml"),
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "https://app.example.org/"),

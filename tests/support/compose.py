@@ -48,6 +48,7 @@ class Project:
             "SCHEDULER_DATABASE_URL": "",
             "REDIS_URL": "",
             "AUTH_RATE_LIMIT": "10",
+            "CONNECTIONS_PER_ADDRESS": "256",
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "INFO",
             "REPORT_USER_ID": "1",

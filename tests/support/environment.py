@@ -41,6 +41,7 @@ def for_stack(*, state: Path, port: int, secret: str, **changes: str) -> dict[st
             # In the form in which the launcher recognises its own Redis.
             "REDIS_URL": f"unix://{state}/run/redis.sock",
             "AUTH_RATE_LIMIT": "10",
+            "CONNECTIONS_PER_ADDRESS": "256",
             "LOG_LEVEL": "INFO",
             "LOG_FORMAT": "json",
             "REPORT_USER_ID": "1",

@@ -168,6 +168,7 @@ def _configure(gateway: Gateway, settings: dict[str, str]) -> str:
         "RUN_DIR": str(gateway.folder),
         "GATEWAY_PORT": str(gateway.port),
         "AUTH_RATE_LIMIT": "10",
+        "CONNECTIONS_PER_ADDRESS": "256",
         "CORS_ORIGINS": "",
         "LOG_FORMAT": "json",
     }

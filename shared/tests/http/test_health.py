@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
@@ -36,6 +38,25 @@ def test_not_ready_is_a_503_problem_that_names_what_fails(client, checks):
     assert (body["type"], body["status"], body["instance"]) == ("/problems/service-unavailable", 503, "/readyz")
     assert body["detail"] == "example: second does not answer."
     assert (body["service"], body["checks"]) == ("example", {"first": "ok", "second": "does not answer"})
+
+
+@pytest.mark.parametrize(
+    ("replaced", "state"),
+    [
+        ({}, {"status": "ok", "checks": {"first": "ok", "second": "ok"}}),
+        (
+            {"second": not_ready},
+            {
+                "status": "unavailable",
+                "detail": "example: second does not answer.",
+                "checks": {"first": "ok", "second": "does not answer"},
+            },
+        ),
+    ],
+)
+def test_the_gateway_reads_the_state_in_a_header(client, checks, replaced, state):
+    checks(**replaced)
+    assert json.loads(client.get("/readyz")["X-Readyz"]) == state
 
 
 def test_all_checks_run_where_the_first_fails(client, checks):

@@ -1,10 +1,12 @@
 """/healthz: the process answers. /readyz: it can do its work, or the answer names what it lacks."""
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 import redis
 from django.db import Error as DatabaseLayerError
@@ -75,9 +77,11 @@ def health_urls(
                 {**body, "service": service, "checks": results}, status=503, content_type=CONTENT_TYPE
             )
             response["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
+            response["X-Readyz"] = _state(status="unavailable", detail=detail, checks=results)
             return response
         status = "degraded" if failed else "ok"
         response = JsonResponse({"status": status, "service": service, "checks": results})
+        response["X-Readyz"] = _state(status=status, checks=results)
         # The gateway asks the services one after the other: where this one is ready, nginx goes on to the next.
         following = request.META.get("HTTP_X_READYZ_NEXT", "")
         if _NEXT.fullmatch(following):
@@ -85,6 +89,11 @@ def health_urls(
         return response
 
     return [path("healthz", healthz), path("readyz", readyz)]
+
+
+def _state(**members: Any) -> str:
+    """The service's part of the gateway's own answer, which is made of headers."""
+    return json.dumps(members, separators=(",", ":"))
 
 
 def _result(name: str, check: Check) -> str:

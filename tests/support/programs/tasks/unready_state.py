@@ -1,4 +1,4 @@
-"""Print the response of a /readyz whose database does not answer."""
+"""Print the state that a /readyz sends to the gateway when the database does not answer."""
 
 import django
 
@@ -14,4 +14,4 @@ def unavailable() -> None:
 
 
 _, readyz = health_urls(service="tasks", checks={"database": unavailable, "redis": lambda: None})
-print(readyz.callback(RequestFactory().get("/readyz")).content.decode())
+print(readyz.callback(RequestFactory().get("/readyz"))["X-Readyz"])

@@ -1,0 +1,227 @@
+"""One client's crowd of connections: what it may take, how more is refused, and that everyone else is served."""
+
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+
+from support.gateway import Gateway, Received, running_gateway
+from support.http import Response, assert_problem, exchange
+from support.waiting import wait_until
+
+HALF_A_HEADER = b"GET /api/tasks HTTP/1.1\r\nHost: a"
+HALF_A_BODY = b"POST /api/tasks HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"
+# A client's address is what it says it is.
+BELIEVING = {"server_tokens off;": "server_tokens off; set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"}
+
+
+@contextmanager
+def busy_gateway(*, limit: int, replace: dict[str, str] | None = None) -> Iterator[tuple[Gateway, Callable[..., None]]]:
+    """Run a gateway in front of a service that responds to /api/tasks/slow when the test ends.
+
+    Yields the gateway, and what takes a number of its places.
+    """
+    ending = threading.Event()
+
+    def respond(received: Received) -> Response:
+        if received.path == "/api/tasks/slow":
+            ending.wait(30)
+        return Response()
+
+    with (
+        running_gateway(CONNECTIONS_PER_ADDRESS=str(limit), replace={**BELIEVING, **(replace or {})}) as gateway,
+        gateway.upstream("tasks", respond) as upstream,
+        ThreadPoolExecutor(40) as pool,
+    ):
+
+        def occupy(places: int, *, address: str) -> None:
+            for _ in range(places):
+                before = len(upstream.received)
+                request = pool.submit(slow_request, gateway, address)
+                wait_until(lambda: len(upstream.received) > before or request.done(), timeout=10)  # noqa: B023
+                if request.done():
+                    raise Refused(request.result())
+                occupied.append(request)
+
+        occupied: list = []
+        try:
+            yield gateway, occupy
+        finally:
+            ending.set()
+        assert [request.result().status for request in occupied] == [200] * len(occupied)
+
+
+class Refused(Exception):
+    """A request that was to take long was answered at once, or its connection closed."""
+
+    def __init__(self, response: Response | None) -> None:
+        super().__init__(response)
+        self.response = response
+
+
+def slow_request(gateway: Gateway, address: str) -> Response | None:
+    try:
+        return request_from(gateway, address, path="/api/tasks/slow")
+    except ConnectionError:
+        return None
+
+
+def request_from(gateway: Gateway, address: str, *, path: str = "/api/tasks") -> Response:
+    return gateway.request("GET", path, headers={"X-Forwarded-For": address})
+
+
+def connect(gateway: Gateway, request: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", gateway.port), timeout=30)
+    connection.sendall(request)
+    return connection
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Let this process have as many connections as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_more_requests_at_once_than_a_client_may_have_are_a_429() -> None:
+    with busy_gateway(limit=3) as (gateway, occupy):
+        occupy(3, address="192.0.2.1")
+        refused = request_from(gateway, "192.0.2.1")
+        another = request_from(gateway, "192.0.2.2")
+
+    assert "at once" in assert_problem(refused, 429, "too-many-requests")["detail"]
+    assert refused.headers.get_all("Retry-After") == ["1"]
+    # Those are about another limit.
+    assert (refused.headers["RateLimit-Policy"], refused.headers["RateLimit"]) == (None, None)
+    assert another.status == 200
+
+
+def test_a_place_is_free_again_when_its_request_ends() -> None:
+    with busy_gateway(limit=1) as (gateway, _):
+        assert [request_from(gateway, "192.0.2.1").status for _ in range(5)] == [200] * 5
+
+
+def test_the_probe_is_answered_to_a_client_that_has_no_place_left() -> None:
+    with busy_gateway(limit=1) as (gateway, occupy):
+        occupy(1, address="192.0.2.1")
+        assert request_from(gateway, "192.0.2.1", path="/healthz").status == 200
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        # What IPv4 looks like in the first bytes of an IPv6 address.
+        ("c000:201::1", "192.0.2.1", False),
+    ],
+)
+def test_an_ipv6_network_of_64_bits_is_one_client(first: str, second: str, together: bool) -> None:
+    with busy_gateway(limit=1) as (gateway, occupy):
+        occupy(1, address=first)
+        assert request_from(gateway, second).status == (429 if together else 200)
+
+
+def test_logins_from_all_addresses_of_an_ipv6_network_are_counted_together() -> None:
+    def login(address: str) -> int:
+        return gateway.request("POST", "/api/auth/token", headers={"X-Forwarded-For": address}).status
+
+    with running_gateway(AUTH_RATE_LIMIT="1", replace=BELIEVING) as gateway, gateway.upstream("auth"):
+        with ThreadPoolExecutor(8) as pool:
+            one_network = list(pool.map(login, [f"2001:db8:0:1::{number}" for number in range(1, 41)]))
+            many_networks = list(pool.map(login, [f"2001:db8:1:{number}::1" for number in range(1, 41)]))
+
+    # One at once and a burst of 20, and what a slow machine's second or two adds.
+    assert 21 <= one_network.count(200) <= 25
+    assert set(one_network) == {200, 429}
+    assert set(many_networks) == {200}
+
+
+def test_slow_bodies_count_and_leave_the_others_alone() -> None:
+    with running_gateway(CONNECTIONS_PER_ADDRESS="3") as gateway, gateway.upstream("tasks") as upstream:
+        # By its own address, as a connection that says where it comes from would do so in the same way.
+        slow = [connect(gateway, HALF_A_BODY) for _ in range(3)]
+        wait_until(lambda: gateway.request("GET", "/api/tasks").status == 429, timeout=10)
+        for connection in slow:
+            connection.sendall(b"67890")
+            assert exchange(connection, method="POST").status == 200
+            connection.close()
+        assert gateway.request("GET", "/api/tasks").status == 200
+
+    assert [received.body for received in upstream.received if received.method == "POST"] == [b"1234567890"] * 3
+
+
+def test_thousands_of_half_sent_headers_keep_nobody_out(many_files: None) -> None:
+    with running_gateway() as gateway, gateway.upstream("tasks"), ExitStack() as crowd:
+        for _ in range(2_100):
+            crowd.enter_context(connect(gateway, HALF_A_HEADER))
+        for _ in range(20):
+            started = time.monotonic()
+            assert gateway.request("GET", "/api/tasks").status == 200
+            assert time.monotonic() - started < 1
+
+
+def test_half_a_header_has_little_time() -> None:
+    with running_gateway() as gateway, connect(gateway, HALF_A_HEADER) as connection:
+        started = time.monotonic()
+        # nginx has no response for that: it closes the connection.
+        with suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+        assert 4 < time.monotonic() - started < 9
+
+
+def test_a_crowd_waits_for_its_refusals() -> None:
+    with (
+        busy_gateway(limit=1, replace={"rate=500r/s": "rate=10r/s"}) as (gateway, occupy),
+        ThreadPoolExecutor(11) as pool,
+    ):
+        occupy(1, address="192.0.2.1")
+        started = time.monotonic()
+        refused = list(pool.map(lambda _: request_from(gateway, "192.0.2.1"), range(11)))
+        took = time.monotonic() - started
+        another = request_from(gateway, "192.0.2.2")
+
+    for response in refused:
+        assert_problem(response, 429, "too-many-requests")
+    assert took > 0.9
+    assert another.status == 200
+
+
+def test_a_gateway_without_a_free_connection_says_503() -> None:
+    # A request takes two connections. With one left, the client's is read and there is none to the service; with none
+    # left, nginx closes it unread. Which one it is depends on how many nginx needs for itself.
+    refusals = [first_refusal(others=others) for others in (0, 1)]
+
+    (response,) = [refusal for refusal in refusals if refusal is not None]
+    assert_problem(response, 503, "service-unavailable")
+    assert response.headers.get_all("Retry-After") == ["5"]
+
+
+def first_refusal(*, others: int) -> Response | None:
+    """Fill a gateway of 32 connections with requests, and return what it says to the first that it cannot serve.
+
+    None stands for a connection that it closes at once. ``others`` are connections that make no request.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # As the launcher writes it, also on a machine that allows fewer files.
+    room = f"worker_connections {min(10_240, most - 64)};"
+    small = {"worker_processes 2;": "worker_processes 1;", room: "worker_connections 32;"}
+    with busy_gateway(limit=100, replace=small) as (gateway, occupy), ExitStack() as idle:
+        for _ in range(others):
+            idle.enter_context(connect(gateway, HALF_A_HEADER))
+        for _ in range(32):
+            try:
+                occupy(1, address="192.0.2.1")
+            except Refused as refused:
+                return refused.response
+    raise AssertionError("32 requests at once fit into 32 connections")

@@ -10,7 +10,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import jwt
@@ -103,6 +103,7 @@ class Load:
         self._ended = threading.Event()
         self._generation = 0
         self._generations: dict[int, int] = {}
+        self._clients: list[Future[None]] = []
         self._lock = threading.Lock()
         self.counts: collections.Counter[tuple[str, int | str]] = collections.Counter()
 
@@ -114,8 +115,13 @@ class Load:
         clients = [(self._read, "reader")] * 2 + [(self._write, "reader"), (self._list_jobs, STAFF)]
         clients += [(self._log_in, "visitor")] + [(self._refresh, "reader")] * 2
         self._generations = dict.fromkeys(range(len(clients)), 0)
+        # One after the other: auth answers 503 to logins that wait too long for one another's password hashes.
+        pairs = [self._stack.log_in(username) for _, username in clients]
         with ThreadPoolExecutor(len(clients)) as pool:
-            running = [pool.submit(self._repeat, number, *client) for number, client in enumerate(clients)]
+            self._clients = [
+                pool.submit(self._repeat, number, work, pair)
+                for number, ((work, _), pair) in enumerate(zip(clients, pairs, strict=True))
+            ]
             try:
                 yield
             finally:
@@ -123,17 +129,22 @@ class Load:
                 print(f"\n{sum(self.counts.values())} requests:")
                 for (name, outcome), count in sorted(self.counts.items(), key=str):
                     print(f"  {name:30} {outcome} {count}")
-        for client in running:
-            client.result()
+        self._raise_failures()
+
+    def _raise_failures(self) -> None:
+        for client in self._clients:
+            if client.done():
+                client.result()
 
     def renew(self) -> None:
         """Let every client get new tokens, as it would in the five minutes of an access token; return when all have."""
         self._generation += 1
-        wait_until(
-            lambda: set(self._generations.values()) == {self._generation},
-            timeout=RENEWED_WITHIN_SECONDS,
-            what=lambda: f"every client has new tokens: {self._generations}",
-        )
+
+        def all_renewed() -> bool:
+            self._raise_failures()
+            return set(self._generations.values()) == {self._generation}
+
+        wait_until(all_renewed, timeout=RENEWED_WITHIN_SECONDS, what=lambda: f"all have renewed: {self._generations}")
 
     def outcomes(self) -> collections.Counter[int | str]:
         total: collections.Counter[int | str] = collections.Counter()
@@ -142,9 +153,11 @@ class Load:
         return total
 
     def _repeat(
-        self, number: int, work: Callable[[requests.Session, dict[str, str]], dict[str, str]], username: str
+        self,
+        number: int,
+        work: Callable[[requests.Session, dict[str, str]], dict[str, str]],
+        pair: dict[str, str],
     ) -> None:
-        pair = self._stack.log_in(username)
         with requests.Session() as session:
             while not self._ended.is_set():
                 if (generation := self._generation) > self._generations[number]:

@@ -14,7 +14,8 @@ from support.paths import CHECKOUT, SERVICES
 OURS = "https://app.example.org"
 SECOND = "http://localhost:5173"
 EXPOSED = "ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
-ALLOWED = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Baggage, Sentry-Trace, Traceparent, Tracestate"
+TRACING = "Baggage, Sentry-Trace, Traceparent, Tracestate"
+ALLOWED = f"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, {TRACING}"
 PREFLIGHT = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
 
 

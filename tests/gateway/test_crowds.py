@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
@@ -16,15 +16,15 @@ from support.waiting import wait_until
 
 HALF_A_HEADER = b"GET /api/tasks HTTP/1.1\r\nHost: a"
 HALF_A_BODY = b"POST /api/tasks HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"
-# A client's address is what it says it is.
+# A client's address is what its X-Forwarded-For says.
 BELIEVING = {"server_tokens off;": "server_tokens off; set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"}
 
 
 @contextmanager
 def busy_gateway(*, limit: int, replace: dict[str, str] | None = None) -> Iterator[tuple[Gateway, Callable[..., None]]]:
-    """Run a gateway in front of a service that responds to /api/tasks/slow when the test ends.
+    """Run a gateway in front of a service that responds to /api/tasks/slow at the end of the test.
 
-    Yields the gateway, and what takes a number of its places.
+    Yields the gateway, and a function that sends such a request and returns once the service has it; it raises Refused.
     """
     ending = threading.Event()
 
@@ -39,25 +39,23 @@ def busy_gateway(*, limit: int, replace: dict[str, str] | None = None) -> Iterat
         ThreadPoolExecutor(40) as pool,
     ):
 
-        def occupy(places: int, *, address: str) -> None:
-            for _ in range(places):
-                before = len(upstream.received)
-                request = pool.submit(slow_request, gateway, address)
-                wait_until(lambda: len(upstream.received) > before or request.done(), timeout=10)  # noqa: B023
-                if request.done():
-                    raise Refused(request.result())
-                occupied.append(request)
+        def occupy(*, address: str) -> None:
+            request = pool.submit(slow_request, gateway, address)
+            wait_until(lambda: len(upstream.received) > len(occupied) or request.done(), timeout=10)
+            if request.done():
+                raise Refused(request.result())
+            occupied.append(request)
 
-        occupied: list = []
+        occupied: list[Future[Response | None]] = []
         try:
             yield gateway, occupy
         finally:
             ending.set()
-        assert [request.result().status for request in occupied] == [200] * len(occupied)
+        assert all(request.result().status == 200 for request in occupied)
 
 
 class Refused(Exception):
-    """A request that was to take long was answered at once, or its connection closed."""
+    """A slow request got a response at once; None if its connection was closed."""
 
     def __init__(self, response: Response | None) -> None:
         super().__init__(response)
@@ -92,13 +90,14 @@ def many_files() -> Iterator[None]:
 
 def test_more_requests_at_once_than_a_client_may_have_are_a_429() -> None:
     with busy_gateway(limit=3) as (gateway, occupy):
-        occupy(3, address="192.0.2.1")
+        for _ in range(3):
+            occupy(address="192.0.2.1")
         refused = request_from(gateway, "192.0.2.1")
         another = request_from(gateway, "192.0.2.2")
 
     assert "at once" in assert_problem(refused, 429, "too-many-requests")["detail"]
     assert refused.headers.get_all("Retry-After") == ["1"]
-    # Those are about another limit.
+    # These headers are about another limit.
     assert (refused.headers["RateLimit-Policy"], refused.headers["RateLimit"]) == (None, None)
     assert another.status == 200
 
@@ -108,9 +107,9 @@ def test_a_place_is_free_again_when_its_request_ends() -> None:
         assert [request_from(gateway, "192.0.2.1").status for _ in range(5)] == [200] * 5
 
 
-def test_the_probe_is_answered_to_a_client_that_has_no_place_left() -> None:
+def test_the_probe_of_a_client_at_its_limit_is_answered() -> None:
     with busy_gateway(limit=1) as (gateway, occupy):
-        occupy(1, address="192.0.2.1")
+        occupy(address="192.0.2.1")
         assert request_from(gateway, "192.0.2.1", path="/healthz").status == 200
 
 
@@ -128,7 +127,7 @@ def test_the_probe_is_answered_to_a_client_that_has_no_place_left() -> None:
 )
 def test_an_ipv6_network_of_64_bits_is_one_client(first: str, second: str, together: bool) -> None:
     with busy_gateway(limit=1) as (gateway, occupy):
-        occupy(1, address=first)
+        occupy(address=first)
         assert request_from(gateway, second).status == (429 if together else 200)
 
 
@@ -136,10 +135,10 @@ def test_logins_from_all_addresses_of_an_ipv6_network_are_counted_together() -> 
     def login(address: str) -> int:
         return gateway.request("POST", "/api/auth/token", headers={"X-Forwarded-For": address}).status
 
-    with running_gateway(AUTH_RATE_LIMIT="1", replace=BELIEVING) as gateway, gateway.upstream("auth"):
-        with ThreadPoolExecutor(8) as pool:
-            one_network = list(pool.map(login, [f"2001:db8:0:1::{number}" for number in range(1, 41)]))
-            many_networks = list(pool.map(login, [f"2001:db8:1:{number}::1" for number in range(1, 41)]))
+    limited = running_gateway(AUTH_RATE_LIMIT="1", replace=BELIEVING)
+    with limited as gateway, gateway.upstream("auth"), ThreadPoolExecutor(8) as pool:
+        one_network = list(pool.map(login, [f"2001:db8:0:1::{number}" for number in range(1, 41)]))
+        many_networks = list(pool.map(login, [f"2001:db8:1:{number}::1" for number in range(1, 41)]))
 
     # One at once and a burst of 20, and what a slow machine's second or two adds.
     assert 21 <= one_network.count(200) <= 25
@@ -149,7 +148,6 @@ def test_logins_from_all_addresses_of_an_ipv6_network_are_counted_together() -> 
 
 def test_slow_bodies_count_and_leave_the_others_alone() -> None:
     with running_gateway(CONNECTIONS_PER_ADDRESS="3") as gateway, gateway.upstream("tasks") as upstream:
-        # By its own address, as a connection that says where it comes from would do so in the same way.
         slow = [connect(gateway, HALF_A_BODY) for _ in range(3)]
         wait_until(lambda: gateway.request("GET", "/api/tasks").status == 429, timeout=10)
         for connection in slow:
@@ -161,7 +159,7 @@ def test_slow_bodies_count_and_leave_the_others_alone() -> None:
     assert [received.body for received in upstream.received if received.method == "POST"] == [b"1234567890"] * 3
 
 
-def test_thousands_of_half_sent_headers_keep_nobody_out(many_files: None) -> None:
+def test_thousands_of_half_sent_headers_leave_the_others_alone(many_files: None) -> None:
     with running_gateway() as gateway, gateway.upstream("tasks"), ExitStack() as crowd:
         for _ in range(2_100):
             crowd.enter_context(connect(gateway, HALF_A_HEADER))
@@ -185,7 +183,7 @@ def test_a_crowd_waits_for_its_refusals() -> None:
         busy_gateway(limit=1, replace={"rate=500r/s": "rate=10r/s"}) as (gateway, occupy),
         ThreadPoolExecutor(11) as pool,
     ):
-        occupy(1, address="192.0.2.1")
+        occupy(address="192.0.2.1")
         started = time.monotonic()
         refused = list(pool.map(lambda _: request_from(gateway, "192.0.2.1"), range(11)))
         took = time.monotonic() - started
@@ -198,8 +196,8 @@ def test_a_crowd_waits_for_its_refusals() -> None:
 
 
 def test_a_gateway_without_a_free_connection_says_503() -> None:
-    # A request takes two connections. With one left, the client's is read and there is none to the service; with none
-    # left, nginx closes it unread. Which one it is depends on how many nginx needs for itself.
+    # A request takes two connections. With one left, nginx reads the request and has no connection to the service; with
+    # none left, it closes the client's unread. Which of the two happens depends on how many nginx needs for itself.
     refusals = [first_refusal(others=others) for others in (0, 1)]
 
     (response,) = [refusal for refusal in refusals if refusal is not None]
@@ -208,9 +206,9 @@ def test_a_gateway_without_a_free_connection_says_503() -> None:
 
 
 def first_refusal(*, others: int) -> Response | None:
-    """Fill a gateway of 32 connections with requests, and return what it says to the first that it cannot serve.
+    """Fill a gateway of 32 connections with requests, and return its response to the first that it cannot serve.
 
-    None stands for a connection that it closes at once. ``others`` are connections that make no request.
+    None means that it closed the connection at once. ``others`` is a number of connections that make no request.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     # As the launcher writes it, also on a machine that allows fewer files.
@@ -221,7 +219,7 @@ def first_refusal(*, others: int) -> Response | None:
             idle.enter_context(connect(gateway, HALF_A_HEADER))
         for _ in range(32):
             try:
-                occupy(1, address="192.0.2.1")
+                occupy(address="192.0.2.1")
             except Refused as refused:
                 return refused.response
     raise AssertionError("32 requests at once fit into 32 connections")

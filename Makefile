@@ -3,6 +3,10 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# What a command prints is for now: a shell's --output-sync would hold it back until the command ends. Not in macOS' own
+# make.
+OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+MAKEFLAGS += $(if $(SYNCED),,$(OUTPUT_SYNC:%=%=none))
 
 SERVICES := auth tasks scheduler
 
@@ -12,17 +16,29 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 
 ENV := var/env
-UV_READY := $(if $(shell uv --version 2>/dev/null),,$(ENV)/uv/bin/uv)
-UV := $(or $(UV_READY),uv)
-# uv brings no Python of its own, and an environment that is active in the shell is not ours to change.
-export UV_PYTHON_DOWNLOADS := never
-unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# The machine's own uv, where it is new enough; 0.8 is the first with `uv venv --clear`.
+UV_READY := $(shell uv --version 2>/dev/null | awk '{ split($$2, v, "."); found = v[1] > 0 || v[2] >= 8 } END { exit !found }' \
+  || echo $(ENV)/uv/bin/uv)
+# What an installer may know of the shell: the machine's and the user's folders, indexes, proxies and certificates. Any
+# other setting of pip, uv or Python is another project's, and decides where packages go or which are taken.
+INSTALLER_VARIABLES := PATH HOME USER LOGNAME TMPDIR LANG LC_ALL XDG_CACHE_HOME XDG_CONFIG_HOME \
+  http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR \
+  UV_CACHE_DIR UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_FIND_LINKS UV_NATIVE_TLS UV_SYSTEM_CERTS \
+  UV_HTTP_TIMEOUT UV_OFFLINE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_CERT PIP_DEFAULT_TIMEOUT
+INSTALLER := env -i $(foreach name,$(INSTALLER_VARIABLES),$(if $(filter environment%,$(origin $(name))),$(name)="$$$(name)"))
+# uv brings no Python of its own.
+UV_PROGRAM := $(or $(UV_READY),uv)
+UV := $(INSTALLER) UV_PYTHON_DOWNLOADS=never $(UV_PROGRAM)
+# cd would go elsewhere, and Python find other modules.
+unexport CDPATH VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
 ready = $(1:%=$(ENV)/%/.ready)
 RUNTIME := $(call ready,local servers pages $(SERVICES))
-DEVELOPMENT := $(call ready,shared-dev $(SERVICES:%=%-dev))
+DEVELOPMENT := $(call ready,local-dev shared-dev $(SERVICES:%=%-dev))
+# A command of local/, whatever the shell says to Python.
+LOCAL := $(ENV)/local/bin/python -E -X utf8 -m local
 # A program of an environment, with .env: $(RUN) auth-dev mypy
-RUN = $(ENV)/local/bin/python local/run.py
+RUN := $(LOCAL) run
 MANAGE = $(RUN) $$service python manage.py
 
 ##@ Run
@@ -34,23 +50,28 @@ help: ## show this
 
 .PHONY: setup
 setup: $(RUNTIME) ## install what the stack needs, and make .env
-	@$(ENV)/local/bin/python local/setup.py
+	@$(LOCAL) setup
 
 .PHONY: doctor
 doctor: $(RUNTIME) ## say what is there of what the stack needs, and how to get the rest
-	@$(ENV)/local/bin/python local/doctor.py
+	@$(LOCAL) doctor
+
+# With the system's Python, before the minute that installing may take.
+.PHONY: preflight
+preflight: $(ENV)/python
+	@"$(PYTHON)" -E -m local preflight
 
 .PHONY: up
-up: $(RUNTIME) ## start everything on http://localhost:8000 (GATEWAY_PORT), until Ctrl-C
-	@$(ENV)/local/bin/python local/up.py
+up: preflight $(RUNTIME) ## start everything on http://localhost:8000 (GATEWAY_PORT), until Ctrl-C
+	@$(LOCAL) up
 
 .PHONY: demo
 demo: $(call ready,local) ## a tour of the running stack: each call as curl, with its answer
-	@$(ENV)/local/bin/python local/demo.py
+	@$(LOCAL) demo
 
 .PHONY: docker-up
 docker-up: $(call ready,local) ## start everything in containers; returns when the gateway is ready
-	@$(ENV)/local/bin/python local/docker_up.py
+	@$(LOCAL) docker-up
 
 .PHONY: docker-logs
 docker-logs: ## what the containers print, until Ctrl-C
@@ -69,7 +90,7 @@ test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite that needs no 
 
 .PHONY: test-unit
 test-unit: $(DEVELOPMENT) ## the suites of the shared package and of each service, without a network
-	@set -e; for folder in shared $(SERVICES:%=services/%); do \
+	@set -e; for folder in local shared $(SERVICES:%=services/%); do \
 	  echo "== $$folder"; \
 	  (pytest="$$PWD/$(ENV)/$${folder#services/}-dev/bin/pytest"; cd $$folder && "$$pytest") \
 	    || { echo "FAILED: the unit tests of $$folder" >&2; exit 1; }; \
@@ -99,7 +120,7 @@ test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running
 # login and not every server lets it.
 .PHONY: test-sqlserver
 test-sqlserver: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## the suites on the SQL Server that DATABASE_URL names
-	@$(ENV)/local/bin/python local/doctor.py --sqlserver
+	@$(LOCAL) doctor --sqlserver
 	@set -e; for service in $(SERVICES); do \
 	  echo "== services/$$service"; \
 	  $(RUN) $$service-dev pytest --create-db --reuse-db \
@@ -107,13 +128,11 @@ test-sqlserver: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## the suites on t
 	done
 	@$(ENV)/tests/bin/pytest --sqlserver tests/contracts tests/sqlserver tests/e2e
 
-# Not in macOS' own make.
-OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 # They mostly wait, so two halves run at once, each on a stack of its own, which it takes down at its end.
 .PHONY: test-containers
 test-containers: $(RUNTIME) $(call ready,tests) ## build the images, run the stack in containers, kill parts of it
 	@echo "two halves run at once, for about five minutes$(OUTPUT_SYNC:%=; what one prints comes when it ends)"
-	@$(MAKE) --jobs 2 $(OUTPUT_SYNC) test-containers-use test-containers-operate
+	@$(MAKE) --jobs 2 $(OUTPUT_SYNC) SYNCED=1 test-containers-use test-containers-operate
 
 # What may befall a stack, and the end-to-end suite, but for what is about make's own commands.
 CONTAINER_FAULTS := $(addprefix tests/containers/test_,faults.py health.py)
@@ -132,14 +151,15 @@ check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks tests) ## lint, format, typ
 	@$(ENV)/checks/bin/ruff format --quiet --check .
 	@PYTHONPATH=$(subst $(eval) ,:,$(SERVICES:%=services/%) shared/src) \
 	  $(ENV)/checks/bin/lint-imports --config checks/pyproject.toml --cache-dir var/import-linter --no-logo
-	@set -e; for part in shared $(SERVICES); do \
+	@set -e; for part in local shared $(SERVICES); do \
 	  $(RUN) $$part-dev mypy --no-error-summary || { echo "FAILED: the types of $$part" >&2; exit 1; }; \
 	done
+	@$(ENV)/shared-dev/bin/mypy --no-error-summary --strict openapi || { echo "FAILED: the types of openapi" >&2; exit 1; }
 	@$(ENV)/checks/bin/mypy --no-error-summary --config-file tests/pyproject.toml --cache-dir var/mypy \
 	  --python-executable $(ENV)/tests/bin/python tests/support
 	@# Programs that the tests run in a service's environment; those for any or for containers in that of tasks.
-	@set -e; for part in $(SERVICES) any containers; do \
-	  case $$part in any|containers) service=tasks;; *) service=$$part;; esac; \
+	@set -e; for part in $(SERVICES) any containers launcher; do \
+	  case $$part in any|containers) service=tasks;; launcher) service=local;; *) service=$$part;; esac; \
 	  $(RUN) $$service-dev mypy --no-error-summary "$(CURDIR)/tests/support/programs/$$part"; \
 	done
 	@set -e; for service in $(SERVICES); do \
@@ -149,18 +169,18 @@ check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks tests) ## lint, format, typ
 	done
 	@# manage.py of auth runs with the settings of the admin, which are more than those of the API.
 	@$(RUN) auth python manage.py check --settings auth_service.settings --deploy --fail-level WARNING
-	@set -e; for environment in local $(SERVICES) shared-dev $(SERVICES:%=%-dev) checks; do \
+	@set -e; for environment in $(SERVICES) shared-dev $(SERVICES:%=%-dev) checks; do \
 	  $(UV) pip check --quiet --python $(ENV)/$$environment \
 	    || { echo "FAILED: the packages of $$environment do not fit together" >&2; exit 1; }; \
 	done
-	@UV="$(UV)" PYTHON="$(PYTHON)" checks/lock --check
+	@$(INSTALLER) UV="$(UV_PROGRAM)" PYTHON="$(PYTHON)" checks/lock --check
 
 ##@ Operate
 
 .PHONY: database
 database: $(RUNTIME) ## create the database on SQL Server, and with SERVICE_LOGINS=1 a login for each service
 	@$(RUN) tasks python manage.py database
-	@$(ENV)/local/bin/python local/logins.py
+	@$(LOCAL) database-logins
 
 .PHONY: migrate
 migrate: $(RUNTIME) ## bring the tables of every service up to date
@@ -172,11 +192,11 @@ superuser: $(RUNTIME) ## make a user of staff, who may use the admin and see bac
 
 .PHONY: admin
 admin: $(RUNTIME) ## serve the admin of users and sessions on http://localhost:8001 (ADMIN_PORT), until Ctrl-C
-	@$(ENV)/local/bin/python local/admin.py
+	@$(LOCAL) admin
 
 .PHONY: rotate-key
 rotate-key: $(call ready,local) ## the next step to a new key for the tokens: prepare, activate, retire (STEP=)
-	@$(ENV)/local/bin/python local/rotate_key.py $(STEP) $(if $(filter 1,$(FORCE)),--force)
+	@$(LOCAL) rotate-key $(STEP) $(if $(filter 1,$(FORCE)),--force)
 
 .PHONY: show-tasks
 show-tasks: $(RUNTIME) ## print every task in the database, one each 10 seconds
@@ -190,11 +210,11 @@ openapi: $(DEVELOPMENT) ## write console/openapi.json and the pages about proble
 
 .PHONY: lock
 lock: | $(UV_READY) ## resolve every lock file anew
-	@UV="$(UV)" PYTHON="$(PYTHON)" checks/lock
+	@$(INSTALLER) UV="$(UV_PROGRAM)" PYTHON="$(PYTHON)" checks/lock
 
 .PHONY: clean
 clean: ## delete var/: environments, database, all state (.env stays)
-	rm -rf var
+	@"$(or $(wildcard $(ENV)/local/bin/python),$(PYTHON))" -E -m local clean
 
 # Environments. Each is made anew when its lock file, the checkout's place or the Python changes.
 
@@ -211,8 +231,10 @@ endef
 $(foreach service,$(SERVICES),$(eval $(call environment,$(service),services/$(service)/requirements.txt,shared)))
 $(foreach service,$(SERVICES),$(eval $(call environment,$(service)-dev,services/$(service)/requirements-dev.txt,shared)))
 $(eval $(call environment,shared-dev,shared/requirements-dev.txt,shared))
+$(eval $(call environment,local,local/requirements.txt,shared))
+$(eval $(call environment,local-dev,local/requirements-dev.txt,shared))
 $(eval $(call environment,browser,tests/browser/requirements.txt))
-$(foreach name,local tests checks,$(eval $(call environment,$(name),$(name)/requirements.txt)))
+$(foreach name,tests checks,$(eval $(call environment,$(name),$(name)/requirements.txt)))
 
 # nginx and redis-server, for a machine without them. Where there are no wheels, up.py says what to install.
 $(ENV)/servers/.ready: local/servers.txt $(ENV)/python | $(UV_READY)
@@ -250,6 +272,7 @@ $(ENV)/pages/.ready: local/pages.txt $(ENV)/python | $(UV_READY)
 
 # An environment holds the paths of the checkout and of its Python; this file changes when one of them does.
 $(ENV)/python: FORCE
+	@[ -d var ] || mkdir -m 700 var
 	@mkdir -p $(ENV)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "error: $(PYTHON) is not Python 3.11 or newer; install one, or name it: make PYTHON=…" >&2; exit 1; }
@@ -258,9 +281,9 @@ $(ENV)/python: FORCE
 
 $(ENV)/uv/bin/uv: $(ENV)/python
 	@echo "installing uv $(UV_VERSION)"
-	@$(PYTHON) -m venv --clear $(ENV)/uv >/dev/null 2>&1 \
+	@$(INSTALLER) "$(PYTHON)" -m venv --clear $(ENV)/uv >/dev/null 2>&1 \
 	  || { echo "error: $(PYTHON) cannot make environments; install its venv package (python3-venv), or uv" >&2; exit 1; }
-	@$(ENV)/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(INSTALLER) $(ENV)/uv/bin/python -I -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .PHONY: FORCE
 FORCE:

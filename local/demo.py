@@ -1,4 +1,4 @@
-"""`make demo`: a tour of the running stack in the terminal, each call as curl would make it, with its answer.
+"""`make demo`: a tour of the running stack in the terminal, each call as curl would make it, with its response.
 
 The calls are made here and not by curl, which a machine may not have; a test holds the two together.
 """
@@ -11,13 +11,16 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from environment import StartError, load
+from local import environment, lock, settings
+from local.errors import CommandError
 
-# Of an answer's headers, those that a client acts on.
-TELLING = ("Location", "ETag", "Link", "WWW-Authenticate", "RateLimit-Policy")
+# Of a response's headers, those that a client acts on.
+SHOWN_HEADERS = ("Location", "ETag", "Link", "WWW-Authenticate", "RateLimit-Policy")
 JWT = re.compile(r"(eyJ[\w-]{9})[\w-]*\.[\w-]+\.[\w-]+")
 VARIABLE = re.compile(r"\$([A-Z_]+)")
 
@@ -39,7 +42,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     reason: str
     headers: http.client.HTTPMessage
@@ -50,7 +53,7 @@ class Answer:
 
 
 def as_curl(call: Call, url: str) -> str:
-    """The command that makes this call."""
+    """Return the command that makes this call."""
     method = "" if call.method == ("POST" if call.body is not None else "GET") else f"-X {call.method} "
     lines = [f"curl -sS {method}{_quoted(url + call.path)}"]
     lines += [f"-H {_quoted(f'{name}: {value}')}" for name, value in call.all_headers().items()]
@@ -60,7 +63,7 @@ def as_curl(call: Call, url: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """For the shell, which is to put in the variables and nothing else."""
+    """Quote for the shell, which is to put in the variables and nothing else."""
     if re.fullmatch(r"[\w:/.-]+", text, re.ASCII):
         return text
     if "$" in text and not re.search(r'["\\`]', text):
@@ -68,8 +71,11 @@ def _quoted(text: str) -> str:
     return VARIABLE.sub(r"""'"$\1"'""", "'" + text.replace("'", r"'\''") + "'")
 
 
-def send(call: Call, port: int, variables: dict[str, str]) -> Answer:
-    """Makes the call; waits and repeats it where the gateway says that there were too many."""
+def send(call: Call, port: int, variables: Mapping[str, str]) -> Response:
+    """Make the call; wait and repeat it where the gateway says that there were too many.
+
+    Raises CommandError where no stack answers.
+    """
 
     def filled(text: str) -> str:
         return VARIABLE.sub(lambda match: variables[match[1]], text)
@@ -84,17 +90,20 @@ def send(call: Call, port: int, variables: dict[str, str]) -> Answer:
             headers={name: filled(value) for name, value in call.all_headers().items()},
         )
         response = connection.getresponse()
-        answer = Answer(response.status, response.reason, response.headers, response.read().decode())
+        result = Response(response.status, response.reason, response.headers, response.read().decode())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CommandError(f"no stack answers at http://localhost:{port} ({reason}); make up starts one") from None
     finally:
         connection.close()
-    if answer.status == 429:
-        time.sleep(int(answer.headers["Retry-After"]))
+    if result.status == 429:
+        time.sleep(int(result.headers["Retry-After"]))
         return send(call, port, variables)
-    return answer
+    return result
 
 
 class Tour:
-    """Shows calls, one after the other, and remembers the tokens by the names that they have on the screen."""
+    """Show calls, one after the other, and remember the tokens by the names that they have on the screen."""
 
     def __init__(self, port: int, *, pause: float) -> None:
         self.port = port
@@ -112,32 +121,33 @@ class Tour:
         expect: int,
         bearer: str | None = "TOKEN",
         **headers: str,
-    ) -> Answer:
-        """One stop: what it is about, the command, the answer. Raises StartError where the answer is another one."""
+    ) -> Response:
+        """Show one call: what it is about, the command, the response. Raises CommandError for another status."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if bearer is not None:
             sent = {"Authorization": f"Bearer ${bearer}", **sent}
         call = Call(method, path, body, sent)
         print(self._coloured("1", f"\n# {title}"))
         print(self._coloured("36", as_curl(call, f"http://localhost:{self.port}")), flush=True)
-        answer = send(call, self.port, self.variables)
-        print(self._coloured("32" if answer.status < 400 else "33", f"HTTP {answer.status} {answer.reason}"))
-        for name in TELLING:
-            if name in answer.headers:
-                print(f"{name}: {answer.headers[name]}")
-        if answer.text:
-            print(JWT.sub(r"\1…", json.dumps(answer.json(), indent=2, ensure_ascii=False)))
+        response = send(call, self.port, self.variables)
+        print(self._coloured("32" if response.status < 400 else "33", f"HTTP {response.status} {response.reason}"))
+        for name in SHOWN_HEADERS:
+            if name in response.headers:
+                print(f"{name}: {response.headers[name]}")
+        if response.text:
+            print(JWT.sub(r"\1…", json.dumps(response.json(), indent=2, ensure_ascii=False)))
         sys.stdout.flush()
-        if answer.status != expect:
-            raise StartError(f"this should have been answered by {expect}")
+        if response.status != expect:
+            raise CommandError(f"the status of this response should have been {expect}")
         time.sleep(self.pause)
-        return answer
+        return response
 
     def _coloured(self, code: str, text: str) -> str:
         return f"\033[{code}m{text}\033[0m" if self.colours else text
 
 
 def tour(stop: Tour) -> None:
+    """Show all there is."""
     # Names of this run's own, so that the next one finds its own free.
     run = secrets.token_hex(3)
     ada = {"username": f"ada-{run}", "password": "correct horse battery staple"}
@@ -180,26 +190,17 @@ def tour(stop: Tour) -> None:
     stop.show(title, "GET", "/api/tasks", expect=401)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="A tour of the running stack.")
-    parser.add_argument("--pause", type=float, default=0.4, metavar="SECONDS", help="after each answer (0.4)")
-    arguments = parser.parse_args()
-    port = 0
-    try:
-        port = int(load()["GATEWAY_PORT"])
-        send(Call("GET", "/healthz"), port, {})
-        tour(Tour(port, pause=arguments.pause))
-    except StartError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        print(f"error: no stack answers at http://localhost:{port} ({reason}); make up starts one", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+def main(arguments: list[str]) -> int:
+    """Give the tour."""
+    parser = argparse.ArgumentParser(prog="make demo", description="A tour of the running stack.")
+    parser.add_argument("--pause", type=float, default=0.4, metavar="SECONDS", help="after each response (0.4)")
+    pause = parser.parse_args(arguments).pause
+    port = port_of_stack(environment.load())
+    send(Call("GET", "/healthz"), port, {})
+    tour(Tour(port, pause=pause))
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def port_of_stack(env: Mapping[str, str]) -> int:
+    """Return the port of the stack that `make up` runs in this checkout; else that of .env, which containers have."""
+    return lock.running_port(Path(env["RUN_DIR"])) or settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])

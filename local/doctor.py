@@ -1,16 +1,17 @@
-"""`make doctor`: what the stack needs, what is there, and how to get the rest. Exit code 1 where something is.
+"""`make doctor`: say what the stack needs, what is there, and how to get the rest.
 
-With --sqlserver it also counts as missing that DATABASE_URL names no SQL Server.
+The exit code is 1 where something is missing. With --sqlserver, a DATABASE_URL that names no SQL Server counts as such.
 """
 
 import platform
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 
-from environment import CHECKOUT, SERVICES, StartError, load, own_redis_url, url_variable
-from odbc import DRIVER, is_sqlserver, register_driver
-from up import find_nginx, find_redis
+from local import environment, odbc, programs
+from local.environment import CHECKOUT, SERVICES, url_variable
+from local.errors import CommandError
 
 
 class Report:
@@ -26,52 +27,71 @@ class Report:
         self.complete = False
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    """Look at everything in turn, as far as the one before allows."""
     report = Report()
     report.ok("Python", f"{platform.python_version()}, {sys.executable}")
     try:
-        env = load()
-    except StartError as error:
+        env = environment.load()
+    except CommandError as error:
         report.missing("settings", error)
         return 1
-    for name, find, wanted in (
-        ("nginx", find_nginx, True),
-        ("redis", find_redis, env["REDIS_URL"] == own_redis_url(env["RUN_DIR"])),
-    ):
-        try:
-            report.ok(name, find() if wanted else "the one that REDIS_URL names")
-        except StartError as error:
-            report.missing(name, error)
-    if is_sqlserver(env):
-        try:
-            report.ok("driver", f"{DRIVER}, {register_driver(env)}")
-        except StartError as error:
-            report.missing("driver", error)
-            return 1
-    elif "--sqlserver" in sys.argv[1:]:
-        report.missing("database", "set DATABASE_URL=mssql://user:password@host:1433/name; see docs/sqlserver.md")
-        return 1
-    checked = check_database("tasks", env)
+    check_programs(report, env)
+    if check_driver(report, env, wants_sqlserver="--sqlserver" in arguments) and check_database(report, env):
+        check_logins(report, env)
+        return 0 if report.complete else 1
+    return 1
+
+
+def check_programs(report: Report, env: Mapping[str, str]) -> None:
+    """Look for the two servers."""
+    try:
+        report.ok("nginx", programs.find_nginx(env))
+    except CommandError as error:
+        report.missing("nginx", error)
+    try:
+        report.ok("redis", programs.find_redis(env) if programs.needs_redis(env) else "the one that REDIS_URL names")
+    except CommandError as error:
+        report.missing("redis", error)
+
+
+def check_driver(report: Report, env: dict[str, str], *, wants_sqlserver: bool) -> bool:
+    """Look for what a SQL Server needs on this side; return whether the database can be asked."""
+    if not odbc.is_sqlserver(env):
+        if wants_sqlserver:
+            report.missing("database", "set DATABASE_URL=mssql://user:password@host:1433/name; see docs/sqlserver.md")
+        return not wants_sqlserver
+    try:
+        report.ok("driver", odbc.register_driver(env))
+    except CommandError as error:
+        report.missing("driver", error)
+        return False
+    return True
+
+
+def check_database(report: Report, env: Mapping[str, str]) -> bool:
+    """Have the tasks service look at the database, and print what it says; return whether it can be used."""
+    checked = run_check("tasks", env)
     print(checked.stdout, end="", flush=True)
     if checked.stderr:
-        report.missing("settings", last_line(checked.stderr))
-    if checked.returncode:
-        return 1
+        report.missing("settings", last_words(checked.stderr))
+    return not checked.returncode
+
+
+def check_logins(report: Report, env: Mapping[str, str]) -> None:
+    """Try each service's own login."""
     for service in SERVICES:
         name = url_variable(service)
         if name in env:
-            own = env | {"DATABASE_URL": env[name]}
-            # The services refuse both together.
-            own.pop("DATABASE_URL_FILE", None)
-            tried = check_database(service, own)
+            tried = run_check(service, environment.for_service(env, service))
             if tried.returncode:
-                report.missing("login", f"{name}: {last_line(tried.stderr or tried.stdout)}")
+                report.missing("login", f"{name}: {last_words(tried.stderr or tried.stdout)}")
             else:
                 report.ok("login", f"{name}: logs in")
-    return 0 if report.complete else 1
 
 
-def check_database(service: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run_check(service: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the service's `database --check`."""
     return subprocess.run(
         [f"{env['ENVIRONMENTS']}/{service}/bin/python", "manage.py", "database", "--check"],
         cwd=CHECKOUT / "services" / service,
@@ -82,10 +102,6 @@ def check_database(service: str, env: dict[str, str]) -> subprocess.CompletedPro
     )
 
 
-def last_line(output: str) -> str:
-    """What was said last, without the mark and the name of the thing before it."""
+def last_words(output: str) -> str:
+    """Return the last line, without the mark and the name of the thing before it."""
     return re.sub(r"^missing +\w+ +", "", output.strip().splitlines()[-1])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

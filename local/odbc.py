@@ -2,61 +2,99 @@
 
 import json
 import subprocess
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypedDict, cast
+from urllib.parse import parse_qs, urlsplit
 
-from environment import CHECKOUT, StartError
+from local.environment import CHECKOUT
+from local.errors import CommandError
+from local.output import last_line
 
 DRIVER = "ODBC Driver 18 for SQL Server"
 FOLDER = CHECKOUT / "var/odbc"
-
-# Run by a service's Python, since that is where pyodbc is. The wheel has a driver for each family of systems, and
-# mssql-python knows which is this machine's.
-PROBE = """
-import json, os
-try:
-    import pyodbc
-except ImportError as error:
-    print(json.dumps({"error": str(error)}))
-else:
-    import mssql_python.ddbc_bindings, mssql_python_odbc
-    path = mssql_python.ddbc_bindings.GetDriverPathCpp(os.path.dirname(mssql_python_odbc.__file__))
-    print(json.dumps({"drivers": pyodbc.drivers(), "wheel": path}))
-"""
+# Where unixODBC lists its drivers: Debian and Fedora, SUSE, and Homebrew on either processor.
+SYSTEM_FOLDERS = ("/etc", "/etc/unixODBC", "/opt/homebrew/etc", "/usr/local/etc")
+PROBE = Path(__file__).with_name("odbc_probe.py")
 
 
-def is_sqlserver(env: dict[str, str]) -> bool:
+class Found(TypedDict):
+    """What the probe prints."""
+
+    drivers: list[str]
+    wheel: str
+
+
+def is_sqlserver(env: Mapping[str, str]) -> bool:
+    """Return whether DATABASE_URL names a SQL Server."""
+    return database_url(env).startswith("mssql:")
+
+
+def database_url(env: Mapping[str, str]) -> str:
+    """Return DATABASE_URL, or what its file holds; empty where there is neither."""
     url = env.get("DATABASE_URL", "")
     if not url and (path := env.get("DATABASE_URL_FILE")):
-        with suppress(OSError, UnicodeDecodeError):  # Which the services will say of it.
+        with suppress(OSError, UnicodeDecodeError):  # Of which the services say more.
             url = Path(path).read_text(encoding="utf-8")
-    return url.strip().startswith("mssql:")
+    return url.strip()
+
+
+def wanted_driver(url: str) -> str:
+    """Return the driver that the URL asks for, or Microsoft's 18."""
+    return (parse_qs(urlsplit(url).query).get("driver") or [DRIVER])[-1]
 
 
 def register_driver(env: dict[str, str]) -> str:
-    """Let the processes that get ``env`` find the driver, and return where it is from. Raises StartError.
+    """Let the processes that get ``env`` find the driver, and return its name and where it is from.
 
-    unixODBC looks for drivers in one odbcinst.ini, in the folder that ODBCSYSINI names. Where the machine's has none,
-    the processes get one of ours; nothing outside var/ is touched, and no root is needed.
+    unixODBC looks for drivers in one odbcinst.ini, in the folder that ODBCSYSINI names. Where the machine's has no
+    Driver 18, the processes get a copy with the wheel's added; nothing outside var/ is touched, and no root is needed.
+    Raises CommandError.
     """
-    found = subprocess.run(
-        [f"{env['ENVIRONMENTS']}/tasks/bin/python", "-c", PROBE], env=env, capture_output=True, text=True, check=False
-    )
-    if found.returncode:
-        raise StartError(f"the ODBC driver cannot be looked for: {found.stderr.strip().splitlines()[-1]}")
-    answer = json.loads(found.stdout)
-    if "error" in answer:
-        raise StartError(
-            f"libodbc is missing ({answer['error']}): install unixODBC (Debian, Ubuntu: apt install unixodbc; "
-            "Fedora, RHEL: dnf install unixODBC; macOS: brew install unixodbc)"
-        )
-    if DRIVER in answer["drivers"]:
-        return "the machine's own"
-    if not Path(answer["wheel"]).exists():
-        raise StartError(f"{DRIVER} is missing, and there is none for this system in a wheel: install Microsoft's")
+    wanted, found = wanted_driver(database_url(env)), _probe(env)
+    if wanted in found["drivers"] or Path(wanted).is_absolute():
+        return f"{wanted}, the machine's own"
+    if wanted != DRIVER:
+        names = ", ".join(found["drivers"]) or "none"
+        raise CommandError(f"DATABASE_URL: driver={wanted} is not a driver of this machine, which has {names}")
+    if not Path(found["wheel"]).exists():
+        raise CommandError(f"{DRIVER} is missing, and there is none for this system in a wheel: install Microsoft's")
     FOLDER.mkdir(parents=True, exist_ok=True)
     # Several commands may do this at once: written aside and renamed, the file is whole at any time.
-    (FOLDER / "odbcinst.ini.new").write_text(f"[{DRIVER}]\nDriver={answer['wheel']}\n", encoding="utf-8")
+    (FOLDER / "odbcinst.ini.new").write_text(
+        with_driver(_system_drivers(env, SYSTEM_FOLDERS), found["wheel"]), encoding="utf-8"
+    )
     (FOLDER / "odbcinst.ini.new").replace(FOLDER / "odbcinst.ini")
-    env["ODBCSYSINI"] = str(FOLDER)
-    return "from the wheel mssql-python-odbc"
+    env |= {"ODBCSYSINI": str(FOLDER), "ODBCINSTINI": "odbcinst.ini"}
+    return f"{wanted}, from the wheel mssql-python-odbc"
+
+
+def with_driver(drivers: str, path: str) -> str:
+    """Return the text of an odbcinst.ini with the driver added."""
+    return f"{drivers.rstrip()}\n\n[{DRIVER}]\nDriver={path}\n".lstrip()
+
+
+def _probe(env: Mapping[str, str]) -> Found:
+    """Ask a service's Python, since that is where pyodbc is."""
+    done = subprocess.run(
+        [f"{env['ENVIRONMENTS']}/tasks/bin/python", PROBE], env=env, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise CommandError(f"the ODBC driver cannot be looked for: {last_line(done.stderr)}")
+    found = json.loads(done.stdout)
+    if "error" in found:
+        raise CommandError(
+            f"libodbc is missing ({found['error']}): install unixODBC (Debian, Ubuntu: apt install unixodbc; "
+            "Fedora, RHEL: dnf install unixODBC; macOS: brew install unixodbc)"
+        )
+    return cast(Found, found)
+
+
+def _system_drivers(env: Mapping[str, str], folders: Iterable[str]) -> str:
+    """Return what the machine's odbcinst.ini holds."""
+    named = [env["ODBCSYSINI"]] if "ODBCSYSINI" in env else folders
+    for folder in named:
+        with suppress(OSError):
+            return Path(folder, env.get("ODBCINSTINI", "odbcinst.ini")).read_text(encoding="utf-8", errors="replace")
+    return ""

@@ -8,26 +8,26 @@ A step is refused where it would cost anybody a request. Each may be stopped at 
 """
 
 import argparse
-import base64
 import datetime
-import fcntl
-import hashlib
-import hmac
 import http.client
 import json
 import os
 import socket
-import sys
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
-import environment
-import keys
-from environment import CHECKOUT, SERVICES
-from keys import Key, KeyFile, Keys, KeysError
+import jwt
 
-# As in servicekit.tokens.verifier, which is not installed here; a test holds them together.
+from local import environment, lock
+from local.environment import CHECKOUT, SERVICES
+from local.errors import CommandError
+from local.files import replace_file
+from local.key_file import PUBLISHED, STEPS, KeyFile, Keys, has_time, made, next_step, take_step
+from servicekit.tokens.keys import Key, format_keys
+
+# As in servicekit.tokens, whose verifier needs Django; a test holds them together.
 REFRESH_LIFETIME = datetime.timedelta(days=7)
 KEY_FILE_SECONDS = 1.0
 
@@ -38,48 +38,45 @@ PROBES = 8
 CALLS = {"auth": ("POST", "/api/auth/token/verify"), "tasks": ("GET", "/api/tasks"), "scheduler": ("GET", "/api/jobs")}
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    """Take the step that the argument names, or the next one."""
     parser = argparse.ArgumentParser(prog="make rotate-key", description=__doc__, usage=argparse.SUPPRESS)
-    parser.add_argument("step", nargs="?", choices=("show", *keys.STEPS), metavar="STEP")
+    parser.add_argument("step", nargs="?", choices=("show", *STEPS), metavar="STEP")
     parser.add_argument("--force", action="store_true")
-    arguments = parser.parse_args()
-    try:
-        if arguments.force and arguments.step != "retire":
-            raise KeysError("FORCE=1 is for STEP=retire alone")
-        env = environment.load()
-        file = key_file(env)
-        with file.locked():
-            rotate(file, Path(env["RUN_DIR"]), arguments.step, force=arguments.force)
-    except (KeysError, environment.StartError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    options = parser.parse_args(arguments)
+    if options.force and options.step != "retire":
+        raise CommandError("FORCE=1 is for STEP=retire alone")
+    env = environment.load()
+    file = key_file(env)
+    with file.locked():
+        rotate(file, Path(env["RUN_DIR"]), options.step, force=options.force)
     return 0
 
 
-def key_file(env: dict[str, str]) -> KeyFile:
+def key_file(env: Mapping[str, str]) -> KeyFile:
     if os.environ.get("JWT_KEYS", "").strip():
-        raise KeysError(
+        raise CommandError(
             "JWT_KEYS is set in the shell, where nothing can change it; unset it, or rotate where it is set"
         )
     path = env.get("JWT_KEYS_FILE")
     if path and "JWT_KEYS" in env:
-        raise KeysError("JWT_KEYS is set, and JWT_KEYS_FILE as well; set one of them")
+        raise CommandError("JWT_KEYS is set, and JWT_KEYS_FILE as well; set one of them")
     if path and not Path(path).is_absolute():
-        raise KeysError("JWT_KEYS_FILE: must be an absolute path")
+        raise CommandError("JWT_KEYS_FILE: must be an absolute path")
     return KeyFile(Path(path) if path else CHECKOUT / ".env")
 
 
 def rotate(file: KeyFile, run: Path, step: str | None, *, force: bool) -> None:
-    """Take the step, or the next one where none is named; raises KeysError where it is not time for it."""
+    """Take the step, or the next one where none is named; raises CommandError where it is not time for it."""
     listed = file.read()
     # The services read a file of the operator's by themselves; of .env's keys they have a copy.
-    published = KeyFile(run / keys.PUBLISHED) if file.is_dotenv else None
-    running = is_running(run)
+    published = KeyFile(run / PUBLISHED) if file.is_dotenv else None
+    running = lock.running_port(run) is not None
     if running and published:
         catch_up(listed, published)
-    due = keys.next_step(listed)
-    if len(listed) > 1 and not any(key.is_timed for key in listed):
-        raise KeysError(
+    due = next_step(listed)
+    if len(listed) > 1 and not any(map(has_time, listed)):
+        raise CommandError(
             "there are several keys, and none was made by this command: which of them is new only you can tell; leave"
             " the one that is to stay, once no token of the others is valid any more"
         )
@@ -87,19 +84,19 @@ def rotate(file: KeyFile, run: Path, step: str | None, *, force: bool) -> None:
         show(listed)
         return
     if step not in (None, due):
-        raise KeysError(f"the step that comes next is {due}, not {step}")
+        raise CommandError(f"the step that comes next is {due}, not {step}")
     if due == "retire" and not force:
         refuse_while_tokens_live(file, published)
     if running and due != "prepare" and not force and (problem := wait_until_agreed(run, known=listed)):
-        raise KeysError(f"{problem}; nothing was changed")
+        raise CommandError(f"{problem}; nothing was changed")
 
-    after = keys.take_step(listed, due, now=datetime.datetime.now(datetime.UTC))
+    after = take_step(listed, due, now=datetime.datetime.now(datetime.UTC))
     file.write(after)
     if running:
         if published:
-            keys.write_file(published.path, keys.format_keys(after))
+            replace_file(published.path, format_keys(after))
         if problem := wait_until_agreed(run, known=after, unknown=tuple(key for key in listed if key not in after)):
-            raise KeysError(f"{problem}; the step is written, and the next will wait until that is mended")
+            raise CommandError(f"{problem}; the step is written, and the next will wait until that is mended")
     print(f"{due}: done")
     show(after)
     if not running:
@@ -110,35 +107,23 @@ def rotate(file: KeyFile, run: Path, step: str | None, *, force: bool) -> None:
 
 
 def show(listed: Keys) -> None:
-    due = keys.next_step(listed)
+    due = next_step(listed)
     for key in listed:
-        waits = due == "activate" and key == max(listed, key=lambda key: key.made)
+        waits = due == "activate" and key == max(listed, key=made)
         print(f"  {key.kid}  {'signs and verifies' if key == listed[0] else 'verifies' + (', is to sign' * waits)}")
     print(f"next: make rotate-key STEP={due}")
-
-
-def is_running(run: Path) -> bool:
-    """Whether `make up` holds its lock."""
-    try:
-        with (run / "lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def catch_up(listed: Keys, published: KeyFile) -> None:
     """Finish what a step that was stopped has left: .env was changed, and the services do not know of it."""
     if not published.path.exists():
-        raise KeysError("the running stack has its keys from elsewhere; restart it with the keys of .env")
+        raise CommandError("the running stack has its keys from elsewhere; restart it with the keys of .env")
     known = published.read()
     if known == listed:
         return
     if listed[0] not in known or known[0] not in listed:
-        raise KeysError("the running stack has other keys than .env; restart it")
-    keys.write_file(published.path, keys.format_keys(listed))
+        raise CommandError("the running stack has other keys than .env; restart it")
+    replace_file(published.path, format_keys(listed))
     time.sleep(KEY_FILE_SECONDS)
 
 
@@ -147,7 +132,7 @@ def refuse_while_tokens_live(file: KeyFile, published: KeyFile | None) -> None:
     activated = max(place.changed_at() for place in (file, published) if place and place.path.exists())
     until = activated + REFRESH_LIFETIME
     if datetime.datetime.now(datetime.UTC) < until:
-        raise KeysError(
+        raise CommandError(
             f"refresh tokens of the old key may be valid until {until:%Y-%m-%d %H:%M:%S} UTC (seven days after the last"
             f" change of {file.path.name}); FORCE=1 ends the sessions that have not been refreshed since activation"
         )
@@ -197,7 +182,7 @@ def ask(service: str, path: Path, token: str) -> int:
 
 
 def probe_token(key: Key) -> str:
-    """An access token for a few seconds and a user that nobody is: the largest id of a 64-bit column."""
+    """Return an access token for a few seconds and a user that does not exist: the largest id of a 64-bit column."""
     now = int(time.time())
     claims = {
         "iss": "auth",
@@ -210,13 +195,4 @@ def probe_token(key: Key) -> str:
         "exp": now + 10,
         "is_staff": False,
     }
-    signed = ".".join(encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": key.kid}, claims))
-    return f"{signed}.{encode(hmac.digest(key.secret.encode(), signed.encode(), hashlib.sha256))}"
-
-
-def encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return jwt.encode(claims, key.secret, algorithm="HS256", headers={"kid": key.kid})

@@ -1,25 +1,24 @@
-"""Run a program of one environment in its part's folder, with the local stack's variables: ``run.py auth-dev mypy``."""
+"""Run a program of one environment in its part's folder, with the local stack's variables: ``run auth-dev mypy``."""
 
 import os
-import sys
 
-import environment
-import odbc
+from local import environment, odbc
+
+# `make superuser` without questions.
+SUPERUSER = ("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD", "DJANGO_SUPERUSER_EMAIL")
 
 
-def main() -> None:
-    name, program, *arguments = sys.argv[1:]
-    try:
-        env = environment.load()
-        if odbc.is_sqlserver(env):
-            odbc.register_driver(env)
-    except environment.StartError as error:
-        sys.exit(f"error: {error}")
+def main(arguments: list[str]) -> int:
+    """Become the program."""
+    name, program, *rest = arguments
+    env = environment.load()
+    if odbc.is_sqlserver(env):
+        odbc.register_driver(env)
+    env |= {variable: os.environ[variable] for variable in SUPERUSER if variable in os.environ}
     part = name.removesuffix("-dev")
+    # manage.py and pytest choose their settings; any other program in a service's Python gets the service's own.
+    if part in environment.SERVICES and program == "python" and rest[:1] != ["manage.py"]:
+        env["DJANGO_SETTINGS_MODULE"] = f"{part}_service.settings"
     os.chdir(environment.CHECKOUT / (f"services/{part}" if part in environment.SERVICES else part))
     path = f"{env['ENVIRONMENTS']}/{name}/bin/{program}"
-    os.execve(path, [path, *arguments], env)
-
-
-if __name__ == "__main__":
-    main()
+    os.execve(path, [path, *rest], env)

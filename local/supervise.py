@@ -1,139 +1,196 @@
-"""Run the Procfile under honcho until it is told to stop (exit code 0) or one of the processes ends (exit code 1).
+"""Run local/supervisord.conf under supervisord until it is told to stop: exit code 0, or 1 where a part cannot start.
 
-honcho starts and stops the processes and prints their lines. What is added here is what it takes to leave nothing
-behind: `up.py` holds our standard input open, and its end means stop, whatever happened to `up.py`.
+supervisord starts the parts, restarts one that ends, with a growing delay where it keeps ending, and stops them in
+order. What is added here: the parts write to the terminal themselves, where supervisord reads their output and passes
+it on; and they leave nothing behind. For that, two pipes connect this process to the launcher (local/launcher.py). The
+end of standard input, which the launcher holds open, means stop, whatever ended the launcher. The other pipe tells the
+launcher which process groups run, so that it can end them when this process is killed.
 """
 
 import contextlib
-import multiprocessing
 import os
-import select
 import signal
-import sys
-import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from honcho import compat, environ, manager, process
-from honcho.printer import Message, Printer
+from supervisor import events, supervisord
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ServerOptions, decode_wait_status
+from supervisor.states import SupervisorStates
 
-from environment import CHECKOUT
+from local.environment import SERVICES, for_service
+from local.redis_files import set_aside
+
+CONFIGURATION = Path(__file__).with_name("supervisord.conf")
+# supervisord waits a second longer before each further try, without an end.
+LONGEST_DELAY_SECONDS = 10
 
 
-class Screen(Printer):
-    """Honcho's output, which must not fail when the terminal has gone: the shutdown still has to be finished."""
+def say(text: str) -> None:
+    """Write a line to the terminal, which may have gone: the parts still have to be stopped then."""
+    with contextlib.suppress(OSError):
+        os.write(1, f"supervisor: {text}\n".encode())
 
-    def __init__(self) -> None:
-        # A file of our own: a failed flush of sys.stdout would change the exit code.
-        super().__init__(open(sys.stdout.fileno(), "w", encoding="utf-8", errors="replace", closefd=False))  # noqa: SIM115
 
-    def write(self, message: Message) -> None:
-        if not message.data.strip():
+class Options(ServerOptions):
+    """supervisord's options and system calls, with the changes that the module's docstring names."""
+
+    def __init__(self, report: int) -> None:
+        super().__init__()
+        self._report = report
+        self.is_starting = True
+        # How each part ended last, in words.
+        self.endings: dict[int, str] = {}
+
+    def make_pipes(self, stderr: bool = True) -> dict[str, int | None]:
+        """Give a part our own output, and nothing to read."""
+        none: dict[str, int | None] = dict.fromkeys(("stdin", "stdout", "stderr"))
+        return none | {
+            "child_stdin": os.open(os.devnull, os.O_RDONLY),
+            "child_stdout": os.dup(1),
+            "child_stderr": os.dup(2),
+        }
+
+    def fork(self) -> int:
+        """Tell the launcher of the new process, which leads a group of its own."""
+        pid: int = super().fork()
+        if pid:
+            self._tell_launcher(f"+{pid}")
+        return pid
+
+    def _tell_launcher(self, line: str) -> None:
+        # It may have been killed, after which the parts are stopped as well.
+        with contextlib.suppress(OSError):
+            os.write(self._report, f"{line}\n".encode())
+
+    def execve(self, filename: str, argv: list[str], env: dict[str, str]) -> None:
+        """Run the part, in the forked process."""
+        name = env["SUPERVISOR_PROCESS_NAME"]
+        say(f"{name} started (pid {os.getpid()})")
+        # granian takes the socket of one that was killed for one in use.
+        Path(env["RUN_DIR"], f"{name}.sock").unlink(missing_ok=True)
+        super().execve(filename, argv, for_service(env, name if name in SERVICES else "scheduler"))
+
+    def waitpid(self) -> tuple[int | None, int | None]:
+        """End what is left of the group of a process that has ended.
+
+        The workers of a granian, nginx or Celery that was killed go on, and hold its socket.
+        """
+        pid, status = super().waitpid()
+        if pid:
+            self.endings[pid] = decode_wait_status(status)[1]
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            self._tell_launcher(f"-{pid}")
+            # The loop starts it again in its next round, which would come in a second.
+            os.write(self._wake, b"\0")
+        return pid, status
+
+    def setsignals(self) -> None:
+        """Wake the loop at each signal, and take a terminal that hangs up for a stop, not for a reload."""
+        super().setsignals()
+        signal.signal(signal.SIGHUP, lambda *_: self.signal_receiver.receive(signal.SIGTERM, None))
+        # Ctrl-Z would freeze us while the shell that could wake us waits for the launcher.
+        signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        self._woken, self._wake = os.pipe()
+        for descriptor in (self._woken, self._wake):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+
+    def get_socket_map(self) -> dict[int, "Reader"]:
+        """Return what the loop waits for besides the parts."""
+        launcher = Reader(0, on_data=self.end_of_start, on_end=self.stop)
+        return {0: launcher, self._woken: Reader(self._woken)}
+
+    def end_of_start(self) -> None:
+        """Note that the launcher has seen the whole stack respond."""
+        self.is_starting = False
+
+    def stop(self) -> None:
+        """Have the loop stop the parts and end."""
+        self.mood = SupervisorStates.SHUTDOWN
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+class Reader:
+    """A descriptor in supervisord's loop. What is read does not matter, only that something is, or that it ends."""
+
+    def __init__(
+        self, descriptor: int, *, on_data: Callable[[], None] = nothing, on_end: Callable[[], None] = nothing
+    ) -> None:
+        self._descriptor = descriptor
+        self._on_data = on_data
+        self._on_end = on_end
+        self._has_ended = False
+
+    def readable(self) -> bool:
+        return not self._has_ended
+
+    def writable(self) -> bool:
+        return False
+
+    def handle_read_event(self) -> None:
+        if os.read(self._descriptor, 4096):
+            self._on_data()
+        else:
+            self._has_ended = True
+            self._on_end()
+
+    def handle_error(self) -> None:
+        """Let the error end the process, and by that the stack; supervisord calls this while it handles one."""
+        raise
+
+
+class Supervisor(supervisord.Supervisor):
+    """supervisord, which says what happens to the parts and ends where one cannot start."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._has_set_aside = False
+        self.failed = False
+
+    def runforever(self) -> None:
+        """Run the loop. supervisord has forgotten earlier subscriptions by now."""
+        events.subscribe(events.ProcessStateExitedEvent, lambda event: self._on_end(event.process))
+        events.subscribe(events.ProcessStateBackoffEvent, lambda event: self._on_end(event.process))
+        super().runforever()
+
+    def _on_end(self, part: Any) -> None:
+        """React to a part that ended by itself, whether before its startsecs were over (it has a backoff) or after."""
+        name, ending = part.config.name, self.options.endings.pop(part.pid, None) or part.spawnerr
+        part.backoff = min(part.backoff, LONGEST_DELAY_SECONDS)
+        if self.options.mood != SupervisorStates.RUNNING:
             return
-        with contextlib.suppress(OSError):
-            super().write(message)
+        if name == "redis" and (aside := self._set_redis_files_aside(ending)):
+            say(f"redis ended ({ending}); what it would load may be damaged, can be spared and is now {aside}")
+        elif self.options.is_starting:
+            say(f"{name} could not be started ({ending}), so everything is stopped")
+            self.failed = True
+            self.options.stop()
+        else:
+            say(f"{name} ended ({ending}) and is started again" + f" in {part.backoff} s" * bool(part.backoff))
+
+    def _set_redis_files_aside(self, ending: str) -> Path | None:
+        """Set them aside, once in the life of this process, where Redis gave up by itself; return their new name."""
+        if self._has_set_aside or not ending.startswith("exit status"):
+            return None
+        self._has_set_aside = True
+        return set_aside(Path(os.environ["STATE_DIR"], "redis"))
 
 
-class Child(process.Popen):
-    """The program of one Procfile line, the leader of its own process group, which ends as a whole with it.
-
-    The workers of granian and Celery outlive a parent that was killed, and hold the pipe whose end honcho waits for.
-    """
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        supervisor = multiprocessing.parent_process()
-        for ended in (self.wait, supervisor.join):
-            threading.Thread(target=self._end_group_after, args=(ended,), daemon=True).start()
-
-    def _end_group_after(self, ended: object) -> None:
-        ended()
-        with contextlib.suppress(OSError):
-            os.killpg(self.pid, signal.SIGKILL)
-
-
-def watched_process(*args: object, **kwargs: object) -> process.Process:
-    watched = process.Process(*args, **kwargs)
-    watched._child_ctor = Child
-    return watched
-
-
-class Leaders(compat.ProcessManager):
-    """SIGTERM goes to the program alone, so that it can end its own workers in order: Celery finishes the job."""
-
-    def terminate(self, pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-
-
-class Supervisor(manager.Manager):
-    """honcho's manager, with signals that only leave a note.
-
-    honcho's own handler prints and kills in the middle of whatever the signal has interrupted, which may be a print,
-    and needs every process to have started.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(Screen())
-        self._process_ctor = watched_process
-        self._procmgr = Leaders()
-        self._stop_asked = False
-        self.casualty: str | None = None
-
-    def _start(self) -> None:
-        # Before the fork: honcho's helpers keep the handlers, so that no signal of the terminal's ends them.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, lambda *_: self._ask_to_stop())
-        super()._start()
-        threading.Thread(target=self._stop_when_alone, daemon=True).start()
-
-    def _ask_to_stop(self) -> None:
-        self._stop_asked = True
-
-    def _stop_when_alone(self) -> None:
-        # The other end of standard input is the launcher's, that of standard output the terminal's: SIGHUP for a closed
-        # terminal goes to the session's leader, which may be make, and make keeps it to itself.
-        ends = select.poll()
-        for descriptor in (0, 1):
-            ends.register(descriptor, 0)
-        if not any(event & (select.POLLHUP | select.POLLERR) for _, event in ends.poll()):
-            os.read(0, 1)  # A system that cannot poll a terminal; nothing is ever sent, so this is the launcher's end.
-        self._ask_to_stop()
-
-    def _all_started(self) -> bool:
-        # honcho asks this ten times a second.
-        started = super()._all_started()
-        if started and self._stop_asked:
-            self.terminate()
-        return started
-
-    def terminate(self) -> None:
-        if not self._terminating and not self._stop_asked:
-            self.casualty = next(name for name, state in self._processes.items() if "returncode" in state)
-        super().terminate()
-
-    def say(self, text: str) -> None:
-        self._system_print(f"{text}\n")
-
-
-def main() -> int:
-    # Python 3.14 starts processes in another way, by which honcho's could not be sent their program.
-    multiprocessing.set_start_method("fork")
-    # Ctrl-Z would freeze us while the shell that could wake us waits for the launcher.
-    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-
-    supervisor = Supervisor()
-    for name, command in environ.parse_procfile((CHECKOUT / "Procfile").read_text()).processes.items():
-        if name == "redis" and "REDIS_PROGRAM" not in os.environ:
-            continue  # REDIS_URL names one that is running.
-        supervisor.add_process(name, command, cwd=CHECKOUT)
-    supervisor.loop()
-
-    if supervisor.casualty:
-        code = supervisor._processes[supervisor.casualty]["returncode"]
-        supervisor.say(f"{supervisor.casualty} ended by itself (exit code {code}), so everything was stopped")
-        return 1
-    supervisor.say("everything was stopped")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(arguments: list[str]) -> int:
+    """Run the parts; the argument is the number of the pipe to the launcher."""
+    report = int(arguments[0])
+    os.set_inheritable(report, False)
+    options = Options(report)
+    options.realize(["--configuration", str(CONFIGURATION)], doc=__doc__)
+    options.first, options.test = True, False
+    supervisor = Supervisor(options)
+    with contextlib.suppress(ExitNow):
+        supervisor.main()
+    say("everything was stopped")
+    return 1 if supervisor.failed else 0

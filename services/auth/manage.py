@@ -6,7 +6,10 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from servicekit.process.pipes import ends_quietly
+
 if __name__ == "__main__":
     # The service's settings and the admin's tables.
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auth_service.admin_settings")
-    execute_from_command_line(sys.argv)
+    with ends_quietly():
+        execute_from_command_line(sys.argv)

@@ -37,7 +37,7 @@ class Rotating(LocalStack):
     """A stack in a checkout with its own .env, whose keys can be rotated."""
 
     def rotate(self, *arguments: str) -> Completed:
-        return run_launcher("rotate_key", *arguments, checkout=self.checkout, env=self.environment)
+        return run_launcher("rotate-key", *arguments, checkout=self.checkout, env=self.environment)
 
     def servers(self) -> list[psutil.Process]:
         """Return the three granians, whose children are the workers."""
@@ -78,7 +78,7 @@ def rotating(tmp_path: Path) -> Iterator[Rotating]:
         "AUTH_RATE_LIMIT": "1000",
         "LOG_LEVEL": "WARNING",
     }
-    command = launcher("up", checkout=checkout)
+    command = launcher("up")
     stack = Rotating(tmp_path / "state", env=environment, command=command, checkout=checkout)
     staff = {
         "DJANGO_SUPERUSER_USERNAME": STAFF,

@@ -23,7 +23,8 @@ def start() -> Iterator[Start]:
     def starter(manner: str, *, ignore: int | None = None) -> tuple[psutil.Popen, psutil.Process]:
         parent = psutil.Popen(
             [python("local"), *program("launcher/serve_in_admins_place"), program(f"launcher/{manner}_server")[1]],
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT / "local")},
+            cwd=CHECKOUT,
+            env=os.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

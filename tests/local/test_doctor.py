@@ -51,7 +51,7 @@ def test_the_driver_in_the_wheel_serves_a_machine_without_one(checkout: Path, tm
     assert things["driver"] == ("ok", f"{DRIVER}, from the wheel mssql-python-odbc")
     mark, words = things["server"]
     assert mark == "missing"
-    assert words.startswith("127.0.0.1 does not answer on port 1 (Connection refused): see ")
+    assert words.startswith("127.0.0.1 does not answer on port 1 (Connection refused): check ")
     section, path = (checkout / "var/odbc/odbcinst.ini").read_text().split("\nDriver=")
     assert section == f"[{DRIVER}]"
     assert Path(path.strip()).is_file()
@@ -66,15 +66,20 @@ def test_the_machines_own_driver_comes_first(checkout: Path, tmp_path: Path) -> 
     assert not (checkout / "var/odbc").exists()
 
 
-def test_a_machine_without_libodbc_is_told_what_to_install(checkout: Path, tmp_path: Path) -> None:
-    (tmp_path / "pyodbc.py").write_text('raise ImportError("libodbc.so.2: cannot open shared object file")\n')
+def test_the_machines_other_drivers_stay_visible(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "odbcinst.ini").write_text("[Another]\nDriver=/anything\n")
+    env = {"ODBCSYSINI": str(tmp_path)}
 
-    code, things = run_doctor(checkout, tmp_path, DATABASE_URL=UNREACHABLE, PYTHONPATH=str(tmp_path))
+    _, things = run_doctor(checkout, tmp_path, DATABASE_URL=UNREACHABLE, **env)
+    assert things["driver"] == ("ok", f"{DRIVER}, from the wheel mssql-python-odbc")
+    assert (checkout / "var/odbc/odbcinst.ini").read_text().startswith("[Another]\nDriver=/anything\n")
 
-    assert code == 1
-    mark, words = things["driver"]
-    assert mark == "missing"
-    assert words.startswith("libodbc is missing (libodbc.so.2: cannot open shared object file): install unixODBC")
+    _, things = run_doctor(checkout, tmp_path, DATABASE_URL=f"{UNREACHABLE}?driver=Another", **env)
+    assert things["driver"] == ("ok", "Another, the machine's own")
+
+    _, things = run_doctor(checkout, tmp_path, DATABASE_URL=f"{UNREACHABLE}?driver=Missing", **env)
+    words = "DATABASE_URL: driver=Missing is not a driver of this machine, which has Another"
+    assert things["driver"] == ("missing", words)
 
 
 @pytest.mark.parametrize(

@@ -28,15 +28,15 @@ def test_the_first_start_writes_an_env_file_of_fresh_secrets_that_its_owner_alon
 
     assert stat.S_IMODE((checkout / ".env").stat().st_mode) == 0o600
     assert not list(checkout.glob(".env.*[!e]"))
-    values = [env[name].split(":")[-1] for name in SECRETS]
+    written = dict(re.findall(r"^([A-Z_]+)=(.*)$", (checkout / ".env").read_text(), re.MULTILINE))
+    values = [written[name].split(":")[-1] for name in SECRETS]
     assert len(set(values)) == len(SECRETS)
     # Characters that make, Compose and dotenv all read alike.
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{64}", value) for value in values)
     assert re.fullmatch(r"[0-9a-f]{8}:[A-Za-z0-9_-]{64}", env["JWT_KEYS"])
-    blanked = re.sub(
-        r"^((?:JWT_KEYS|\w+_SECRET_KEY|REDIS_PASSWORD)=).*$", r"\1", (checkout / ".env").read_text(), flags=re.MULTILINE
-    )
-    assert blanked == EXAMPLE
+    assert re.fullmatch(r"task-api-[0-9a-f]{6}", written["COMPOSE_PROJECT_NAME"])
+    filled = "|".join([*SECRETS, "COMPOSE_PROJECT_NAME"])
+    assert re.sub(rf"^({filled})=.*$", r"\1=", (checkout / ".env").read_text(), flags=re.MULTILINE) == EXAMPLE
 
 
 def test_a_later_start_leaves_it_alone(checkout: Path) -> None:
@@ -118,13 +118,18 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
     for path in (CHECKOUT / "local").glob("*.py"):
         read |= set(re.findall(r'\benv(?:\.get\(|\[|, )"([A-Z_]+)"', path.read_text()))
         given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
-    read |= set(re.findall(r"\$\{?([A-Z_]+)", (CHECKOUT / "Procfile").read_text()))
+    read |= set(re.findall(r"%\(ENV_([A-Z_]+)\)", (CHECKOUT / "local/supervisord.conf").read_text()))
     compose = set(re.findall(r"\$\{([A-Z_]+)", (CHECKOUT / "docker-compose.yaml").read_text()))
-    # Except Compose's own.
-    read = (read | compose) - {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"}
+    # Compose reads the first by itself; the others belong to the machine or to supervisord.
+    read = (read | compose | {"COMPOSE_PROJECT_NAME"}) - {
+        "PATH",
+        "ODBCSYSINI",
+        "ODBCINSTINI",
+        "SUPERVISOR_PROCESS_NAME",
+    }
     # The launcher computes these; NAME_FILE is a form of NAME.
     given |= {"RUN_DIR", "ENVIRONMENTS"} | {name for name in read if name.endswith("_FILE")}
 
     assert set(explained) == read - given
     # Containers have no use for those about the machine itself or the logins of the database.
-    assert set(explained) - compose == {"STATE_DIR", "SERVICE_LOGINS"}
+    assert set(explained) - compose == {"STATE_DIR", "SERVICE_LOGINS", "COMPOSE_PROJECT_NAME"}

@@ -31,7 +31,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def rotate(checkout: Path, environment: dict[str, str]) -> Rotate:
     def run(*arguments: str, **env: str) -> Completed:
-        result = run_launcher("rotate_key", *arguments, checkout=checkout, env=environment | env)
+        result = run_launcher("rotate-key", *arguments, checkout=checkout, env=environment | env)
         assert "Traceback" not in result.stderr
         return result
 
@@ -171,8 +171,7 @@ def test_a_file_of_keys_alone_is_changed_in_the_place_of_env(checkout: Path, rot
     ("text", "env", "problem"),
     [
         pytest.param(f"JWT_KEYS={OLD}\nJWT_KEYS={OLD}\n", {}, "does not set JWT_KEYS exactly once", id="twice"),
-        pytest.param("A=1\n", {}, "does not set JWT_KEYS exactly once", id="not at all"),
-        pytest.param("JWT_KEYS=old:short\n", {}, "key 1 is not kid:secret", id="short"),
+        pytest.param("JWT_KEYS=old:short\n", {}, "the secret of key 1 has fewer than 32 bytes", id="short"),
         pytest.param(f"JWT_KEYS={OLD},{OLD}\n", {}, "key 2 repeats the kid or the secret of another", id="repeated"),
         pytest.param(f'JWT_KEYS="{OLD}\\\\"\n', {}, "without escapes", id="escapes"),
         pytest.param(f"JWT_KEYS={OLD}\n", {"JWT_KEYS": OLD}, "JWT_KEYS is set in the shell", id="in the shell"),
@@ -197,7 +196,8 @@ def test_several_at_once_make_one_key(checkout: Path, environment: dict[str, str
     write(checkout / ".env", f"JWT_KEYS={OLD}\n")
     commands = [
         subprocess.Popen(
-            launcher("rotate_key", "prepare", checkout=checkout),
+            launcher("rotate-key", "prepare"),
+            cwd=checkout,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -227,7 +227,7 @@ def test_a_rotation_that_is_killed_leaves_the_old_or_the_new_file(checkout: Path
     for delay in range(20):
         write(checkout / ".env", before)
         command = subprocess.Popen(
-            launcher("rotate_key", "prepare", checkout=checkout), env=environment, stdout=subprocess.DEVNULL
+            launcher("rotate-key", "prepare"), cwd=checkout, env=environment, stdout=subprocess.DEVNULL
         )
         time.sleep(0.05 + delay / 100)
         command.kill()

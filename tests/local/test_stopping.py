@@ -1,9 +1,17 @@
-"""However a stack is stopped, or loses a process: all of it ends soon, and the exit code tells the two apart."""
+"""However a stack is stopped, or loses what supervises it: all of it ends soon."""
 
+import http.client
+import json
 import os
 import signal
+import threading
+from pathlib import Path
 
-import pytest
+import psutil
+
+from support.accounts import register
+from support.stack import LocalStack
+from support.waiting import wait_until
 
 from .conftest import STOPPED_WITHIN_SECONDS, Start
 
@@ -62,7 +70,7 @@ def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
     # Without a terminal, whose end would be a signal of its own.
     stack = start(terminal=False).wait_until_ready()
 
-    stack.part("local/up.py").kill()
+    command_of(stack, "up").kill()
 
     assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) != 0
 
@@ -70,7 +78,7 @@ def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
 def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(start: Start) -> None:
     stack = start().wait_until_ready()
 
-    stack.part("local/supervise.py").kill()
+    command_of(stack, "supervise").kill()
 
     assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) != 0
     # The services' sockets are still there, and nothing listens on them.
@@ -78,22 +86,64 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(start: St
     start(STATE_DIR=str(stack.state)).wait_until_ready()
 
 
-# Two whose workers outlive them and hold their output open, unless the supervisor ends them.
-@pytest.mark.parametrize(("name", "word"), [("auth", "auth.sock"), ("worker", "--without-mingle")])
-def test_when_one_process_dies_the_rest_go_down_and_it_is_named(start: Start, name: str, word: str) -> None:
+def test_part_that_cannot_start_ends_the_start(start: Start, tmp_path: Path) -> None:
+    stack = start()
+    (stack.state / "run/beat-schedule.db").mkdir(parents=True)
+    (stack.state / "run/beat-schedule").mkdir()
+
+    assert stack.wait(timeout=60) != 0
+
+    assert "supervisor: beat could not be started (exit status 1), so everything is stopped" in stack.output
+
+
+def test_requests_in_flight_are_finished(start: Start) -> None:
     stack = start().wait_until_ready()
+    account = register(stack, "ada")
+    clients = [Client(stack, account.access) for _ in range(8)]
+    wait_until(lambda: all(client.count > 20 for client in clients), timeout=30)
 
-    stack.part(word).kill()
+    stack.type(b"\x03")
 
-    assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) != 0
-    assert f"{name} ended by itself" in stack.output
-    assert "Traceback" not in stack.output
+    assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) == 0
+    for client in clients:
+        client.join()
+    # Each request has its connection, so nothing but the stop could end it; once none is accepted, a client ends.
+    assert [client.ending for client in clients] == ["refused"] * 8
 
 
-def test_a_process_that_ends_in_peace_is_no_success_either(start: Start) -> None:
-    stack = start().wait_until_ready()
+class Client(threading.Thread):
+    """Create one task after the other, each on a connection of its own, until none is accepted."""
 
-    stack.part("beat-schedule").terminate()
+    def __init__(self, stack: LocalStack, token: str) -> None:
+        super().__init__(daemon=True)
+        self._port = stack.port
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self.count = 0
+        self.ending = ""
+        self.start()
 
-    assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) != 0
-    assert "beat ended by itself" in stack.output
+    def run(self) -> None:
+        while not self.ending:
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+            try:
+                connection.connect()
+            except OSError:
+                self.ending = "refused"
+                return
+            self.ending = self._create(connection)
+            connection.close()
+
+    def _create(self, connection: http.client.HTTPConnection) -> str:
+        try:
+            connection.request("POST", "/api/tasks", json.dumps({"title": "Read", "duration": 5}), self._headers)
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return f"cut: {error!r}"
+        self.count += 1
+        return "" if status == 201 else str(status)
+
+
+def command_of(stack: LocalStack, name: str) -> psutil.Process:
+    """Return the process that runs this command of the package local."""
+    (process,) = [process for process in stack.family() if {"-m", "local", name} <= set(process.cmdline())]
+    return process

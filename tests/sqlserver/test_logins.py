@@ -140,7 +140,7 @@ def test_urls_of_a_database_in_env_are_written_there_once(server: Server, tmp_pa
     env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
 
     for _ in range(2):
-        made = run_launcher("logins", checkout=checkout, env=env)
+        made = run_launcher("database-logins", checkout=checkout, env=env)
         assert (made.returncode, made.stderr) == (0, "")
 
     written = re.findall(r"^([A-Z]+_DATABASE_URL)='(.*)'$", (checkout / ".env").read_text(), re.MULTILINE)

@@ -31,15 +31,15 @@ def output_of(completed: Completed) -> str:
     return completed.stdout
 
 
-def launcher(command: str, *arguments: str | Path, checkout: Path = CHECKOUT) -> list[str | Path]:
-    """Return the command line of one of the launcher's commands, such as "up"; it is run in the checkout."""
-    return [python("local"), checkout / f"local/{command}.py", *arguments]
+def launcher(command: str, *arguments: str | Path) -> list[str | Path]:
+    """Return the command line of one of the launcher's commands, such as "up"; it has to run in the checkout."""
+    return [python("local"), *("-E", "-X", "utf8", "-m", "local"), command, *arguments]
 
 
 def run_launcher(
     command: str, *arguments: str | Path, env: Mapping[str, str], checkout: Path = CHECKOUT, timeout: float = 120
 ) -> Completed:
-    return run(*launcher(command, *arguments, checkout=checkout), env=env, cwd=checkout, timeout=timeout)
+    return run(*launcher(command, *arguments), env=env, cwd=checkout, timeout=timeout)
 
 
 def program(name: str) -> tuple[str, str]:
@@ -59,18 +59,16 @@ def run_in_service(service: str, *arguments: str | Path, env: Mapping[str, str],
 
 
 def run_in_launcher(*arguments: str, env: Mapping[str, str], checkout: Path = CHECKOUT, stdin: str = "") -> Completed:
-    """Run the launcher's Python in the folder of its modules."""
-    return run(python("local"), *arguments, env=env, cwd=checkout / "local", stdin=stdin)
+    """Run the launcher's Python where it finds the package."""
+    return run(python("local"), *arguments, env=env, cwd=checkout, stdin=stdin)
 
 
 def manage(*arguments: str, service: str = "tasks", **env: str) -> Completed:
     """Run a service's manage.py, or with -c a program in its Python, with the local stack's variables and these."""
-    is_program = arguments[0] == "-c"
-    command = arguments if is_program else ("manage.py", *arguments)
-    settings = {"DJANGO_SETTINGS_MODULE": f"{service}_service.settings"} if is_program else {}
-    return run_launcher("run", service, "python", *command, env={**os.environ, **settings, **env})
+    command = arguments if arguments[0] == "-c" else ("manage.py", *arguments)
+    return run_launcher("run", service, "python", *command, env={**os.environ, **env})
 
 
 def make_logins(**env: str) -> Completed:
     """Run the part of `make database` that SERVICE_LOGINS asks for."""
-    return run_launcher("logins", env={**os.environ, "SERVICE_LOGINS": "1", **env})
+    return run_launcher("database-logins", env={**os.environ, "SERVICE_LOGINS": "1", **env})

@@ -27,8 +27,7 @@ def make_checkout(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("local", "nginx", "console"):
         shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*_cache"))
-    for name in ("Procfile", ".env.example"):
-        shutil.copy(CHECKOUT / name, folder)
+    shutil.copy(CHECKOUT / ".env.example", folder)
     (folder / "services").symlink_to(CHECKOUT / "services")
     (folder / "var").mkdir()
     (folder / "var/env").symlink_to(ENVIRONMENTS)

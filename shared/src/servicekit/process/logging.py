@@ -79,11 +79,12 @@ class JSONFormatter(JsonFormatter):
 
 
 class TextFormatter(logging.Formatter):
-    """``message key=value …``; the level only where it says something, and no time, which the supervisor prints."""
+    """``time service message key=value …``, in local time; the level only where it says something."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()
-        parts = [record.message] if record.levelno == logging.INFO else [record.levelname, record.message]
+        parts = [time.strftime("%H:%M:%S", time.localtime(record.created)), getattr(record, "service", "-")]
+        parts += [record.message] if record.levelno == logging.INFO else [record.levelname, record.message]
         fields = {key: value for key, value in record.__dict__.items() if key not in _NO_TEXT_FIELDS}
         parts += [f"{key}={_shown(value)}" for key, value in fields.items() if value is not None]
         text = " ".join(parts)

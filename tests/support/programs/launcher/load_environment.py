@@ -2,6 +2,6 @@
 
 import json
 
-import environment
+from local import environment
 
 print(json.dumps(environment.load()))

@@ -2,8 +2,8 @@
 
 import os
 
-import up
+from local import gateway, programs
 
-env = {**os.environ, "NGINX_PROGRAM": up.find_nginx()}
-up.render_nginx(env, int(env["GATEWAY_PORT"]))
+env = {**os.environ, "NGINX_PROGRAM": programs.find_nginx(os.environ)}
+gateway.write(env)
 print(env["NGINX_PROGRAM"])

@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import Any
 
-import rotate_key
+from local.__main__ import main
 
 when, name = sys.argv.pop(1), sys.argv.pop(1)
 real = getattr(os, name)
@@ -18,4 +18,4 @@ def killed(*arguments: Any) -> None:
 
 
 setattr(os, name, killed)
-rotate_key.main()
+main(["rotate-key", *sys.argv[1:]])

@@ -3,7 +3,7 @@
 import json
 import sys
 
-import demo
+from local import demo
 
 port, tokens, described = json.load(sys.stdin)
 calls = [demo.Call(*call) for call in described]

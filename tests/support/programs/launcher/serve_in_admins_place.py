@@ -2,7 +2,8 @@
 
 import os
 import sys
+from pathlib import Path
 
-import admin
+from local import admin
 
-admin.serve([sys.executable, "-c", sys.argv[1]], dict(os.environ))
+sys.exit(admin.serve([sys.executable, "-c", sys.argv[1]], os.environ, Path.cwd()))

@@ -2,7 +2,8 @@
 
 import sys
 
-import up
+from local import programs
+from local.__main__ import main
 
-up.SYSTEM_FOLDERS = ()
-sys.exit(up.main())
+programs.SYSTEM_FOLDERS = ()
+sys.exit(main(["up"]))

@@ -2,10 +2,10 @@
 
 import json
 
-import environment
-import logins
+from local import database_logins
+from local.errors import CommandError
 
 try:
-    print(json.dumps(logins.write_urls()))
-except environment.StartError as error:
+    print(json.dumps(database_logins.write_urls()))
+except CommandError as error:
     print(json.dumps(str(error)))

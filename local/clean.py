@@ -1,0 +1,16 @@
+"""`make clean`: delete var/, unless a stack runs from it. The standard library alone is needed."""
+
+import shutil
+from pathlib import Path
+
+from local import lock
+
+VAR = Path(__file__).resolve().parent.parent / "var"
+
+
+def main(arguments: list[str]) -> int:
+    """Delete it."""
+    with lock.refuse_while_used(VAR):
+        if VAR.exists():
+            shutil.rmtree(VAR)
+    return 0

@@ -1,0 +1,23 @@
+"""Print, as JSON, the ODBC drivers that pyodbc finds, and where the wheel's is. A service's Python runs this file.
+
+The wheel has a driver for each family of systems, and mssql-python knows which is this machine's.
+"""
+
+import json
+import os
+
+
+def look() -> dict[str, object]:
+    """Return the drivers and the path, or why pyodbc cannot be loaded."""
+    try:
+        import pyodbc
+    except ImportError as error:
+        return {"error": str(error)}
+    import mssql_python.ddbc_bindings
+    import mssql_python_odbc
+
+    folder = os.path.dirname(mssql_python_odbc.__file__)  # noqa: PTH120
+    return {"drivers": pyodbc.drivers(), "wheel": mssql_python.ddbc_bindings.GetDriverPathCpp(folder)}
+
+
+print(json.dumps(look()))

@@ -1,0 +1,80 @@
+"""nginx and redis-server: the machine's own where they are new enough, else the ones from wheels."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from local.environment import CHECKOUT, own_redis_url
+from local.errors import CommandError
+
+# Debian keeps nginx where only root's PATH looks.
+SYSTEM_FOLDERS: Sequence[str] = ("/usr/sbin", "/usr/local/sbin")
+FROM_WHEELS = CHECKOUT / "var/env/servers/bin"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program, how to ask its version, and which is needed."""
+
+    name: str
+    option: str
+    version: str
+    minimum: tuple[int, int]
+    advice: str
+
+    def find(self, candidates: Iterable[str | None]) -> str:
+        """Return the first candidate that is new enough; raises CommandError."""
+        for candidate in filter(None, candidates):
+            if is_new_enough(self._ask(candidate), self.version, self.minimum):
+                return candidate
+        raise CommandError(self.advice)
+
+    def _ask(self, path: str) -> str:
+        done = subprocess.run([path, self.option], capture_output=True, text=True, errors="replace", check=False)
+        return done.stdout + done.stderr
+
+
+# -e, which keeps nginx from opening a log file that only root may write, came with 1.19.5.
+NGINX = Program(
+    name="nginx",
+    option="-v",
+    version=r"\bnginx/(\d+)\.(\d+)",
+    minimum=(1, 22),
+    advice="nginx is missing: install nginx 1.22 or newer",
+)
+REDIS = Program(
+    name="redis-server",
+    option="--version",
+    version=r"\bv=(\d+)\.(\d+)",
+    minimum=(6, 2),
+    advice="redis-server is missing: install Redis 6.2 or newer, or set REDIS_URL",
+)
+
+
+def is_new_enough(answer: str, version: str, minimum: tuple[int, int]) -> bool:
+    """Return whether the version in a program's own words is at least the minimum."""
+    found = re.search(version, answer)
+    return found is not None and (int(found[1]), int(found[2])) >= minimum
+
+
+def find_nginx(env: Mapping[str, str]) -> str:
+    """Return the path of nginx; raises CommandError."""
+    path = os.pathsep.join([env.get("PATH", os.defpath), *SYSTEM_FOLDERS])
+    return NGINX.find([shutil.which("nginx", path=path), _from_wheel("nginx")])
+
+
+def find_redis(env: Mapping[str, str]) -> str:
+    """Return the path of redis-server; raises CommandError."""
+    return REDIS.find([shutil.which("redis-server", path=env.get("PATH", os.defpath)), _from_wheel("redis-server")])
+
+
+def needs_redis(env: Mapping[str, str]) -> bool:
+    """Return whether the stack runs a Redis of its own."""
+    return env.get("REDIS_URL") == own_redis_url(env["RUN_DIR"])
+
+
+def _from_wheel(name: str) -> str | None:
+    return shutil.which(FROM_WHEELS / name)

@@ -1,0 +1,29 @@
+"""The append-only file of the stack's own Redis."""
+
+from pathlib import Path
+
+# Of Redis 6, and the folder of Redis 7 and newer.
+NAMES = ("appendonly.aof", "appendonlydir")
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Rename what Redis would load at its start, and return the new name; None where there is nothing.
+
+    Redis does not start on a damaged file. What it holds can be spared: messages of jobs whose state is in the
+    database, and ended sessions that auth announces again.
+    """
+    for name in NAMES:
+        path, to = folder / name, folder / f"{name}.damaged"
+        if path.exists():
+            _remove(to)
+            return path.rename(to)
+    return None
+
+
+def _remove(path: Path) -> None:
+    for child in path.iterdir() if path.is_dir() else ():
+        child.unlink()
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""Checks of the settings that these commands read themselves; the services check their own.
+
+Each function takes the text of a variable and returns its value, or raises CommandError with the variable's name.
+"""
+
+import re
+from pathlib import Path
+
+from local.errors import CommandError
+
+# As browsers send them (https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin).
+ORIGIN = r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
+# A scheme's own port is left out, so with it an origin would never match.
+OWN_PORT = r"(http://(\[[^]]*\]|[^,:\[]+):80|https://(\[[^]]*\]|[^,:\[]+):443)(?![0-9])"
+
+
+def port(name: str, text: str) -> int:
+    """Return the port number."""
+    text = text.strip()
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise CommandError(f"{name}: must be a port number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def count(name: str, text: str, *, maximum: int = 999_999) -> str:
+    """Return a whole number from 1 to the maximum, as text."""
+    text = text.strip()
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text) or int(text) > maximum:
+        raise CommandError(f"{name}: must be a whole number from 1 to {maximum}, not {text!r}")
+    return text
+
+
+def connections_per_address(text: str) -> str:
+    """Return the limit; nginx takes no larger one."""
+    return count("CONNECTIONS_PER_ADDRESS", text, maximum=65_535)
+
+
+def cors_origins(text: str) -> str:
+    """Return the list of origins, which may be empty."""
+    text = text.strip()
+    if not re.fullmatch(rf"({ORIGIN}(,{ORIGIN})*)?", text):
+        raise CommandError(f"CORS_ORIGINS: must be origins such as https://app.example.org,https://…, not {text!r}")
+    if match := re.search(OWN_PORT, text):
+        raise CommandError(f"CORS_ORIGINS: must be without the port in {match[0]}, which browsers leave out")
+    return text
+
+
+def log_format(text: str) -> str:
+    """Return json or text."""
+    name = text.strip().lower()
+    if name not in ("json", "text"):
+        raise CommandError(f"LOG_FORMAT: must be json or text, not {name!r}")
+    return name
+
+
+def state_dir(text: str, *, checkout: Path, home: Path) -> Path:
+    """Return the absolute path, with ~ and $HOME expanded and a relative path taken from the checkout.
+
+    Another variable would be a folder with a $ in its name.
+    """
+    expanded = re.sub(r"^~(?=/|$)|\$\{HOME\}|\$HOME\b", lambda _: str(home), text.strip())
+    if re.search(r"\$[A-Za-z_{(]", expanded.replace(str(home), "")) or expanded.startswith("~"):
+        raise CommandError(
+            f"STATE_DIR: only ~ and ${{HOME}} are expanded; write the path out instead of {text.strip()!r}"
+        )
+    return checkout / expanded

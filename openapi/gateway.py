@@ -36,7 +36,11 @@ READY_CHECKS = {"database": "ok", "redis": "ok"}
 READY = {
     "auth": {"status": "ok", "checks": READY_CHECKS},
     "tasks": {"status": "ok", "checks": READY_CHECKS},
-    "scheduler": {"status": "ok", "checks": {**READY_CHECKS, "beat": "ok"}},
+    "scheduler": {
+        "status": "ok",
+        "checks": {**READY_CHECKS, "beat": "ok", "relay": "ok"},
+        "measures": {"queued_runs": 0, "oldest_queued_run_seconds": None, "relay_lag_seconds": 0.2},
+    },
 }
 
 
@@ -113,6 +117,11 @@ def health_document() -> dict[str, Any]:
                         },
                         "detail": {"type": "string", "description": "Why it is unavailable, for people."},
                         "checks": reference("schemas", "Checks"),
+                        "measures": {
+                            "type": "object",
+                            "description": "What waits, and for how long; null where nothing does.",
+                            "additionalProperties": {"type": ["number", "null"], "minimum": 0},
+                        },
                     },
                     "required": ["status"],
                 },

@@ -12,7 +12,13 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from servicekit.http.exceptions import PayloadTooLarge, PreconditionFailed, ServiceUnavailable, TooManyRequests
+from servicekit.http.exceptions import (
+    Conflict,
+    PayloadTooLarge,
+    PreconditionFailed,
+    ServiceUnavailable,
+    TooManyRequests,
+)
 from servicekit.http.health import NotReady, health_urls
 from servicekit.http.views import APIView
 from servicekit.tokens.authentication import principal
@@ -33,6 +39,7 @@ FAILURES: dict[str, Callable[[], Exception]] = {
     "forbidden": lambda: exceptions.PermissionDenied("a reason that must not show"),
     "http404": lambda: Http404("a reason that must not show"),
     "drf404": lambda: exceptions.NotFound("a reason that must not show"),
+    "conflict": lambda: Conflict("It runs already."),
     "precondition": PreconditionFailed,
     "too-large": PayloadTooLarge,
     "media-type": lambda: exceptions.UnsupportedMediaType("text/plain"),

@@ -34,6 +34,7 @@ AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system
         ("/failing/forbidden", FORBIDDEN),
         ("/failing/http404", NOT_FOUND),
         ("/failing/drf404", NOT_FOUND),
+        ("/failing/conflict", ("conflict", "Conflict", 409, "It runs already.")),
         (
             "/failing/precondition",
             (

@@ -4,7 +4,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from servicekit.http.health import NotReady, check_database
+from servicekit.http.health import NotReady, check_database, health_urls
 from tests.urls import CHECKS, not_ready
 
 NEXT = "/_readyz/scheduler"
@@ -26,6 +26,17 @@ def test_ready_names_every_check(client):
     response = client.get("/readyz")
     assert (response.status_code, response["Content-Type"]) == (200, "application/json")
     assert response.json() == {"status": "ok", "service": "example", "checks": {"first": "ok", "second": "ok"}}
+
+
+def test_measures_are_shown_where_a_service_has_them(rf):
+    _, readyz = health_urls(service="example", checks={}, measures=lambda: {"waiting": 2, "lag_seconds": None})
+    response = readyz.callback(rf.get("/readyz"))
+    assert json.loads(response.content) == {
+        "status": "ok",
+        "service": "example",
+        "checks": {},
+        "measures": {"waiting": 2, "lag_seconds": None},
+    }
 
 
 def test_not_ready_is_a_503_problem_that_names_what_fails(client, checks):

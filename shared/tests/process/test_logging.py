@@ -1,6 +1,9 @@
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -34,6 +37,17 @@ def test_json_line_has_the_common_fields_first_and_then_its_own(log, time_machin
         ("size", 5),
         ("path", "/ä"),
     ]
+
+
+def test_output_is_utf_8_in_every_locale_and_escapes_what_has_no_form_in_it():
+    program = (
+        "import logging.config; from servicekit.process.logging import logging_config;"
+        "logging.config.dictConfig(logging_config('example')); logging.warning('W\\u00e4sche \\ud800')"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout)["message"] == "Wäsche \ud800"
+    assert done.stderr == b""
 
 
 def test_outside_of_a_request_there_is_no_request_id(records):

@@ -11,7 +11,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from servicekit.database.outages import is_unavailable
-from servicekit.http.exceptions import ServiceUnavailable, TooManyRequests, UnsupportedContentEncoding
+from servicekit.http.exceptions import Conflict, ServiceUnavailable, TooManyRequests, UnsupportedContentEncoding
 from servicekit.http.problems import (
     BAD_REQUEST,
     CONTENT_TYPE,
@@ -82,7 +82,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(exc, exceptions.ValidationError):
         body = problem_body(problem, path=path, detail=INVALID_FIELDS, errors=field_errors(exc.detail))
-    elif isinstance(exc, exceptions.ParseError | exceptions.AuthenticationFailed | UnsupportedContentEncoding):
+    elif isinstance(
+        exc, exceptions.ParseError | exceptions.AuthenticationFailed | Conflict | UnsupportedContentEncoding
+    ):
         body = problem_body(problem, path=path, detail=str(exc.detail))
     else:
         body = problem_body(problem, path=path)

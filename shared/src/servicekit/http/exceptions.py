@@ -11,6 +11,12 @@ class PayloadTooLarge(APIException):
     status_code = 413
 
 
+class Conflict(APIException):
+    """409: the state of what is asked for does not allow it now; ``detail`` says why."""
+
+    status_code = 409
+
+
 class PreconditionFailed(APIException):
     """412: If-Match or If-None-Match does not hold (RFC 9110, section 13.1)."""
 

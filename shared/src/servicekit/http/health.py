@@ -56,12 +56,16 @@ def _redis() -> "redis.Redis":
 
 
 def health_urls(
-    *, service: str, checks: Mapping[str, Check], useful: Mapping[str, Check] = MappingProxyType({})
+    *,
+    service: str,
+    checks: Mapping[str, Check],
+    useful: Mapping[str, Check] = MappingProxyType({}),
+    measures: Callable[[], Mapping[str, float | None]] | None = None,
 ) -> list[URLPattern]:
     """The two probes of a service.
 
     ``checks`` and ``useful`` are run at each /readyz, all of them, and named in its answer. A service that lacks what
-    is only useful is degraded: it goes on, and says so.
+    is only useful is degraded: it goes on, and says so. ``measures`` are figures that a service which is ready shows.
     """
 
     def healthz(request: HttpRequest) -> HttpResponse:
@@ -80,8 +84,9 @@ def health_urls(
             response["X-Readyz"] = _state(status="unavailable", detail=detail, checks=results)
             return response
         status = "degraded" if failed else "ok"
-        response = JsonResponse({"status": status, "service": service, "checks": results})
-        response["X-Readyz"] = _state(status=status, checks=results)
+        figures = {"measures": dict(measures())} if measures else {}
+        response = JsonResponse({"status": status, "service": service, "checks": results, **figures})
+        response["X-Readyz"] = _state(status=status, checks=results, **figures)
         # The gateway asks the services one after the other: where this one is ready, nginx goes on to the next.
         following = request.META.get("HTTP_X_READYZ_NEXT", "")
         if _NEXT.fullmatch(following):

@@ -75,6 +75,14 @@ METHOD_NOT_ALLOWED = Problem(
     meaning="The address exists and does not take this method.",
     advice="The `Allow` header lists the methods that it takes.",
 )
+CONFLICT = Problem(
+    status=409,
+    slug="conflict",
+    detail="The state of what this is about does not allow it now.",
+    meaning="The request is right in itself, and the state of what it is about does not allow it now; `detail` says "
+    "why. A job, for one, has one run at a time. Nothing was changed.",
+    advice="Read the current state, and repeat the call once it allows it.",
+)
 PRECONDITION_FAILED = Problem(
     status=412,
     slug="precondition-failed",
@@ -180,6 +188,7 @@ PROBLEMS: Mapping[int, Problem] = {
         FORBIDDEN,
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
+        CONFLICT,
         PRECONDITION_FAILED,
         PAYLOAD_TOO_LARGE,
         URI_TOO_LONG,

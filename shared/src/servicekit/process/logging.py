@@ -1,7 +1,9 @@
 """Logs: one line an event, a constant message and fields; JSON for machines, text for a person at a terminal."""
 
+import io
 import json
 import logging
+import sys
 import time
 from typing import Any
 
@@ -18,6 +20,7 @@ _NO_TEXT_FIELDS = {*_NO_FIELDS, "service"}
 
 def logging_config(service: str) -> dict[str, Any]:
     """Django's LOGGING for a service of this name; LOG_FORMAT (json, text) and LOG_LEVEL choose form and amount."""
+    write_utf8()
     formatter = env.choice("LOG_FORMAT", "json", choices=("json", "text"))
     level = env.choice("LOG_LEVEL", "info", choices=("debug", "info", "warning", "error")).upper()
     return {
@@ -46,6 +49,13 @@ def logging_config(service: str) -> dict[str, Any]:
             "django.security": {"level": "CRITICAL"},
         },
     }
+
+
+def write_utf8() -> None:
+    """Write UTF-8 to standard output and error in every locale, and escape what has no form in it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 class ContextFilter(logging.Filter):

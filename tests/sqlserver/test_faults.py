@@ -88,7 +88,7 @@ class Proxy:
 
 
 class Service:
-    """The tasks service as the Procfile runs it, on a unix socket."""
+    """The tasks service as `make up` runs it, on a unix socket."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self._socket = folder / "tasks.sock"

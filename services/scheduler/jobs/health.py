@@ -1,31 +1,78 @@
-"""What /readyz asks beyond the database and Redis: whether beat's ticks arrive."""
+"""What /readyz asks beyond the database and Redis, and how a job is doing."""
 
 import datetime
+from collections.abc import Callable
 
 from django.db import Error as DatabaseLayerError
 from django.db import connection
 from django.utils import timezone
 
-from jobs.selectors import last_tick
+from jobs.job import Job
+from jobs.models import FAILED, MISSED
+from jobs.selectors import CLOCK_SKEW, JobRuns, active_runs, last_tick, relay_seen_at
 from servicekit.http.health import NotReady
 
 # A tick each minute, and half a one for what may delay it.
 LONGEST_SILENCE = datetime.timedelta(seconds=90)
+# The relay renews its lease twice a second, and another one takes over after 20 s.
+RELAY_SILENCE = datetime.timedelta(seconds=30)
+# A requested run starts within 3 s where the relay and the worker do their work.
+LONGEST_WAIT = datetime.timedelta(seconds=30)
 
-# Beat and worker start with this process, so their first tick has as much time.
+# Beat, relay and worker start with this process, so their first sign has as much time.
 _started_at = timezone.now()
 
 
 def check_beat() -> None:
-    """Raises NotReady when the last tick that beat sent and a worker took is too long ago.
+    """Raises NotReady when the last tick that beat sent and a worker took is too long ago."""
+    _check_recent(lambda: last_tick(now=timezone.now()), within=LONGEST_SILENCE, silent="has not ticked for")
 
-    Ask after check_database, which leaves a connection: where it could not, this does not try for another 3 s.
-    """
+
+def check_relay() -> None:
+    """Raises NotReady when no relay has led for too long."""
+    _check_recent(relay_seen_at, within=RELAY_SILENCE, silent="has not run for")
+
+
+def _check_recent(read: Callable[[], datetime.datetime | None], *, within: datetime.timedelta, silent: str) -> None:
+    """Ask after check_database, which leaves a connection: where it could not, this does not try for another 3 s."""
     if connection.connection is None:
         raise NotReady("is unknown without the database")
     try:
-        last = last_tick()
+        last = read()
     except DatabaseLayerError as error:
         raise NotReady("is unknown without the database") from error
-    if timezone.now() - max(last or _started_at, _started_at) > LONGEST_SILENCE:
-        raise NotReady(f"has not ticked for {LONGEST_SILENCE.seconds} s")
+    now = timezone.now()
+    # From before a clock was set back, it says nothing about now.
+    known = [time for time in (last, _started_at) if time is not None and time <= now + CLOCK_SKEW]
+    if not known or now - max(known) > within:
+        raise NotReady(f"{silent} {within.seconds} s")
+
+
+def measures() -> dict[str, float | None]:
+    """How much waits, and for how long: what /readyz shows beside its checks."""
+    now = timezone.now()
+    waiting = [run for run in active_runs() if run.state == "queued"]
+    return {
+        "queued_runs": len(waiting),
+        "oldest_queued_run_seconds": seconds_since(min((run.slot for run in waiting), default=None), now=now),
+        "relay_lag_seconds": seconds_since(relay_seen_at(), now=now),
+    }
+
+
+def seconds_since(since: datetime.datetime | None, *, now: datetime.datetime) -> float | None:
+    """To a tenth, and not below 0, where another machine's clock is ahead."""
+    return None if since is None else round(max((now - since).total_seconds(), 0.0), 1)
+
+
+def trouble_of(*, job: Job, runs: JobRuns, now: datetime.datetime) -> str | None:
+    """What is wrong with the job, in words; None where it does what it should."""
+    if runs.last is not None and runs.last.state in (FAILED, MISSED):
+        return f"The last run {'failed' if runs.last.state == FAILED else 'was missed'}: {runs.last.outcome}"
+    queued = runs.queued
+    if queued is not None and runs.running is None and now - queued.slot > LONGEST_WAIT:
+        return f"A run has been waiting for {round((now - queued.slot).total_seconds())} s."
+    last = _started_at if runs.last_scheduled is None else runs.last_scheduled.slot
+    # What was due before this process started has as much time as the first tick.
+    if now - max(job.next_due(last), _started_at) > LONGEST_SILENCE:
+        return f"Nothing has run since {last:%Y-%m-%d %H:%M} UTC."
+    return None

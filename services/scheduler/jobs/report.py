@@ -2,25 +2,39 @@
 
 import logging
 
-from jobs.selectors import iterate_tasks
+from django.conf import settings
+
+from jobs.job import Progress, Work
+from jobs.models import Task
+from jobs.selectors import count_tasks, task_pages
 from servicekit.http.times import iso_utc
 
+# jobs.output lets a line that cannot be written fail the run.
 logger = logging.getLogger("jobs.report")
 
 
-def report_user_tasks(*, user_id: int) -> str:
-    """Writes every task of the user, newest first, and their number to the log; returns that as the run's outcome."""
-    count = 0
-    for task in iterate_tasks(owner_id=user_id):
-        count += 1
-        logger.info(
-            "task",
-            extra={
-                "title": task.title,
-                "duration": task.duration,
-                "created_at": iso_utc(task.created_at),
-                "updated_at": iso_utc(task.updated_at),
-            },
-        )
-    logger.info("report", extra={"user": user_id, "count": count})
-    return "1 task" if count == 1 else f"{count} tasks"
+def report_user_tasks(checkpoint: str) -> Work:
+    """Write the newest REPORT_LIMIT tasks of REPORT_USER_ID to the log, and how many there are; 0 means all of them."""
+    owner_id = settings.REPORT_USER_ID
+    count = count_tasks(owner_id=owner_id)
+    wanted = min(count, settings.REPORT_LIMIT or count)
+    written = 0
+    for page in task_pages(owner_id=owner_id, limit=wanted):
+        for task in page:
+            _write(task)
+        written += len(page)
+        yield Progress(done=written, total=wanted)
+    logger.info("report", extra={"user": owner_id, "count": count, "more": max(count - written, 0)})
+    return f"{written} of {count} tasks"
+
+
+def _write(task: Task) -> None:
+    logger.info(
+        "task",
+        extra={
+            "title": task.title,
+            "duration": task.duration,
+            "created_at": iso_utc(task.created_at),
+            "updated_at": iso_utc(task.updated_at),
+        },
+    )

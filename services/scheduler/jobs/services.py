@@ -1,167 +1,218 @@
-"""Writes: a job's run, from the claim of its slot to its end.
+"""Writes: the life of a run, from its slot to its end.
 
-Messages can be sent twice (two beats), delivered twice (a worker that was killed) and late (an outage). The row of a
-run makes one run of all of them: who inserts it runs the job, and nobody else does unless that attempt is dead.
+Ticks can be sent twice (two beats), delivered twice (a worker that was killed) and late (an outage). The rows make one
+run of each slot, and let one run of a job go on at a time: the database's constraints decide, not a look before.
 """
 
 import datetime
 import logging
-import time
-from collections.abc import Callable
+import uuid
 
-from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import Error as DatabaseLayerError
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from jobs.models import FAILED, RUNNING, SUCCEEDED, Run
-from jobs.schedule import Job
+from jobs.job import MINUTE, Job, Progress, slots_between
+from jobs.models import ACTIVE, MISSED, QUEUED, RUNNING, Run, turn_of
 from servicekit.database.deadlocks import retries_deadlocks
-from servicekit.database.outages import is_unavailable
 from servicekit.http.times import iso_utc
 
-# A job that takes its process down with it every time is given up after as many attempts at the same slot.
-MAXIMUM_ATTEMPTS = 5
-# Each run deletes as many old ones at most: more than are added, and few enough to hold no lock for long.
+# Few enough that a writer waits a few milliseconds for one batch.
 OLD_RUNS_AT_ONCE = 100
+# An hour of the report: what happened, and no flood after a long stop.
+MISSED_AT_ONCE = 60
+
+NOT_TAKEN = "No worker took it in time."
+STILL_BUSY = "Other runs of the job took too long."
 
 logger = logging.getLogger("jobs.run")
 
 
-class DatabaseUnavailable(Exception):
-    """The database did not answer. The run is not over: the same message has to be delivered again."""
-
-
-def run_job(*, job: Job, slot: datetime.datetime, task_id: str, work: Callable[[], str]) -> None:
-    """Does the work, unless the slot is taken, and records how it went.
-
-    ``work`` returns its outcome, at most 200 characters. ``task_id`` is the message's. Raises DatabaseUnavailable.
-    """
-    started = time.perf_counter()
-    try:
-        run = claim_run(job=job, slot=slot, task_id=task_id)
-        if run is None:
-            logger.debug("slot taken", extra={"job": job.name, "slot": iso_utc(slot)})
-            return
-        state, outcome = _do(work)
-        finish_run(run=run, state=state, outcome=outcome)
-    except DatabaseLayerError as error:
-        if not is_unavailable(error):
-            raise
-        raise DatabaseUnavailable from error
-    # The work catches its own; here, nothing but the database is waited for.
-    except SoftTimeLimitExceeded as error:
-        raise DatabaseUnavailable from error
-    logger.info(
-        "job",
-        extra={
-            "job": job.name,
-            "slot": iso_utc(slot),
-            "state": state,
-            "attempts": run.attempts,
-            "duration_ms": round((time.perf_counter() - started) * 1000, 1),
-        },
-    )
-    _keep_house(job)
-
-
-def _keep_house(job: Job) -> None:
-    """What belongs to no run in particular. The job is over whatever comes of it, and the next one tries again."""
-    try:
-        fail_abandoned_runs(job=job)
-        delete_old_runs()
-    except (DatabaseLayerError, SoftTimeLimitExceeded) as error:
-        logger.warning("housekeeping failed", extra={"job": job.name, "error": str(error)})
+class RunActive(Exception):
+    """A run of the job is queued or running."""
 
 
 @retries_deadlocks
-def claim_run(*, job: Job, slot: datetime.datetime, task_id: str) -> Run | None:
-    """The run, where it is this message's to do; None where the slot is another's or is done."""
+def request_run(*, job: Job, user_id: int, request_id: str) -> Run:
+    """Queue a run for the relay to start; raises RunActive."""
+    if Run.objects.filter(job=job.name, state__in=ACTIVE).exists():
+        raise RunActive
+    run = _new_run(job=job, slot=timezone.now(), state=QUEUED, request_id=request_id, requested_by=user_id)
+    # Somebody may have asked since.
+    if not _insert(run):
+        raise RunActive
+    return run
+
+
+@retries_deadlocks
+def claim_slot(*, job: Job, slot: datetime.datetime, request_id: str) -> Run | None:
+    """The slot's run where it is the caller's to carry out; None where it was claimed before, or has to wait.
+
+    It waits while another run of the job goes on, and where one waits already it is missed.
+    """
+    run = _new_run(job=job, slot=slot, state=RUNNING, request_id=request_id)
+    if _insert(run):
+        return run
+    existing = Run.objects.filter(job=job.name, slot=slot).first()
+    if existing is None:
+        if not _insert(_new_run(job=job, slot=slot, state=QUEUED, request_id=request_id)):
+            _insert(_new_run(job=job, slot=slot, state=MISSED, request_id=request_id, outcome=STILL_BUSY))
+        return None
+    if existing.state != MISSED and not _clock_was_set_back_since(existing):
+        return None
+    with transaction.atomic():
+        Run.objects.filter(id=existing.id, state=existing.state).exclude(state__in=ACTIVE).delete()
+        return run if _insert(run) else None
+
+
+def _clock_was_set_back_since(run: Run) -> bool:
+    """Whether slots well before the run's were claimed after it: then its slot has not come yet.
+
+    A message is delivered a minute late at most; and missed slots are written down later than they were due.
+    """
+    later = Run.objects.filter(job=run.job, id__gt=run.id, slot__lt=run.slot - 2 * MINUTE, requested_by=0)
+    return later.exclude(state=MISSED).exists()
+
+
+@retries_deadlocks
+def claim_run(*, run_id: int, holder: str) -> Run | None:
+    """The active run, where its last holder is still this one; None where somebody was faster, or it has to wait.
+
+    The caller knows that this holder, if there is one, has lost its lease or handed the run back.
+    """
+    run = Run.objects.filter(id=run_id, holder=holder, state__in=ACTIVE).first()
+    if run is None:
+        return None
+    before = Run.objects.filter(id=run.id, holder=holder, state=run.state, lease=run.lease)
+    if run.state == QUEUED:
+        run.started_at = timezone.now()
+    elif run.lease:
+        run.losses += 1
+    if run.state == QUEUED or run.lease:
+        run.attempts += 1
+    run.state, run.holder, run.lease = RUNNING, _name(), 1
+    run.turn = turn_of(run.state, run.slot)
+    columns = ("state", "turn", "holder", "lease", "attempts", "losses", "started_at")
+    try:
+        with transaction.atomic():
+            before.update(**{column: getattr(run, column) for column in columns})
+    except IntegrityError:
+        # Another run of the job goes on.
+        return None
+    # Not the number of changed rows, for which drivers may say -1.
+    return run if _held(run).exists() else None
+
+
+@retries_deadlocks
+def renew_lease(*, run: Run, progress: Progress, spent_ms: int) -> bool:
+    """Record that the attempt goes on, and how far it is. False where it has been taken over, and has to end."""
+    advanced = {"losses": 0} if progress.checkpoint != run.checkpoint else {}
+    _held(run).update(lease=F("lease") + 1, **_columns(progress, spent_ms), **advanced)
+    return _held(run).exists()
+
+
+@retries_deadlocks
+def hand_back(*, run: Run, progress: Progress, spent_ms: int) -> None:
+    """Give the run up, for the relay to have it continued."""
+    _held(run).update(lease=0, losses=0, **_columns(progress, spent_ms))
+
+
+@retries_deadlocks
+def finish_run(*, run: Run, state: str, outcome: str, progress: Progress, spent_ms: int) -> None:
+    """Record the end of the run; nothing, where another attempt has taken over."""
+    _held(run).update(
+        state=state,
+        turn=turn_of(state, run.slot),
+        outcome=outcome,
+        finished_at=timezone.now(),
+        **_columns(progress, spent_ms),
+    )
+
+
+@retries_deadlocks
+def give_up(*, run: Run, state: str, outcome: str) -> None:
+    """End a run that nobody carries out, unless somebody has begun to."""
+    Run.objects.filter(id=run.id, holder=run.holder, lease=run.lease, state=run.state).update(
+        state=state, turn=turn_of(state, run.slot), outcome=outcome, finished_at=timezone.now()
+    )
+
+
+def record_missed_slots(*, job: Job, run: Run) -> None:
+    """Write down the slots between this run's and the scheduled one before it: no tick of theirs can come any more.
+
+    One that comes after all is let in by claim_slot.
+    """
+    before = Run.objects.filter(job=job.name, slot__lt=run.slot, requested_by=0).order_by("-slot")
+    last = before.values_list("slot", flat=True).first()
+    if last is None or job.next_due(last) >= run.slot:
+        return
+    missed = []
+    for slot in slots_between(job.schedule, first=last, last=run.slot):
+        missed.append(slot)
+        _insert(_new_run(job=job, slot=slot, state=MISSED, request_id=run.request_id, outcome=NOT_TAKEN))
+        if len(missed) == MISSED_AT_ONCE:
+            break
+    logger.warning(
+        "slots missed",
+        extra={"job": job.name, "after": iso_utc(last), "before": iso_utc(run.slot), "recorded": len(missed)},
+    )
+
+
+@retries_deadlocks
+def delete_old_runs() -> int:
+    """Delete the oldest runs that are older than RUNS_KEPT_DAYS, OLD_RUNS_AT_ONCE at most, and say how many."""
+    kept_since = timezone.now() - datetime.timedelta(days=settings.RUNS_KEPT_DAYS)
+    old = Run.objects.filter(slot__lt=kept_since).exclude(state__in=ACTIVE).order_by("slot", "id")
+    # Read first: not every engine can limit a DELETE, and mostly there is none.
+    if ids := list(old.values_list("id", flat=True)[:OLD_RUNS_AT_ONCE]):
+        Run.objects.filter(id__in=ids).delete()
+    return len(ids)
+
+
+def _new_run(
+    *, job: Job, slot: datetime.datetime, state: str, request_id: str, requested_by: int = 0, outcome: str = ""
+) -> Run:
     now = timezone.now()
-    run = Run(
+    running = state == RUNNING
+    return Run(
         job=job.name,
         slot=slot,
-        state=RUNNING,
+        requested_by=requested_by,
+        state=state,
+        turn=turn_of(state, slot),
         started_at=now,
         finished_at=now,
-        outcome="",
-        attempts=1,
-        task_id=task_id,
+        outcome=outcome,
+        attempts=int(running),
+        holder=_name() if running else "",
+        lease=int(running),
+        request_id=request_id,
     )
+
+
+def _insert(run: Run) -> bool:
+    """False where the slot or the turn is taken."""
     try:
         with transaction.atomic():
             run.save(force_insert=True)
     except IntegrityError:
-        return _take_over(job=job, slot=slot, task_id=task_id)
-    return run
+        return False
+    return True
 
 
-def _take_over(*, job: Job, slot: datetime.datetime, task_id: str) -> Run | None:
-    """The existing run as a further attempt of ours, where the one before is dead.
-
-    It is where it was this very message's, which comes back only after the end of its process, or is older than any
-    attempt can be. The row is locked from the look to the change.
-    """
-    with transaction.atomic():
-        # A change locks the row on every engine. A SELECT with a lock is a hint, which not every server takes.
-        Run.objects.filter(job=job.name, slot=slot).update(attempts=F("attempts"))
-        run = Run.objects.get(job=job.name, slot=slot)
-        now = timezone.now()
-        dead = run.task_id == task_id or run.started_at < now - _time_limit()
-        if run.state != RUNNING or not dead or run.attempts >= MAXIMUM_ATTEMPTS:
-            return None
-        run.attempts += 1
-        run.task_id = task_id
-        run.started_at = now
-        # Not save(), which trusts the row count, and drivers may report -1.
-        Run.objects.filter(id=run.id).update(
-            attempts=run.attempts, task_id=run.task_id, started_at=now, finished_at=now
-        )
-    return run
+def _held(run: Run) -> QuerySet[Run]:
+    return Run.objects.filter(id=run.id, holder=run.holder, state=RUNNING)
 
 
-@retries_deadlocks
-def finish_run(*, run: Run, state: str, outcome: str) -> None:
-    """Records the end of the attempt; nothing, where another one has taken over."""
-    Run.objects.filter(id=run.id, attempts=run.attempts, state=RUNNING).update(
-        state=state, outcome=outcome, finished_at=timezone.now()
-    )
+def _columns(progress: Progress, spent_ms: int) -> dict[str, object]:
+    return {
+        "done": progress.done,
+        "total": progress.total,
+        "checkpoint": progress.checkpoint,
+        "spent_ms": spent_ms,
+    }
 
 
-@retries_deadlocks
-def fail_abandoned_runs(*, job: Job) -> None:
-    """Ends the runs whose attempt is dead and whose message has expired, so that none shows as running for ever."""
-    now = timezone.now()
-    Run.objects.filter(
-        job=job.name, state=RUNNING, started_at__lt=now - _time_limit() - datetime.timedelta(seconds=job.expires)
-    ).update(state=FAILED, outcome="The worker was lost, and no other one came in time.", finished_at=now)
-
-
-@retries_deadlocks
-def delete_old_runs() -> None:
-    """Deletes the oldest runs, of whichever job, that are older than RUNS_KEPT_DAYS: OLD_RUNS_AT_ONCE at most."""
-    kept_since = timezone.now() - datetime.timedelta(days=settings.RUNS_KEPT_DAYS)
-    old = Run.objects.filter(slot__lt=kept_since).order_by("slot", "id").values_list("id", flat=True)
-    # Looked up first: not every engine can limit a DELETE, and mostly there is none.
-    if ids := list(old[:OLD_RUNS_AT_ONCE]):
-        Run.objects.filter(id__in=ids).delete()
-
-
-def _do(work: Callable[[], str]) -> tuple[str, str]:
-    try:
-        return SUCCEEDED, work()
-    except SoftTimeLimitExceeded:
-        logger.error("job took too long")
-        return FAILED, f"It took longer than {settings.CELERY_TASK_SOFT_TIME_LIMIT} s."
-    # This is the boundary of the job: whatever it raises is logged here, and the run has ended.
-    except Exception as error:
-        if is_unavailable(error):
-            raise
-        logger.exception("job failed")
-        return FAILED, "It failed; the worker's log says why."
-
-
-def _time_limit() -> datetime.timedelta:
-    return datetime.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
+def _name() -> str:
+    return uuid.uuid4().hex

@@ -1,41 +1,52 @@
-"""What the worker runs: each Celery task hands over to one service call."""
+"""What the worker runs: each Celery task hands over to one call of the runner."""
 
+import contextlib
 import logging
 import time
-from functools import partial
+from collections.abc import Iterator
 
-from celery import Task
 from celery.exceptions import Reject
-from django.conf import settings
 
-from jobs.report import report_user_tasks
-from jobs.schedule import REPORT_USER_TASKS, parse_slot
-from jobs.services import DatabaseUnavailable, run_job
-from scheduler_service.celery import app
+from jobs.job import parse_slot
+from jobs.runner import DatabaseUnavailable, continue_run, run_slot
+from jobs.schedule import JOBS
+from scheduler_service.celery import app, is_stopping
+from servicekit.process.context import request_id
 
-# Between two deliveries of a message while the database is away: what keeps an outage from being a busy loop.
+# Between two deliveries of a message while the database is unavailable: what keeps an outage from being a busy loop.
 PAUSE_SECONDS = 1.0
 
 logger = logging.getLogger("jobs.tasks")
 
 
-@app.task(bind=True, name=REPORT_USER_TASKS.task)
-def report_user_tasks_task(self: "Task[..., None]", *, slot: str) -> None:
-    """Prints the tasks of REPORT_USER_ID, once for each slot."""
+@app.task(name="jobs.tick")
+def tick(*, job: str, slot: str) -> None:
+    """Run the job for this slot: beat's message."""
     try:
-        minute = parse_slot(slot)
-    except ValueError:
-        logger.error("slot unreadable", extra={"job": REPORT_USER_TASKS.name})
+        known, minute = JOBS[job], parse_slot(slot)
+    except (KeyError, TypeError, ValueError):
+        logger.error("tick unreadable")
         return
+    with _delivered_again_after_an_outage():
+        run_slot(job=known, slot=minute, request_id=request_id(), stopping=is_stopping)
+
+
+@app.task(name="jobs.continue")
+def continue_(*, job: str, run_id: int, holder: str) -> None:
+    """Start or continue this run, of which this was the last holder: the relay's message."""
+    if job not in JOBS:
+        logger.error("job unknown", extra={"job": job})
+        return
+    with _delivered_again_after_an_outage():
+        continue_run(job=JOBS[job], run_id=run_id, holder=holder, stopping=is_stopping)
+
+
+@contextlib.contextmanager
+def _delivered_again_after_an_outage() -> Iterator[None]:
     try:
-        run_job(
-            job=REPORT_USER_TASKS,
-            slot=minute,
-            task_id=str(self.request.id),
-            work=partial(report_user_tasks, user_id=settings.REPORT_USER_ID),
-        )
-    except DatabaseUnavailable as away:
-        logger.warning("database unavailable", extra={"job": REPORT_USER_TASKS.name, "error": str(away.__cause__)})
+        yield
+    except DatabaseUnavailable as unavailable:
+        logger.warning("database unavailable", extra={"error": str(unavailable.__cause__)})
         time.sleep(PAUSE_SECONDS)
-        # Back to the broker as it is, until it expires. A retry would be a new message, which is lost if Redis is away.
-        raise Reject(away, requeue=True) from away
+        # Back to the broker as it is, until it expires. A retry would be a new message, which is lost without Redis.
+        raise Reject(unavailable, requeue=True) from unavailable

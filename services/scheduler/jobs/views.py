@@ -6,15 +6,25 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from jobs.models import STATES
 from jobs.schedule import JOBS
-from jobs.selectors import last_runs, list_runs, retrieve_run
-from jobs.serializers import represent_job, represent_run
+from jobs.selectors import job_runs, list_runs, relay_seen_at, retrieve_run
+from jobs.serializers import RequestRunSerializer, represent_job, represent_run
+from jobs.services import RunActive, request_run
+from servicekit.http.exceptions import Conflict
 from servicekit.http.pagination import Cursor, Page
 from servicekit.http.views import APIView
+from servicekit.process.context import request_id
+from servicekit.tokens.authentication import principal
 from servicekit.tokens.permissions import IsStaff
 
 LIST_LENGTH = 20
 LARGEST_ID = 2**63 - 1
+# The values of a filter, and what is said of any other.
+FILTERS = {
+    "job": (JOBS, "There is no such job; GET /api/jobs lists them."),
+    "state": (STATES, f"Must be one of {', '.join(STATES)}."),
+}
 
 
 class JobListView(APIView):
@@ -23,10 +33,30 @@ class JobListView(APIView):
     permission_classes = (IsStaff,)
 
     def get(self, request: Request) -> Response:
-        """Every job with its schedule, its last run and when it is due next."""
-        runs = last_runs()
+        """Every job with its schedule, its last run, when it is due next, and how it is doing."""
         now = timezone.now()
-        return Response([represent_job(job=job, last_run=runs.get(job.name), now=now) for job in JOBS])
+        runs = job_runs(names=JOBS, now=now)
+        seen_at = relay_seen_at()
+        return Response(
+            [represent_job(job=job, runs=runs[name], relay_seen_at=seen_at, now=now) for name, job in JOBS.items()]
+        )
+
+
+class JobRunsView(APIView):
+    """POST /api/jobs/{name}/runs."""
+
+    permission_classes = (IsStaff,)
+
+    def post(self, request: Request, name: str) -> Response:
+        """Ask for a run of the job now."""
+        if name not in JOBS:
+            raise Http404
+        RequestRunSerializer(data=request.data).is_valid(raise_exception=True)
+        try:
+            run = request_run(job=JOBS[name], user_id=principal(request).user_id, request_id=request_id())
+        except RunActive:
+            raise Conflict("A run of this job is queued or running.") from None
+        return Response(represent_run(run), status=202, headers={"Location": f"/api/jobs/runs/{run.id}"})
 
 
 class RunListView(APIView):
@@ -35,18 +65,22 @@ class RunListView(APIView):
     permission_classes = (IsStaff,)
 
     def get(self, request: Request) -> Response:
-        """The runs of every job, or of the one that the query names, newest first."""
-        job = request.query_params.get("job")
-        if job is not None and job not in {known.name for known in JOBS}:
-            raise ValidationError({"job": ["There is no such job; GET /api/jobs lists them."]})
+        """The runs of every job, or of those that the query names, newest first."""
+        filters = self._filters(request)
         page = Page.from_query(request.query_params, default_limit=LIST_LENGTH)
-        runs, more = list_runs(job=job, page=page)
+        runs, more = list_runs(job=filters.get("job"), state=filters.get("state"), page=page)
         response = Response([represent_run(run) for run in runs])
         if more:
             last = Cursor(at=runs[-1].slot, id=runs[-1].id)
-            parameters = {} if job is None else {"job": job}
-            response["Link"] = page.link(path="/api/jobs/runs", last=last, **parameters)
+            response["Link"] = page.link(path="/api/jobs/runs", last=last, **filters)
         return response
+
+    def _filters(self, request: Request) -> dict[str, str]:
+        given = {name: request.query_params[name] for name in FILTERS if name in request.query_params}
+        unknown = {name: [FILTERS[name][1]] for name, value in given.items() if value not in FILTERS[name][0]}
+        if unknown:
+            raise ValidationError(unknown)
+        return given
 
 
 class RunDetailView(APIView):

@@ -1,56 +1,49 @@
-"""The Celery application, which ``celery -A scheduler_service`` finds here; its options are in settings.py."""
+"""The Celery application; its options are in settings.py. ``python -m scheduler_service`` runs worker and beat."""
 
 import logging.config
+import mmap
 import os
 from typing import Any
 
 from celery import Celery, signals
-from celery.beat import BeatLazyFunc
 
-from jobs.schedule import JOBS, current_slot
+from scheduler_service.environment import forget_foreign_variables
 from servicekit.process.context import set_request_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_service.settings")
+# To Celery, CELERY_BROKER_URL and the like in the environment stand above every setting.
+forget_foreign_variables(os.environ)
 
 app = Celery("scheduler")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.conf.beat_schedule = {
-    job.name: {
-        "task": job.task,
-        "schedule": job.schedule,
-        # Beat's clock at the time of sending, so that the message stands for the same slot whenever it is delivered.
-        "kwargs": {"slot": BeatLazyFunc(current_slot)},
-        "options": {"expires": job.expires},
-    }
-    for job in JOBS
-}
+
+# Shared by the worker and the processes of its pool, which are forked from it.
+_stopping = mmap.mmap(-1, 1)
+
+
+def is_stopping() -> bool:
+    """Whether the worker that this process belongs to was told to stop."""
+    return _stopping[0] == 1
+
+
+@signals.worker_shutting_down.connect
+def note_stop(**kwargs: Any) -> None:
+    """Tell the pool's processes, which get no signal of their own."""
+    _stopping[0] = 1
 
 
 @signals.setup_logging.connect
 def configure_logging(**kwargs: Any) -> None:
-    """Logs as the services do; that this receiver exists keeps Celery from installing handlers of its own."""
+    """Log as the services do. That this receiver exists keeps Celery from installing handlers of its own."""
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)
 
 
-@signals.beat_init.connect
-def note_ticks(**kwargs: Any) -> None:
-    """In beat alone: the worker publishes too, and what it sends is no tick."""
-    signals.after_task_publish.connect(note_tick)
-
-
-def note_tick(**kwargs: Any) -> None:
-    """Beat has ticked: the broker took a message."""
-    from django.conf import settings
-
-    settings.BEAT_TICK_FILE.touch()
-
-
 @signals.worker_process_init.connect
 def leave_process_group(**kwargs: Any) -> None:
-    """A SIGTERM to the worker's process group would end the jobs that the worker waits for when it gets one itself.
+    """Survive a SIGTERM to the worker's process group, so that the worker can wait for the job.
 
     The pool's processes do not outlive the worker for it: on Linux they die with their parent.
     """
@@ -59,7 +52,7 @@ def leave_process_group(**kwargs: Any) -> None:
 
 @signals.task_prerun.connect
 def enter_job(task_id: str, **kwargs: Any) -> None:
-    """A job's log lines carry its message's id, in the form of a request id."""
+    """Let a job's log lines carry its message's id, in the form of a request id."""
     set_request_id(task_id.replace("-", ""))
 
 

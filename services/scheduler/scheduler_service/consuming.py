@@ -12,14 +12,15 @@ import redis
 
 from servicekit.process.env import require
 
-# The worker asks for a message each second, except while it is busy with as many jobs as it can take: 10 s at most.
-LONGEST_SILENCE_SECONDS = 15
+# The worker asks for a message each second, except while each of its processes has a run. One without a checkpoint ends
+# within this time, and one with a checkpoint makes room before (jobs/runner.py).
+LONGEST_SILENCE_SECONDS = 60
 TIMEOUT_SECONDS = 3.0
 
 
 def client_name() -> str:
-    """The name of the worker's and beat's connections to Redis."""
-    return f"celery@{socket.gethostname()}"
+    """Return the name of the connections that this machine's worker, beat and relay have to Redis."""
+    return f"task-api@{socket.gethostname()}"
 
 
 def is_consuming(clients: Iterable[Mapping[str, str]], *, name: str) -> bool:

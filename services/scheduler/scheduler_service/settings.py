@@ -41,10 +41,19 @@ LOGGING = logging_config("scheduler")
 # Two lines of Celery's for each job, where the job's own line says the same and more.
 LOGGING["loggers"] |= {name: {"level": "WARNING"} for name in ("celery.worker.strategy", "celery.app.trace")}
 
-# The user whose tasks the report prints.
+# One that fails the report rather than to lose its lines.
+LOGGING["handlers"]["stdout"]["class"] = "jobs.output.StdoutHandler"
+
+# The user whose tasks the report prints, and how many of them at most; 0 is all.
 REPORT_USER_ID = env.integer("REPORT_USER_ID", 1, minimum=1, maximum=2**63 - 1)
+REPORT_LIMIT = env.integer("REPORT_LIMIT", 1000, minimum=0, maximum=2**31 - 1)
 # How long the runs of jobs are kept.
 RUNS_KEPT_DAYS = env.integer("RUNS_KEPT_DAYS", 30, minimum=1, maximum=36_500)
+
+# Classes without arguments. The relay makes one of each, and calls it twice a second (jobs/relay.py).
+RELAY_STEPS = ["jobs.dispatch.DispatchRuns"]
+# Touched in each round in which the database answered: the check of the relay's container looks at its age.
+RELAY_PULSE_FILE = STATE_DIR / "relay-pulse"
 
 # Celery. It takes unknown options without a word, so a test holds these against the ones it knows.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html
@@ -55,21 +64,22 @@ CELERY_TIMEZONE = TIME_ZONE
 # Anything but JSON could run code in the worker for whoever can write to Redis.
 CELERY_ACCEPT_CONTENT = ["json"]
 
-# A message is acknowledged when its job has ended, and comes back when before that the worker dies, or only the pool's
-# process with the job: whoever killed it, the time limit included.
+# The Redis may be one that other projects use: names of our own for queues and keys.
+CELERY_TASK_DEFAULT_QUEUE = "task-api.jobs"
+
+# A message is acknowledged when its Celery task has ended, and comes back where the worker, or only the pool's process,
+# ends before that. This is for ticks whose run is not stored yet. Once it is, the row decides (docs/adr/0021): a second
+# delivery finds the run taken, also while it goes on, so that no time limit has to be below this timeout.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_ACKS_ON_TIMEOUT = False
-# How long after its delivery a message without an acknowledgement is delivered again, and how often is looked for
-# such: a worker that is killed costs at most 16 s. Kept by each worker for itself, so alike in every app on the broker.
+# How long after its delivery a message without an acknowledgement is delivered again. Kept by each worker for itself,
+# so alike in every app on the broker.
 VISIBILITY_TIMEOUT_SECONDS = 15
-# No job may outlive its message's visibility, or it would run twice at a time: SoftTimeLimitExceeded in the job, and
-# two seconds later the end of its process.
-CELERY_TASK_SOFT_TIME_LIMIT = 8
-CELERY_TASK_TIME_LIMIT = 10
 # A message that waits in a worker's memory ages as well, so a worker takes no more than it can run at once.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONCURRENCY = 2
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": "task-api:",
     "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
@@ -79,17 +89,21 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # What the check of a container knows its worker's connection by.
     "client_name": client_name(),
 }
-# A message whose connection is lost is delivered again, so the job that holds it is ended rather than run twice.
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-# The broker may start after the worker, and stay away for longer than the default of 100 tries.
+# A run goes on while Redis is unavailable: a second delivery of its message does no harm.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# The broker may start after the worker, and stay unavailable for longer than the default of 100 tries.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-# SIGTERM waits for the running jobs, which the time limit ends. SIGQUIT, or Ctrl-C twice, gives them this long and
-# hands the rest back to the broker.
+# What Redis refuses (it cannot write, has no memory left, is a replica now) passes like a lost connection does; the
+# default is to end the worker.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+# SIGTERM waits for the running jobs; those that have a checkpoint are handed back after the piece they are at. SIGQUIT,
+# or Ctrl-C twice, gives them this long.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3.0
 # The runs are rows in the database: nobody reads results, and without them beat has none to clean up.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_EXPIRES = None
+CELERY_BEAT_SCHEDULER = "scheduler_service.beat:SlotScheduler"
 # Touched at each tick that the broker has taken: the check of beat's container looks at its age.
 BEAT_TICK_FILE = STATE_DIR / "beat-tick"
 # Nobody commands the workers from afar, and the subscription would be one more thing to restore after an outage.

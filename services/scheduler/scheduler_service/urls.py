@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from jobs.health import check_beat
+from jobs.health import check_beat, check_relay, measures
 from jobs.models import Run
 from servicekit.http.health import check_database, check_redis, health_urls
 
@@ -10,8 +10,9 @@ urlpatterns = [
     path("", include("jobs.urls")),
     *health_urls(
         service="scheduler",
-        # In this order: without a database, the check of beat does not wait for one a second time.
-        checks={"database": check_database(Run), "redis": check_redis, "beat": check_beat},
+        # In this order: without a database, the later ones do not wait for one a second time.
+        checks={"database": check_database(Run), "redis": check_redis, "beat": check_beat, "relay": check_relay},
+        measures=measures,
     ),
 ]
 

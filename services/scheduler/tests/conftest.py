@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from jobs.models import Run, Task
+from jobs.models import Run, Task, turn_of
 from servicekit.testing import bearer
 
 pytest_plugins = ["servicekit.pytest_plugin"]
@@ -33,10 +33,11 @@ class API:
         self._client = Client(raise_request_exception=False)
         self._identity = {} if user_id is None else {"user_id": user_id, "is_staff": is_staff}
 
-    def __call__(self, method: str, path: str) -> Any:
+    def __call__(self, method: str, path: str, body: str = "") -> Any:
         # A token is made for each request, since the tests move the clock.
         headers = bearer(**self._identity) if self._identity else {}
-        return getattr(self._client, method.lower())(path, headers=headers)
+        content_type = "application/json" if body else ""
+        return self._client.generic(method, path, body, content_type=content_type, headers=headers)
 
 
 @pytest.fixture
@@ -51,15 +52,19 @@ def anonymous() -> API:
 
 def make_run(**values: Any) -> Run:
     """A run of the report that succeeded, with ``values`` in place of its own."""
-    slot = values.get("slot", SLOT)
+    slot, state = values.get("slot", SLOT), values.get("state", "succeeded")
+    begun = state in ("running", "succeeded", "failed")
     defaults = {
         "job": "report-user-tasks",
         "slot": slot,
-        "state": "succeeded",
+        "state": state,
+        "turn": turn_of(state, slot),
         "started_at": slot + SECOND,
         "finished_at": slot + 2 * SECOND,
-        "outcome": "3 tasks",
-        "attempts": 1,
-        "task_id": "a-message",
+        "outcome": "3 of 3 tasks" if state == "succeeded" else "",
+        "attempts": int(begun),
+        "holder": "a-holder" if begun else "",
+        "lease": int(begun),
+        "request_id": "0" * 32,
     }
     return Run.objects.create(**{**defaults, **values})

@@ -5,7 +5,7 @@ This is a settings module and no conftest.py, since pytest-django and mypy read 
 
 import os
 
-for name in ("JWT_KEYS_FILE", "SCHEDULER_SECRET_KEY_FILE", "REDIS_URL_FILE", "REPORT_USER_ID"):
+for name in ("JWT_KEYS_FILE", "SCHEDULER_SECRET_KEY_FILE", "REDIS_URL_FILE", "REPORT_USER_ID", "REPORT_LIMIT"):
     os.environ.pop(name, None)
 os.environ.update(
     {

@@ -1,23 +1,20 @@
 """Celery's options: that Celery knows them, that they fit together, and what they do. tests/chaos has the rest."""
 
-import datetime
 import json
 import os
 import subprocess
 import sys
 
 import pytest
-import time_machine
-from celery import signals
 from celery.app.defaults import SETTING_KEYS
 from celery.app.utils import find_app
-from celery.beat import Scheduler
 from django.conf import settings
 from kombu import Connection
 
-from jobs.schedule import JOBS, REPORT_USER_TASKS
-from scheduler_service.celery import app, note_tick
-from tests.conftest import ROOT, SECOND, SLOT
+from jobs.schedule import JOBS
+from scheduler_service.celery import app
+from scheduler_service.consuming import LONGEST_SILENCE_SECONDS
+from tests.conftest import ROOT
 
 
 def test_celery_knows_every_option():
@@ -37,67 +34,26 @@ def test_worker_and_beat_find_the_application():
 
 
 def test_times_fit_together():
-    soft, hard = app.conf.task_soft_time_limit, app.conf.task_time_limit
     visibility = app.conf.broker_transport_options["visibility_timeout"]
-    assert 0 < soft < hard < visibility
-    for job in JOBS:
+    for job in JOBS.values():
         # Expired, a message of a worker that was killed would not run again; longer than a period, ticks would pile up.
-        assert visibility + hard < job.expires < 60
+        assert visibility < job.expires_seconds < 60
     # The socket would time out while it waits for the next message, which kombu does for a second.
     assert app.conf.broker_transport_options["socket_timeout"] > 1
 
 
-class Beat:
-    """Beat's own scheduler, on a broker in memory."""
-
-    def __init__(self) -> None:
-        self._connection = Connection("memory://")
-        self.scheduler = Scheduler(app, schedule={}, Producer=lambda *_: None)
-
-    def send(self, name: str):
-        """What a worker gets when beat sends this entry: keyword arguments and headers."""
-        producer = app.amqp.Producer(self._connection.channel())
-        entry = self.scheduler.schedule[name]
-        self.scheduler.apply_async(entry, producer=producer, advance=False)
-        message = self._connection.SimpleQueue(app.conf.task_default_queue).get(timeout=1)
-        message.ack()
-        return message.payload[1], message.headers
+def test_no_time_limit_raises_into_a_job():
+    """The runner looks at the deadline between pieces, and the kernel ends a process that cannot get there."""
+    assert (app.conf.task_soft_time_limit, app.conf.task_time_limit) == (None, None)
 
 
-@pytest.fixture
-def beat():
-    """With the entries that beat's persistent scheduler takes: ours, and what Celery adds by itself."""
-    beat = Beat()
-    beat.scheduler.merge_inplace(app.conf.beat_schedule)
-    beat.scheduler.install_default_entries(beat.scheduler.schedule)
-    return beat
+def test_a_job_that_may_take_long_is_one_that_can_be_continued():
+    """Or it would keep its place in the worker, and a deploy would have it start again."""
+    assert [job.name for job in JOBS.values() if job.limit_seconds > LONGEST_SILENCE_SECONDS] == ["delete-old-runs"]
 
 
-def test_beat_sends_the_jobs_and_nothing_else(beat):
-    assert set(beat.scheduler.schedule) == {job.name for job in JOBS}
-
-
-def test_beat_and_nobody_else_notes_when_the_broker_took_a_tick(beat, settings, tmp_path):
-    settings.BEAT_TICK_FILE = tmp_path / "beat-tick"
-    beat.send(JOBS[0].name)
-    assert not settings.BEAT_TICK_FILE.exists()
-    try:
-        signals.beat_init.send(sender=None)
-        assert not settings.BEAT_TICK_FILE.exists()
-        beat.send(JOBS[0].name)
-        assert settings.BEAT_TICK_FILE.exists()
-    finally:
-        signals.after_task_publish.disconnect(note_tick)
-
-
-@pytest.mark.parametrize("late", [0 * SECOND, 59 * SECOND])
-def test_beats_message_has_its_slot_and_expires(beat, late):
-    with time_machine.travel(SLOT + late, tick=False):
-        arguments, headers = beat.send("report-user-tasks")
-
-    assert (arguments, headers["task"]) == ({"slot": "2026-01-31T09:30:00+00:00"}, "jobs.report_user_tasks")
-    expires = datetime.datetime.fromisoformat(headers["expires"])
-    assert expires == SLOT + late + REPORT_USER_TASKS.expires * SECOND
+def test_worker_consumes_from_a_queue_of_our_own():
+    assert list(app.amqp.queues.consume_from) == ["task-api.jobs"]
 
 
 def test_message_in_another_form_than_json_is_refused():
@@ -113,6 +69,17 @@ def test_pool_process_leaves_the_workers_group():
         "signals.worker_process_init.send(sender=None); print(before != os.getpgrp() == os.getpid())"
     )
     assert python(program) == "True\n"
+
+
+def test_pool_process_knows_that_the_worker_stops():
+    program = (
+        "import os; from celery import signals; from scheduler_service.celery import is_stopping;"
+        "ask, answer = os.pipe(), os.pipe(); child = os.fork() == 0;"
+        "child and (os.read(ask[0], 1), os.write(answer[1], b'%d' % is_stopping()), os._exit(0));"
+        "before = is_stopping(); signals.worker_shutting_down.send(sender=None); os.write(ask[1], b'?');"
+        "print(before, os.read(answer[0], 1))"
+    )
+    assert python(program) == "False b'1'\n"
 
 
 def test_worker_and_beat_log_as_the_services_do():
@@ -132,14 +99,63 @@ def test_http_service_loads_the_probe_at_its_start_and_the_worker_never():
     assert python(program, "jobs.health", "scheduler_service.celery") == "True False\n"
 
 
-def python(program: str, *arguments: str) -> str:
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+FOREIGN = {
+    "CELERY_BROKER_URL": "redis://foreign.invalid",
+    "CELERY_BROKER_READ_URL": "redis://foreign.invalid",
+    "CELERY_BROKER_WRITE_URL": "redis://foreign.invalid",
+    "CELERY_RESULT_BACKEND": "redis://foreign.invalid",
+    "CELERY_CONFIG_MODULE": "foreign",
+    "CELERY_LOADER": "foreign:Loader",
+    "CELERY_CUSTOM_WORKER_POOL": "foreign:Pool",
+}
+
+
+def test_variables_of_another_project_decide_nothing():
+    program = (
+        "from scheduler_service.celery import app; connections = app.connection_for_read(), app.connection_for_write();"
+        "print({c.as_uri() for c in connections}, app.conf.result_backend, type(app.loader).__name__)"
+    )
+    uri = "redis+socket:///nonexistent/redis.sock"
+    assert python(program, **FOREIGN) == f"{{'{uri}'}} None AppLoader\n"
+
+
+def test_variables_of_another_project_are_no_options_of_the_command():
+    foreign = {**FOREIGN, "BROKER_URL": "redis://foreign.invalid", "CELERY_WORKER_CONCURRENCY": "7", "APP": "foreign"}
+    program = (
+        "import sys, celery.apps.worker, scheduler_service.__main__ as main;"
+        "celery.apps.worker.Worker.start = lambda self: print(self.app.main, self.concurrency);"
+        "sys.argv = ['', 'worker', '--pool', 'solo'];"
+        "main.main()"
+    )
+    assert python(program, **foreign).splitlines()[-1] == "scheduler 2"
+
+
+@pytest.mark.parametrize("arguments", [[], ["flower"]])
+def test_other_commands_are_explained(arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "scheduler_service", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "usage: python -m scheduler_service worker|beat [Celery's options]\n")
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_output_is_utf_8_in_every_locale(locale):
+    program = (
+        "import django; django.setup(); import logging;"
+        "logging.getLogger('jobs.report').info('task', extra={'title': 'W\\u00e4sche \\U0001f9fa'})"
+    )
+    environment = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    assert json.loads(python(program, **environment))["title"] == "Wäsche 🧺"
+
+
+def python(program: str, *arguments: str, **variables: str) -> str:
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", **variables}
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=ROOT,
         env=environment,
         check=True,
         timeout=30,
-        text=True,
+        encoding="utf-8",
         stdout=subprocess.PIPE,
     ).stdout

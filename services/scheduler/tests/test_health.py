@@ -1,5 +1,6 @@
 """/readyz names what fails, and nothing else does."""
 
+import datetime
 import socket
 import time
 from types import SimpleNamespace
@@ -10,6 +11,9 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs import health
+from jobs.models import RelayLease
+from jobs.schedule import DELETE_OLD_RUNS, REPORT_USER_TASKS
+from jobs.selectors import job_runs
 from servicekit.http import health as shared_health
 from servicekit.http.health import NotReady
 from servicekit.process import redis_client
@@ -17,7 +21,7 @@ from tests.conftest import MINUTE, SECOND, SLOT, make_run
 
 pytestmark = pytest.mark.django_db
 
-CHECKS = {"database": "ok", "redis": "ok", "beat": "ok"}
+CHECKS = {"database": "ok", "redis": "ok", "beat": "ok", "relay": "ok"}
 
 
 @pytest.fixture
@@ -49,14 +53,16 @@ def checks(response) -> dict[str, str]:
 
 
 def test_all_well(anonymous, redis_up, started):
-    make_run(slot=SLOT + 5 * MINUTE, started_at=SLOT + 5 * MINUTE)
+    make_run(slot=SLOT + 5 * MINUTE)
+    saw_relay(SLOT + 6 * MINUTE)
     with time_machine.travel(SLOT + 5 * MINUTE + 89 * SECOND), CaptureQueriesContext(connection) as queries:
         response = anonymous("GET", "/readyz")
     assert (response.status_code, checks(response)) == (200, CHECKS)
-    assert len(queries) == 2
+    # One for each check of the database's content, and two for the measures.
+    assert len(queries) == 5
 
 
-def test_redis_away(anonymous, redis_socket):
+def test_redis_unavailable(anonymous, redis_socket):
     response = anonymous("GET", "/readyz")
     assert checks(response) == {**CHECKS, "redis": "does not answer"}
     assert redis_socket not in response.text
@@ -74,35 +80,86 @@ def test_redis_frozen_is_waited_for_once(anonymous, redis_socket, monkeypatch):
     assert 0.2 <= took < 0.4
 
 
+def saw_relay(at: datetime.datetime) -> None:
+    RelayLease.objects.create(id=1, holder="a", beats=1, seen_at=at)
+
+
 @pytest.mark.parametrize(("after", "result"), [(90, "ok"), (91, "has not ticked for 90 s")])
 def test_first_tick_has_90_s_from_the_start(anonymous, redis_up, started, after, result):
     make_run(slot=SLOT - 60 * MINUTE)
+    saw_relay(SLOT + after * SECOND)
     with time_machine.travel(SLOT + after * SECOND, tick=False):
         assert checks(anonymous("GET", "/readyz")) == {**CHECKS, "beat": result}
 
 
 @pytest.mark.parametrize(("after", "result"), [(90, "ok"), (91, "has not ticked for 90 s")])
-def test_last_tick_is_not_older_than_90_s(anonymous, redis_up, started, after, result):
+@pytest.mark.parametrize("values", [{}, {"state": "queued"}, {"state": "failed"}])
+def test_last_tick_is_not_older_than_90_s(anonymous, redis_up, started, after, result, values):
     last = SLOT + 60 * MINUTE
-    make_run(slot=last, started_at=last)
+    make_run(slot=last, **values)
+    saw_relay(last + after * SECOND)
     with time_machine.travel(last + after * SECOND, tick=False):
         assert checks(anonymous("GET", "/readyz")) == {**CHECKS, "beat": result}
 
 
-def test_database_away_is_not_waited_for_twice(monkeypatch, django_assert_num_queries):
+@pytest.mark.parametrize("values", [{"state": "missed"}, {"requested_by": 7}, {"slot": SLOT + 120 * MINUTE}])
+def test_what_is_no_tick_or_lies_ahead_does_not_count(anonymous, redis_up, started, values):
+    now = SLOT + 60 * MINUTE
+    make_run(**{"slot": now - MINUTE, **values})
+    saw_relay(now)
+    with time_machine.travel(now, tick=False):
+        assert checks(anonymous("GET", "/readyz"))["beat"] == "has not ticked for 90 s"
+
+
+def test_start_by_a_clock_that_was_set_back_gives_no_time(anonymous, redis_up, started):
+    now = SLOT - 120 * MINUTE
+    saw_relay(now)
+    with time_machine.travel(now, tick=False):
+        assert checks(anonymous("GET", "/readyz"))["beat"] == "has not ticked for 90 s"
+        make_run(slot=now)
+        assert checks(anonymous("GET", "/readyz")) == CHECKS
+
+
+@pytest.mark.parametrize(
+    ("seen", "result"),
+    [(0, "ok"), (30, "ok"), (31, "has not run for 30 s"), (-5, "ok"), (-6, "has not run for 30 s")],
+)
+def test_relay_was_seen_in_the_last_30_s_and_not_in_the_future(anonymous, redis_up, started, seen, result):
+    now = SLOT + 60 * MINUTE
+    make_run(slot=now)
+    saw_relay(now - seen * SECOND)
+    with time_machine.travel(now, tick=False):
+        assert checks(anonymous("GET", "/readyz")) == {**CHECKS, "relay": result}
+
+
+def test_measures(anonymous, redis_up, started):
+    make_run(state="queued", slot=SLOT + 50 * SECOND)
+    make_run(state="queued", job="another", slot=SLOT + 40 * SECOND)
+    make_run(state="running")
+    saw_relay(SLOT + 59 * SECOND)
+    with time_machine.travel(SLOT + MINUTE, tick=False):
+        assert anonymous("GET", "/readyz").json()["measures"] == {
+            "queued_runs": 2,
+            "oldest_queued_run_seconds": 20,
+            "relay_lag_seconds": 1,
+        }
+
+
+@pytest.mark.parametrize("check", [health.check_beat, health.check_relay])
+def test_unavailable_database_is_not_waited_for_twice(monkeypatch, django_assert_num_queries, check):
     """An attempt to connect takes up to 3 s, and the gateway does not wait for two."""
     monkeypatch.setattr(health, "connection", SimpleNamespace(connection=None))
     with django_assert_num_queries(0), pytest.raises(NotReady, match="is unknown without the database"):
-        health.check_beat()
+        check()
 
 
 def test_database_is_asked_first(anonymous, redis_up):
-    assert list(anonymous("GET", "/readyz").json()["checks"]) == ["database", "redis", "beat"]
+    assert list(anonymous("GET", "/readyz").json()["checks"]) == ["database", "redis", "beat", "relay"]
 
 
 def test_database_lost_between_the_checks(anonymous, redis_up, monkeypatch):
-    def lost() -> None:
-        raise OperationalError("gone")
+    def lost(**arguments: object) -> None:
+        raise OperationalError("no connection")
 
     monkeypatch.setattr(health, "last_tick", lost)
     assert checks(anonymous("GET", "/readyz")) == {**CHECKS, "beat": "is unknown without the database"}
@@ -111,3 +168,54 @@ def test_database_lost_between_the_checks(anonymous, redis_up, monkeypatch):
 def test_liveness_touches_nothing(anonymous, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert anonymous("GET", "/healthz").json() == {"status": "ok"}
+
+
+class TestTrouble:
+    """What GET /api/jobs says of a job."""
+
+    def trouble(self, *, job=REPORT_USER_TASKS, after=0 * SECOND) -> str | None:
+        now = SLOT + after
+        return health.trouble_of(job=job, runs=job_runs(names=[job.name], now=now)[job.name], now=now)
+
+    def test_none(self, started):
+        make_run()
+        assert self.trouble(after=MINUTE) is None
+
+    @pytest.mark.parametrize(
+        ("values", "trouble"),
+        [
+            ({"state": "failed", "outcome": "Why."}, "The last run failed: Why."),
+            ({"state": "missed", "outcome": "Why."}, "The last run was missed: Why."),
+            ({"state": "failed", "outcome": "Why.", "requested_by": 7}, "The last run failed: Why."),
+        ],
+    )
+    def test_last_run(self, started, values, trouble):
+        make_run(**values)
+        assert self.trouble() == trouble
+
+    @pytest.mark.parametrize(("after", "trouble"), [(30, None), (31, "A run has been waiting for 31 s.")])
+    def test_waiting(self, started, after, trouble):
+        make_run(state="queued", requested_by=7)
+        assert self.trouble(after=after * SECOND) == trouble
+
+    def test_waiting_for_another_run_is_none(self, started):
+        make_run(slot=SLOT - MINUTE, state="running")
+        make_run(state="queued")
+        assert self.trouble(after=2 * MINUTE) is None
+
+    @pytest.mark.parametrize(("after", "silent"), [(150, False), (151, True)])
+    def test_silence(self, started, after, silent):
+        """Due a minute after the last slot, and 90 s for that."""
+        make_run()
+        trouble = self.trouble(after=after * SECOND)
+        assert trouble == ("Nothing has run since 2026-01-31 09:30 UTC." if silent else None)
+
+    @pytest.mark.parametrize(("after", "silent"), [(90, False), (91, True)])
+    def test_what_was_due_before_the_start_has_90_s(self, started, after, silent):
+        make_run(slot=SLOT - 60 * MINUTE)
+        assert (self.trouble(after=after * SECOND) is not None) is silent
+
+    def test_job_of_an_hour_may_be_silent_for_one(self, started):
+        make_run(job=DELETE_OLD_RUNS.name, slot=SLOT - 23 * MINUTE)
+        assert self.trouble(job=DELETE_OLD_RUNS, after=38 * MINUTE) is None
+        assert self.trouble(job=DELETE_OLD_RUNS, after=39 * MINUTE) is not None

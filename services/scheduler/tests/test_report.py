@@ -1,13 +1,16 @@
 """What report-user-tasks prints."""
 
 import datetime
+import io
 import logging
 
 import pytest
 from django.utils import timezone
 
 from jobs import selectors
+from jobs.job import Progress
 from jobs.models import Task
+from jobs.output import StdoutHandler
 from jobs.report import report_user_tasks
 from tests.conftest import SECOND, SLOT
 
@@ -25,18 +28,30 @@ def make_task(number: int, **values: object) -> Task:
     return Task.objects.create(**{**defaults, "updated_at": SLOT + number * SECOND, **values})
 
 
-def test_every_task_of_the_user_newest_first(caplog):
+def report() -> tuple[list[Progress], str]:
+    """What the report yields, and its outcome."""
+    work, yielded = report_user_tasks(""), []
+    while True:
+        try:
+            yielded.append(next(work))
+        except StopIteration as end:
+            return yielded, end.value
+
+
+@pytest.fixture
+def printed(caplog):
     caplog.set_level(logging.INFO, logger="jobs")
+    return lambda: [(record.getMessage(), fields(record)) for record in caplog.records]
+
+
+def test_every_task_of_the_user_newest_first(printed):
     make_task(1, title="Wäsche\nwaschen")
     make_task(2, updated_at=SLOT + datetime.timedelta(days=1, microseconds=7))
     make_task(3, owner_id=2)
 
-    outcome = report_user_tasks(user_id=1)
-
-    assert outcome == "2 tasks"
-    assert [(record.levelname, record.getMessage(), fields(record)) for record in caplog.records] == [
+    assert report() == ([Progress(done=2, total=2)], "2 of 2 tasks")
+    assert printed() == [
         (
-            "INFO",
             "task",
             {
                 "title": "Task 2",
@@ -46,7 +61,6 @@ def test_every_task_of_the_user_newest_first(caplog):
             },
         ),
         (
-            "INFO",
             "task",
             {
                 "title": "Wäsche\nwaschen",
@@ -55,27 +69,68 @@ def test_every_task_of_the_user_newest_first(caplog):
                 "updated_at": "2026-01-31T09:30:01.000000Z",
             },
         ),
-        ("INFO", "report", {"user": 1, "count": 2}),
+        ("report", {"user": 1, "count": 2, "more": 0}),
     ]
 
 
-def test_no_task_is_the_summary_alone(caplog):
-    caplog.set_level(logging.INFO, logger="jobs")
-    assert report_user_tasks(user_id=1) == "0 tasks"
-    assert [(record.getMessage(), fields(record)) for record in caplog.records] == [("report", {"user": 1, "count": 0})]
+def test_no_task_is_the_summary_alone(printed):
+    assert report() == ([], "0 of 0 tasks")
+    assert printed() == [("report", {"user": 1, "count": 0, "more": 0})]
 
 
-def test_one_task_is_no_plural():
-    make_task(1)
-    assert report_user_tasks(user_id=1) == "1 task"
+@pytest.mark.parametrize(("limit", "shown", "more"), [(2, ["Task 4", "Task 3"], 3), (5, 5, 0), (6, 5, 0), (0, 5, 0)])
+def test_limit_prints_the_newest_and_how_many_more_there_are(printed, settings, limit, shown, more):
+    settings.REPORT_LIMIT = limit
+    for number in range(5):
+        make_task(number)
+
+    report()
+
+    *tasks, (message, summary) = printed()
+    titles = [entry["title"] for _, entry in tasks]
+    assert (titles if isinstance(shown, list) else len(titles)) == shown
+    assert (message, summary) == ("report", {"user": 1, "count": 5, "more": more})
 
 
-def test_pages_neither_skip_nor_repeat_tasks_of_one_moment(monkeypatch, django_assert_num_queries):
+def test_pages_neither_skip_nor_repeat_tasks_of_one_moment(monkeypatch, printed, django_assert_num_queries):
     monkeypatch.setattr(selectors, "TASKS_AT_ONCE", 3)
     now = timezone.now()
-    made = [make_task(number, created_at=now).id for number in range(7)]
+    for number in range(7):
+        make_task(number, created_at=now)
 
-    with django_assert_num_queries(3):
-        seen = [task.id for task in selectors.iterate_tasks(owner_id=1)]
+    # The count, and three pages.
+    with django_assert_num_queries(4):
+        yielded, _ = report()
 
-    assert seen == made[::-1]
+    assert [entry["title"] for message, entry in printed() if message == "task"] == [f"Task {n}" for n in range(7)][
+        ::-1
+    ]
+    assert [progress.done for progress in yielded] == [3, 6, 7]
+
+
+@pytest.fixture
+def full_disk():
+    """The report's logger writes where nothing can be written."""
+
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    handler = StdoutHandler(Full())
+    logger = logging.getLogger("jobs")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+def test_line_that_cannot_be_written_fails_the_report(full_disk):
+    make_task(1)
+    with pytest.raises(OSError, match="No space left"):
+        report()
+
+
+def test_other_lines_are_passed_over(full_disk, capsys):
+    logging.getLogger("jobs.run").info("job")
+    assert "No space left on device" in capsys.readouterr().err

@@ -24,6 +24,7 @@ GOOD = {"JWT_KEYS": f"k1:{'j' * 32}", "SCHEDULER_SECRET_KEY": "s" * 32, "REDIS_U
         ({"REDIS_URL": ""}, "REDIS_URL: is not set; see .env.example"),
         ({"REDIS_URL": "localhost"}, "REDIS_URL: must start with redis://, rediss:// or unix://"),
         ({"RUNS_KEPT_DAYS": "0"}, "RUNS_KEPT_DAYS: must be a whole number from 1 to 36500"),
+        ({"REPORT_LIMIT": "-1"}, "REPORT_LIMIT: must be a whole number from 0 to 2147483647"),
         ({"REPORT_USER_ID": "0"}, "REPORT_USER_ID: must be a whole number from 1 to 9223372036854775807"),
         (
             {"REPORT_USER_ID": "9223372036854775808"},

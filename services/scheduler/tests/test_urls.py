@@ -9,6 +9,7 @@ PUBLIC = {"healthz", "readyz"}
 
 EXAMPLES = {
     "^api/jobs/?$": "api/jobs",
+    "^api/jobs/(?P<name>[a-z-]{1,64})/runs/?$": "api/jobs/report-user-tasks/runs",
     "^api/jobs/runs/?$": "api/jobs/runs",
     "^api/jobs/runs/(?P<run_id>[0-9]{1,19})/?$": "api/jobs/runs/1",
     "healthz": "healthz",

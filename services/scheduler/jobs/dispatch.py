@@ -1,0 +1,113 @@
+"""The relay's step for runs: have the worker start those that wait, and go on with those that lost theirs."""
+
+import datetime
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from jobs.job import Job
+from jobs.models import FAILED, MISSED, RUNNING, Run
+from jobs.relay import Watch
+from jobs.runner import LEASE_SECONDS
+from jobs.schedule import JOBS
+from jobs.selectors import active_runs
+from jobs.services import NOT_TAKEN, give_up
+from jobs.tasks import continue_
+
+# A message may be lost, or wait for a free worker; a second one does no harm.
+RESEND_SECONDS = 15.0
+# A run that takes its worker down with it every time is given up.
+MAXIMUM_LOSSES = 3
+
+logger = logging.getLogger("jobs.dispatch")
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """End the run so."""
+
+    run: Run
+    state: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Tell the worker to start the run."""
+
+    run: Run
+
+
+def decide(
+    *,
+    runs: list[Run],
+    jobs: dict[str, Job],
+    unchanged_for: Callable[[Run], float],
+    now: datetime.datetime,
+) -> list[GiveUp | Send]:
+    """What has to happen with each active run; a run that goes on well is left alone."""
+    busy = {run.job for run in runs if run.state == RUNNING}
+    decisions: list[GiveUp | Send] = []
+    for run in runs:
+        job = jobs.get(run.job)
+        if job is None:
+            decisions.append(GiveUp(run, FAILED, "There is no such job any more."))
+        elif run.state == RUNNING:
+            if run.lease == 0:
+                decisions.append(Send(run))
+            elif unchanged_for(run) >= LEASE_SECONDS:
+                lost = run.losses + 1 >= MAXIMUM_LOSSES
+                decisions.append(GiveUp(run, FAILED, _LOST) if lost else Send(run))
+        elif _expired(run, job=job, now=now):
+            decisions.append(GiveUp(run, MISSED, NOT_TAKEN))
+        elif run.job not in busy:
+            decisions.append(Send(run))
+    return decisions
+
+
+_LOST = f"Its worker was lost {MAXIMUM_LOSSES} times."
+
+
+def _expired(run: Run, *, job: Job, now: datetime.datetime) -> bool:
+    """A tick's, as its message would be. What was asked for waits, and so does nothing that a wrong clock wrote."""
+    return not run.requested_by and abs(now - run.slot) > datetime.timedelta(seconds=job.expires_seconds)
+
+
+class DispatchRuns:
+    """Started by ``manage.py relay``, which calls it in each round."""
+
+    def __init__(self) -> None:
+        self._leases = Watch()
+        self._sent: dict[tuple[int, str], float] = {}
+
+    def __call__(self) -> None:
+        """Do what is to be done now. Raises what the database or the broker raise."""
+        runs = active_runs()
+        self._leases.forget_all_but([run.id for run in runs])
+        held = {(run.id, run.holder) for run in runs}
+        self._sent = {key: at for key, at in self._sent.items() if key in held}
+        for decision in decide(runs=runs, jobs=JOBS, unchanged_for=self._unchanged_for, now=timezone.now()):
+            if isinstance(decision, GiveUp):
+                give_up(run=decision.run, state=decision.state, outcome=decision.outcome)
+                logger.warning("run given up", extra={"job": decision.run.job, "outcome": decision.outcome})
+            else:
+                self._send(decision.run)
+
+    def _unchanged_for(self, run: Run) -> float:
+        return self._leases.unchanged_for(run.id, (run.holder, run.lease))
+
+    def _send(self, run: Run) -> None:
+        key = (run.id, run.holder)
+        now = time.monotonic()
+        if now - self._sent.get(key, -RESEND_SECONDS) < RESEND_SECONDS:
+            return
+        continue_.apply_async(
+            kwargs={"job": run.job, "run_id": run.id, "holder": run.holder},
+            expires=RESEND_SECONDS,
+            # The next round is the retry.
+            retry=False,
+        )
+        self._sent[key] = now

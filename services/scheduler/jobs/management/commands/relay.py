@@ -1,0 +1,22 @@
+"""manage.py relay."""
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from jobs.relay import Relay, make_steps
+
+
+class Command(BaseCommand):
+    """Run the relay until SIGTERM or Ctrl-C, which end the round that is going on and then the process."""
+
+    help = "Starts queued runs, continues those that lost their worker, and takes the other steps of RELAY_STEPS."
+    # The tables are checked by what is done with them, and a check at the start would need them there already.
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        relay = Relay(make_steps())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: relay.stop())
+        relay.run()

@@ -1,0 +1,141 @@
+"""The relay: one process that takes the next steps of what stands in the database. ``manage.py relay`` runs it.
+
+Several may run. One of them leads and does the work; each of the others takes over when the leader stops to count.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Hashable, Iterable
+from typing import Protocol
+
+from django.conf import settings
+from django.db import IntegrityError, close_old_connections, transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from jobs.models import RelayLease
+
+INTERVAL_SECONDS = 0.5
+# More than a step may take: one statement that waits for its answer, and one message that Redis does not take.
+LEASE_SECONDS = 20.0
+
+_ROW = 1
+
+logger = logging.getLogger("jobs.relay")
+
+
+class Watch:
+    """How long things have stayed as they are, by this process' own clock, which nobody sets."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[Hashable, tuple[Hashable, float]] = {}
+
+    def unchanged_for(self, thing: Hashable, state: Hashable) -> float:
+        """Seconds since the thing was first seen in this state."""
+        now = self._clock()
+        before, since = self._seen.get(thing, (None, now))
+        if before != state:
+            since = now
+        self._seen[thing] = (state, since)
+        return now - since
+
+    def forget_all_but(self, things: Iterable[Hashable]) -> None:
+        """Keep no more than there is."""
+        self._seen = {thing: self._seen[thing] for thing in things if thing in self._seen}
+
+
+class Leadership:
+    """This process' claim to be the one that works."""
+
+    def __init__(self, *, watch: Watch | None = None) -> None:
+        self._name = uuid.uuid4().hex
+        self._watch = watch or Watch()
+
+    def hold(self) -> bool:
+        """Renew the lease, or take it where its holder has not renewed it for LEASE_SECONDS or has given it up."""
+        now = timezone.now()
+        RelayLease.objects.filter(id=_ROW, holder=self._name).update(beats=F("beats") + 1, seen_at=now)
+        row = RelayLease.objects.filter(id=_ROW).first()
+        if row is None:
+            return self._insert()
+        if row.holder == self._name:
+            return True
+        if row.holder and self._watch.unchanged_for(_ROW, (row.holder, row.beats)) < LEASE_SECONDS:
+            return False
+        RelayLease.objects.filter(id=_ROW, holder=row.holder, beats=row.beats).update(
+            holder=self._name, beats=row.beats + 1, seen_at=now
+        )
+        return RelayLease.objects.filter(id=_ROW, holder=self._name).exists()
+
+    def give_up(self) -> None:
+        """Let another one lead at once."""
+        RelayLease.objects.filter(id=_ROW, holder=self._name).update(holder="")
+
+    def _insert(self) -> bool:
+        try:
+            with transaction.atomic():
+                RelayLease.objects.create(id=_ROW, holder=self._name, beats=1, seen_at=timezone.now())
+        except IntegrityError:
+            return False
+        return True
+
+
+class Step(Protocol):
+    """Something that the leader does in each round. A round that is cut off, or done by two at once, does no harm."""
+
+    def __call__(self) -> None: ...
+
+
+def make_steps() -> dict[str, Step]:
+    """One of each class that RELAY_STEPS names, by that name."""
+    return {path: import_string(path)() for path in settings.RELAY_STEPS}
+
+
+class Relay:
+    """Rounds of all steps, until it is told to stop."""
+
+    def __init__(self, steps: dict[str, Step], *, leadership: Leadership | None = None) -> None:
+        self._steps = steps
+        self._leadership = leadership or Leadership()
+        self._leads = False
+        self._stopped = False
+        self._failing: set[str] = set()
+
+    def stop(self) -> None:
+        """End run() after the current round. For signal handlers: it takes no lock."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Work until stop() is called."""
+        while not self._stopped:
+            close_old_connections()
+            self._try("lease", self._lead)
+            if self._leads:
+                for name, step in self._steps.items():
+                    self._try(name, step)
+            time.sleep(INTERVAL_SECONDS)
+        self._try("lease", self._leadership.give_up)
+
+    def _lead(self) -> None:
+        led, self._leads = self._leads, False
+        self._leads = self._leadership.hold()
+        settings.RELAY_PULSE_FILE.touch()
+        if led != self._leads:
+            logger.info("relay leads" if self._leads else "relay stands by")
+
+    def _try(self, name: str, step: Callable[[], None]) -> None:
+        """Run the step. An error is logged when it comes and when it has gone, for the next round tries again."""
+        try:
+            step()
+        # Whatever it is, the other steps and later rounds are not to suffer from it.
+        except Exception:
+            if name not in self._failing:
+                logger.exception("relay step failed", extra={"step": name})
+            self._failing.add(name)
+        else:
+            if name in self._failing:
+                logger.info("relay step works again", extra={"step": name})
+            self._failing.discard(name)

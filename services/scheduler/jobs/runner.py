@@ -1,0 +1,159 @@
+"""Carry out a run: a piece of work after the other, and between them whatever belongs to no job in particular.
+
+Here the deadline is looked at, the lease renewed and a stop obeyed, so that no job can forget to, and nothing is ever
+raised into the middle of one. What cannot wait for the end of a piece is done by the kernel: a process whose piece
+outlasts its lease is ended before another one may take the run over.
+"""
+
+import contextlib
+import datetime
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+from django.db import Error as DatabaseLayerError
+
+from jobs.job import Job, Progress, Work
+from jobs.models import FAILED, SUCCEEDED, Run
+from jobs.services import claim_run, claim_slot, finish_run, hand_back, record_missed_slots, renew_lease
+from servicekit.database.outages import is_unavailable
+from servicekit.http.times import iso_utc
+from servicekit.process.context import set_request_id
+
+# A renewal is a statement, so not after each piece of a few milliseconds.
+RENEW_SECONDS = 1.0
+# More than the 10 s that a statement may wait for its answer (servicekit.database.url).
+PIECE_SECONDS = 12
+# A run that has a checkpoint makes room after this time for what else waits for the worker, and is continued in its
+# turn: long runs may be more than the worker has processes.
+TURN_SECONDS = 30.0
+# How long a lease has to stand still before the run counts as lost. More than PIECE_SECONDS, which begin before the
+# renewal that the relay sees.
+LEASE_SECONDS = 14.0
+
+logger = logging.getLogger("jobs.run")
+
+
+class DatabaseUnavailable(Exception):
+    """The database did not answer. The run is not over: the message has to be delivered again."""
+
+
+class _Ended(Exception):
+    """This stretch of work is over, and the run is not."""
+
+
+def run_slot(*, job: Job, slot: datetime.datetime, request_id: str, stopping: Callable[[], bool]) -> None:
+    """Carry out the slot's run, unless it was claimed before. Raises DatabaseUnavailable."""
+    with _database_errors(), _ended_before_the_lease():
+        run = claim_slot(job=job, slot=slot, request_id=request_id)
+        if run is None:
+            logger.debug("slot taken", extra={"job": job.name, "slot": iso_utc(slot)})
+            return
+        record_missed_slots(job=job, run=run)
+        _carry_out(job=job, run=run, stopping=stopping)
+
+
+def continue_run(*, job: Job, run_id: int, holder: str, stopping: Callable[[], bool]) -> None:
+    """Carry out a run that is queued or has lost its worker, from its checkpoint. Raises DatabaseUnavailable."""
+    with _database_errors(), _ended_before_the_lease():
+        run = claim_run(run_id=run_id, holder=holder)
+        if run is None:
+            logger.debug("run taken", extra={"job": job.name, "run": run_id})
+            return
+        set_request_id(run.request_id)
+        _carry_out(job=job, run=run, stopping=stopping)
+
+
+def _carry_out(*, job: Job, run: Run, stopping: Callable[[], bool]) -> None:
+    attempt = _Attempt(job=job, run=run, stopping=stopping)
+    try:
+        state, outcome = attempt.work()
+    except _Ended as reason:
+        logger.info("job interrupted", extra={"job": job.name, "slot": iso_utc(run.slot), "reason": str(reason)})
+        return
+    spent_ms = attempt.spent_ms()
+    finish_run(run=run, state=state, outcome=outcome, progress=attempt.progress, spent_ms=spent_ms)
+    logger.info(
+        "job",
+        extra={
+            "job": job.name,
+            "slot": iso_utc(run.slot),
+            "state": state,
+            "attempts": run.attempts,
+            "duration_ms": spent_ms,
+        },
+    )
+
+
+class _Attempt:
+    """One stretch of work on a run, and how far the run has come."""
+
+    def __init__(self, *, job: Job, run: Run, stopping: Callable[[], bool]) -> None:
+        self.progress = Progress(done=run.done, total=run.total, checkpoint=run.checkpoint)
+        self._job = job
+        self._run = run
+        self._stopping = stopping
+        self._started_at = self._renewed_at = time.monotonic()
+
+    def spent_ms(self) -> int:
+        """How long the run has been worked on, the stretches before this one included."""
+        return self._run.spent_ms + round((time.monotonic() - self._started_at) * 1000)
+
+    def work(self) -> tuple[str, str]:
+        """Return state and outcome; raises _Ended, and what says that the database is unavailable."""
+        try:
+            with contextlib.closing(self._job.work(self._run.checkpoint)) as pieces:
+                return self._pieces(pieces)
+        except _Ended:
+            raise
+        # This is the boundary of the job: whatever it raises is logged here, and the run has ended.
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            logger.exception("job failed")
+            return FAILED, "It failed; the worker's log says why."
+
+    def _pieces(self, pieces: Work) -> tuple[str, str]:
+        while True:
+            try:
+                self.progress = next(pieces)
+            except StopIteration as end:
+                return SUCCEEDED, end.value
+            if self.spent_ms() > self._job.limit_seconds * 1000:
+                return FAILED, f"It took longer than {self._job.limit_seconds:g} s."
+            self._between_pieces(time.monotonic())
+
+    def _between_pieces(self, now: float) -> None:
+        if self.progress.checkpoint and (self._stopping() or now > self._started_at + TURN_SECONDS):
+            hand_back(run=self._run, progress=self.progress, spent_ms=self.spent_ms())
+            raise _Ended("handed back, to be continued")
+        if now > self._renewed_at + RENEW_SECONDS:
+            self._renewed_at = now
+            signal.alarm(PIECE_SECONDS)
+            if not renew_lease(run=self._run, progress=self.progress, spent_ms=self.spent_ms()):
+                raise _Ended("another worker has taken it over")
+
+
+@contextlib.contextmanager
+def _ended_before_the_lease() -> Iterator[None]:
+    """End this process by SIGALRM, whose default is that, PIECE_SECONDS after the last renewal.
+
+    The kernel counts by a clock that nobody sets, and also while the process is frozen: once it is continued it ends
+    before it could do a thing. The relay starts the run again.
+    """
+    signal.alarm(PIECE_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+@contextlib.contextmanager
+def _database_errors() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseLayerError as error:
+        if not is_unavailable(error):
+            raise
+        raise DatabaseUnavailable from error

@@ -1,0 +1,67 @@
+"""The scheduler of Celery's beat: all it remembers is the last minute that it looked at.
+
+Celery's own schedulers keep when each entry was last sent, one of them on disk, and are silent until a clock that was
+set back has caught up. Here, any minute other than the last one is a new slot. A tick that was sent before does no
+harm: the table of runs knows its slot.
+"""
+
+import datetime
+import logging
+from typing import Any
+
+from celery import beat
+from django.conf import settings
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+from redis import RedisError
+
+from jobs.job import MINUTE, Job, is_due, slot_of, slot_text
+from jobs.schedule import JOBS
+from jobs.tasks import tick
+
+# How soon a change of the clock is noticed, and a tick that Redis did not take sent again.
+LONGEST_SLEEP_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+
+logger = logging.getLogger("jobs.beat")
+
+
+class SlotScheduler(beat.Scheduler):
+    """Send the tick of each job that is due, once in each minute, at its beginning or when beat starts."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._slot: datetime.datetime | None = None
+        self._unsent: list[Job] = []
+        self._fails = False
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due; return the seconds until the next look."""
+        now = timezone.now()
+        slot = slot_of(now)
+        if slot != self._slot:
+            self._slot = slot
+            self._unsent = [job for job in JOBS.values() if is_due(job.schedule, slot)]
+        self._unsent = [job for job in self._unsent if not self._sent(job, slot)]
+        if self._unsent:
+            return RETRY_SECONDS
+        return min((slot + MINUTE - timezone.now()).total_seconds(), LONGEST_SLEEP_SECONDS)
+
+    def _sent(self, job: Job, slot: datetime.datetime) -> bool:
+        """Whether the broker took the job's tick. One line when it stops to do so, and one when it does again."""
+        try:
+            # The retry is the next look: by then, the slot may be another one.
+            tick.apply_async(
+                kwargs={"job": job.name, "slot": slot_text(slot)}, expires=job.expires_seconds, retry=False
+            )
+        except (OperationalError, RedisError, OSError) as error:
+            if not self._fails:
+                logger.warning("broker unavailable", extra={"error": str(error)})
+            self._fails = True
+            return False
+        if self._fails:
+            logger.info("broker available")
+        self._fails = False
+        settings.BEAT_TICK_FILE.touch()
+        logger.info("tick", extra={"job": job.name, "slot": slot_text(slot)})
+        return True

@@ -16,7 +16,7 @@ import termios
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class LocalStack(Stack):
         *,
         secret: str = "",
         env: Mapping[str, str],
-        command: tuple[str | Path, ...] = ("make", "up"),
+        command: Sequence[str | Path] = ("make", "up"),
         checkout: Path = CHECKOUT,
         terminal: bool = False,
     ) -> None:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
 
 def wait_until(
-    condition: Callable[[], T | None],
+    condition: Callable[[], T | Literal[False] | None],
     *,
     timeout: float,
     what: str | Callable[[], str] = "the condition holds",

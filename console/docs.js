@@ -1,13 +1,75 @@
+/** The reference, by Swagger UI: dark where the system is, and used as the person who is logged in to the console. */
+
+import { current, onChange, token } from "./session.js";
+
+const SCHEME = "bearer";
+// A token that was pasted into the dialog, for as long as the tab is open.
+const PASTED = "task-api.docs-token";
+
+// The token that we have put in ourselves. Any other is the person's own.
+let ours;
+
+function followScheme() {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+  dark.addEventListener("change", apply);
+  apply();
+}
+
+/** Swagger UI's own way of keeping tokens would have them outlive the tab. */
+const keepPasted = {
+  statePlugins: {
+    auth: {
+      wrapActions: {
+        authorize: (original) => (payload) => {
+          const value = payload[SCHEME]?.value;
+          if (value && value !== ours) sessionStorage.setItem(PASTED, value);
+          return original(payload);
+        },
+        logout: (original) => (payload) => {
+          sessionStorage.removeItem(PASTED);
+          return original(payload);
+        },
+      },
+    },
+  },
+};
+
+/** Show who is logged in, and fill the dialog in as that person; a token that was pasted goes before. */
+function authorize(session) {
+  document.getElementById("person").textContent = session ? `Logged in as ${session.username}` : "";
+  const pasted = sessionStorage.getItem(PASTED);
+  const before = ours;
+  ours = pasted ? undefined : session?.access;
+  if (pasted ?? ours) ui.preauthorizeApiKey(SCHEME, pasted ?? ours);
+  else if (before) ui.authActions.logout([SCHEME]);
+}
+
+/** Where our token is about to be sent, send one that is still good. */
+async function renewed(request) {
+  if (ours && request.headers.Authorization === `Bearer ${ours}`) {
+    const fresh = await token().catch(() => ours);
+    request.headers.Authorization = `Bearer ${fresh}`;
+  }
+  return request;
+}
+
+followScheme();
 // Its settings are the page's only: nothing is taken from the address, and no other host is asked.
-window.ui = SwaggerUIBundle({
+const ui = SwaggerUIBundle({
   dom_id: "#swagger-ui",
   url: "/api/openapi.json",
   deepLinking: true,
   queryConfigEnabled: false,
   validatorUrl: null,
-  // In memory only: a token in the browser's storage would outlive its use.
   persistAuthorization: false,
   displayRequestDuration: true,
   tryItOutEnabled: true,
   defaultModelsExpandDepth: 0,
+  plugins: [keepPasted],
+  requestInterceptor: renewed,
+  onComplete() {
+    authorize(current());
+    onChange(authorize);
+  },
 });

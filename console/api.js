@@ -1,0 +1,73 @@
+/** One request to the API, and what came of it. Every error is a Problem (RFC 9457), also where no server answered. */
+
+const TIMEOUT = 20_000;
+
+export class Problem extends Error {
+  /** @param {number} status 0 where there was no response */
+  constructor(status, body = {}, headers = new Headers()) {
+    super(body.detail || body.title || `The server answered ${status}.`);
+    this.name = "Problem";
+    this.status = status;
+    this.errors = body.errors ?? {};
+    this.requestId = body.request_id ?? headers.get("X-Request-ID");
+    this.body = body;
+    // The API sends seconds; RFC 9110 also allows a date, which is then taken as "soon".
+    this.retryAfter = Number.parseInt(headers.get("Retry-After"), 10) || 0;
+  }
+
+  /** Whether the same request may succeed later, since nothing is wrong with it. */
+  get passing() {
+    return [0, 429, 502, 503, 504].includes(this.status);
+  }
+}
+
+/**
+ * Send a request and read the whole response.
+ *
+ * @returns {Promise<{status: number, data: any, etag: ?string, next: ?string, headers: Headers}>}
+ * @throws {Problem} for every status from 400, and status 0 where there is no response
+ */
+export async function request(method, path, { body, headers, ...options } = {}) {
+  let response, text;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "omit",
+      signal: AbortSignal.timeout(TIMEOUT),
+      ...options,
+    });
+    text = await response.text();
+  } catch {
+    throw new Problem(0, { detail: "The server cannot be reached." });
+  }
+  const data = parse(text);
+  if (!response.ok) throw new Problem(response.status, data, response.headers);
+  return {
+    status: response.status,
+    data,
+    etag: response.headers.get("ETag"),
+    next: nextPage(response.headers.get("Link")),
+    headers: response.headers,
+  };
+}
+
+/** Read JSON. An id over 2^53, which a number here would round, stays the text that it was sent as. */
+function parse(text) {
+  const exact = (_key, value, context) =>
+    Number.isInteger(value) && !Number.isSafeInteger(value) ? (context?.source ?? value) : value;
+  try {
+    return JSON.parse(text, exact);
+  } catch {
+    return undefined; // A 204, or a page of some proxy.
+  }
+}
+
+/** The path of rel="next" in a Link header (RFC 8288), without the origin: behind a proxy it may not be this page's. */
+function nextPage(link) {
+  const target = link?.match(/<([^>]*)>\s*;[^,]*\brel="?next\b/)?.[1];
+  if (!target) return null;
+  const url = new URL(target, location.href);
+  return url.pathname + url.search;
+}

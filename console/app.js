@@ -1,0 +1,97 @@
+/** Where the page begins: it shows the way in, or the desk of the person who is logged in. */
+
+import { startAccount } from "./account.js";
+import { request } from "./api.js";
+import { insist, startConnection } from "./connection.js";
+import { byId, focusOn } from "./dom.js";
+import { clearErrors, onSubmit } from "./form.js";
+import { startJobs } from "./jobs.js";
+import { closeAll, openByHash } from "./panel.js";
+import { drawRing } from "./ring.js";
+import { current, freshFor, isStaff, logIn, logOut, onChange, token } from "./session.js";
+import { say, settle, startStatus } from "./status.js";
+import { hideTasks, showTasks, startTasks } from "./tasks.js";
+import { startWebhooks } from "./webhooks.js";
+
+// Whose desk is on the page, and whose was there last.
+let shown, owner;
+
+function start() {
+  startStatus();
+  startConnection();
+  startTasks();
+  startAccount();
+  startWebhooks();
+  startJobs();
+  onSubmit(byId("welcome-form"), enter);
+  byId("log-out").onclick = leave;
+  onChange(render);
+  addEventListener("hashchange", openByHash);
+  document.addEventListener("visibilitychange", keepFresh);
+  render(current());
+}
+
+async function enter({ username, password }, button) {
+  if (button?.value === "create") await request("POST", "/api/auth/register", { body: { username, password } });
+  await logIn({ username, password });
+  if (button?.value === "create") say("Account created.");
+}
+
+async function leave() {
+  settle();
+  try {
+    await logOut();
+    say("You are logged out.");
+  } catch {
+    say("You are logged out here. The server did not answer; there, the session ends by itself.");
+  }
+}
+
+function render(session, reason = "") {
+  const name = session?.username ?? null;
+  if (name !== shown) {
+    const isFirst = shown === undefined;
+    shown = name;
+    byId("welcome").hidden = Boolean(session);
+    byId("desk").hidden = byId("who").hidden = !session;
+    if (session) showDesk(session);
+    else showWelcome({ reason, isFirst });
+  }
+  if (session) drawRing(session);
+  keepFresh();
+}
+
+async function showDesk({ username }) {
+  byId("welcome-form").reset();
+  clearErrors(byId("welcome-form"));
+  byId("username-shown").textContent = username;
+  // For password managers, which are to know whose password changes.
+  byId("password-form").elements.username.defaultValue = username;
+  byId("jobs").hidden = !isStaff();
+  // What one person has typed is not for the next.
+  if (owner !== username) byId("add").reset();
+  owner = username;
+  await showTasks();
+  if (shown === username) openByHash();
+}
+
+function showWelcome({ reason, isFirst }) {
+  closeAll();
+  hideTasks({ keepDraft: Boolean(reason) });
+  byId("welcome-form").querySelector(".form-error").textContent = reason;
+  // A page that was just opened leaves the keyboard where it is.
+  if (!isFirst) focusOn(byId("welcome-title"));
+}
+
+let renewal;
+
+/** Renew the token before it ends while somebody looks at the page; otherwise the next request does. */
+function keepFresh() {
+  clearTimeout(renewal);
+  const session = current();
+  if (!session || document.hidden) return;
+  // Where the session has ended, session.js says so itself.
+  renewal = setTimeout(() => insist(token).catch(() => {}), Math.max(freshFor(session), 0));
+}
+
+start();

@@ -1,22 +1,33 @@
 """A running stack, and a browser: the machine's own Chromium or Chrome."""
 
+import itertools
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from support.stack import LocalStack, Stack, running_stack
+from browser.console import Console, storage
+from support.accounts import PASSWORD, Account, register
+from support.commands import output_of, run
+from support.stack import LocalStack, running_stack
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# Nothing is asked of any other host, and CI runs as root in a container.
+# No other host is contacted, and CI runs as root in a container.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+WIDE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+# Chromium logs every response from 400 as an error; what a page makes of one is for the tests to see.
+REFUSED = re.compile(r"Failed to load resource: (the server responded with a status of [45]\d\d|net::ERR_)")
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with running_stack(tmp_path_factory.mktemp("state")) as running:
+    # The limit by address is tested elsewhere; here, one address is all persons.
+    with running_stack(tmp_path_factory.mktemp("state"), AUTH_RATE_LIMIT="1000") as running:
         yield running
 
 
@@ -31,26 +42,102 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, stack: Stack) -> Iterator[Page]:
-    """A page on which nothing may go wrong unseen: errors, refusals by the policy, questions to other hosts."""
-    page = browser.new_page(viewport={"width": 1200, "height": 1400})
+def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Make browser profiles in whose pages nothing may go wrong unseen: errors, and refusals by the policy."""
     wrong: list[str] = []
-    ours = (f"{stack.url}/", "data:")
-    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    # Chromium reports each refusal of the API's, and one test asks for a 401.
-    page.on(
-        "console",
-        lambda message: (
-            wrong.append(message.text)
-            if message.type in ("error", "warning") and "status of 401" not in message.text
-            else None
-        ),
-    )
-    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(ours) else None)
-    page.add_init_script(
-        "document.addEventListener('securitypolicyviolation',"
-        " event => console.error('policy: ' + event.violatedDirective + ' ' + event.blockedURI))"
-    )
-    yield page
-    page.close()
+    contexts: list[BrowserContext] = []
+
+    def make(**options: object) -> BrowserContext:
+        context = browser.new_context(**{"viewport": WIDE, **options})
+        context.set_default_timeout(10_000)
+        context.on("weberror", lambda error: wrong.append(f"error: {error.error}"))
+        context.on(
+            "console",
+            lambda message: (
+                wrong.append(message.text)
+                if message.type in ("error", "warning") and not REFUSED.match(message.text)
+                else None
+            ),
+        )
+        context.add_init_script(
+            "document.addEventListener('securitypolicyviolation',"
+            " event => console.error('policy: ' + event.violatedDirective + ' ' + event.blockedURI))"
+        )
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
     assert not wrong
+
+
+@pytest.fixture
+def profile(request: pytest.FixtureRequest, stack: LocalStack) -> dict[str, object]:
+    """Options of the context of `page`: where a test asks for `desk`, somebody is logged in."""
+    if "desk" not in request.fixturenames:
+        return {}
+    return profile_of(stack, request.getfixturevalue("resident"))
+
+
+@pytest.fixture
+def page(new_context: Callable[..., BrowserContext], stack: LocalStack, profile: dict[str, object]) -> Iterator[Page]:
+    """A page that asks nothing of any other host."""
+    page = new_context(**profile).new_page()
+    strangers: list[str] = []
+    ours = (f"{stack.url}/", "data:")
+    page.on("request", lambda request: strangers.append(request.url) if not request.url.startswith(ours) else None)
+    yield page
+    assert not strangers
+
+
+@pytest.fixture
+def console(page: Page, stack: LocalStack) -> Console:
+    """The console on a screen of 1280 pixels; with @on_both_screens also on a phone."""
+    return Console(page=page, url=stack.url)
+
+
+@pytest.fixture(params=[WIDE, PHONE], ids=["wide", "phone"])
+def screen(request: pytest.FixtureRequest, page: Page) -> dict[str, int]:
+    page.set_viewport_size(request.param)
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def resident(stack: LocalStack) -> Account:
+    """A person who is logged in for a whole module: passwords are slow to check, as they should be."""
+    return register(stack, f"resident-{next(_numbers)}")
+
+
+@pytest.fixture(scope="session")
+def staff(stack: LocalStack) -> Account:
+    """A user of staff, made as an operator makes one."""
+    credentials = {"DJANGO_SUPERUSER_USERNAME": "grace", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    output_of(run("make", "superuser", env=stack.environment | credentials))
+    return Account(stack, user_id=0, username="grace", password=PASSWORD)
+
+
+@pytest.fixture
+def desk(console: Console, stack: LocalStack, resident: Account) -> Console:
+    """The console of a person who is logged in and has no tasks."""
+    for task in stack.call("GET", "/api/tasks?limit=100", token=resident.access).json():
+        stack.call("DELETE", f"/api/tasks/{task['id']}", token=resident.access)
+    console.open()
+    console.loaded()
+    return console
+
+
+def profile_of(stack: LocalStack, account: Account) -> dict[str, object]:
+    """Options of a context in which the person is logged in."""
+    now = int(time.time() * 1000)
+    tokens = {"access": account.access, "refresh": account.refresh, "since": now, "until": now + 300_000}
+    return {"storage_state": storage(stack.url, username=account.username, **tokens)}
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def name() -> str:
+    """A user name that no test has had before."""
+    return f"person-{next(_numbers)}"

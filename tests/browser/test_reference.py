@@ -1,20 +1,24 @@
-"""/api/docs in a browser: whoever has nothing but this page registers, logs in and creates a task."""
+"""/api/docs in a browser: a person who has nothing but this page registers, logs in and creates a task."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from browser.conftest import PHONE, profile_of
+from browser.console import Console
+from browser.test_session import expired
+from support.accounts import PASSWORD, Account, register
 from support.paths import CHECKOUT
-from support.stack import Stack
+from support.stack import LocalStack
 
-PASSWORD = "correct horse battery staple"
 SCREENSHOTS = CHECKOUT / "var/screenshots"
 
 
 @pytest.fixture
-def reference(page: Page, stack: Stack) -> Page:
+def reference(page: Page, stack: LocalStack) -> Page:
     page.goto(f"{stack.url}/api/docs")
     expect(page.locator(".opblock").first).to_be_visible()
     return page
@@ -31,7 +35,7 @@ def execute(page: Page, operation: str, body: str) -> Locator:
     return answer
 
 
-def test_it_shows_every_operation_under_its_tag(reference: Page, stack: Stack) -> None:
+def test_it_shows_every_operation_under_its_tag(reference: Page, stack: LocalStack) -> None:
     document = stack.call("GET", "/api/openapi.json").json()
     ids = [
         f"operations-{o['tags'][0]}-{o['operationId']}" for item in document["paths"].values() for o in item.values()
@@ -44,7 +48,7 @@ def test_it_shows_every_operation_under_its_tag(reference: Page, stack: Stack) -
     reference.screenshot(path=SCREENSHOTS / "reference.png")
 
 
-def test_a_new_user_registers_logs_in_authorizes_and_creates_a_task(reference: Page, stack: Stack) -> None:
+def test_a_new_user_registers_logs_in_authorizes_and_creates_a_task(reference: Page, stack: LocalStack) -> None:
     credentials = f'{{"username": "newcomer", "password": "{PASSWORD}"}}'
     registered = execute(reference, "register", credentials)
     expect(registered.locator(".response-col_status")).to_contain_text("201")
@@ -55,12 +59,7 @@ def test_a_new_user_registers_logs_in_authorizes_and_creates_a_task(reference: P
     refused = execute(reference, "createTask", '{"title": "Too early", "duration": 5}')
     expect(refused.locator(".response-col_status")).to_contain_text("401")
 
-    reference.get_by_role("button", name="Authorize").first.click()
-    dialog = reference.locator(".modal-ux")
-    dialog.locator("input").fill(token)
-    dialog.get_by_role("button", name="Apply credentials").click()
-    dialog.get_by_role("button", name="Close").click()
-
+    paste(reference, token)
     block = reference.locator("#operations-tasks-createTask")
     block.locator("textarea.body-param__text").fill('{"title": "From the page", "duration": 25}')
     block.get_by_role("button", name="Execute").click()
@@ -74,7 +73,7 @@ def test_a_new_user_registers_logs_in_authorizes_and_creates_a_task(reference: P
     assert (task["title"], task["duration"]) == ("From the page", 25)
 
 
-def test_the_type_of_a_problem_leads_a_person_to_its_explanation(page: Page, stack: Stack) -> None:
+def test_the_type_of_a_problem_leads_a_person_to_its_explanation(page: Page, stack: LocalStack) -> None:
     kind = stack.call("GET", "/api/tasks").json()["type"]
 
     page.goto(stack.url + kind)
@@ -85,8 +84,111 @@ def test_the_type_of_a_problem_leads_a_person_to_its_explanation(page: Page, sta
     page.screenshot(path=Path(SCREENSHOTS, "problems.png"))
 
 
-def test_the_first_page_leads_to_the_reference(page: Page, stack: Stack) -> None:
-    page.goto(stack.url)
-    page.get_by_role("link", name="reference").click()
+def paste(page: Page, token: str) -> None:
+    page.get_by_role("button", name="Authorize").first.click()
+    dialog = page.locator(".modal-ux")
+    dialog.locator("input").fill(token)
+    dialog.get_by_role("button", name="Apply credentials").click()
+    dialog.get_by_role("button", name="Close").click()
 
+
+def status_of(page: Page, operation: str) -> Locator:
+    """Send an operation as its form is filled in, and return where the status is shown."""
+    block = page.locator(f"[id$='-{operation}']")
+    block.locator(".opblock-summary-control").click()
+    block.get_by_role("button", name="Execute").click()
+    return block.locator(".live-responses-table .response .response-col_status")
+
+
+def test_a_token_that_was_pasted_survives_a_reload_of_the_tab_and_no_more(
+    reference: Page, stack: LocalStack, resident: Account
+) -> None:
+    paste(reference, resident.access)
+    reference.reload()
+    expect(reference.locator(".opblock").first).to_be_visible()
+    expect(status_of(reference, "getMe")).to_contain_text("200")
+
+    other = reference.context.new_page()
+    other.goto(f"{stack.url}/api/docs")
+    expect(other.locator(".opblock").first).to_be_visible()
+    expect(status_of(other, "getMe")).to_contain_text("401")
+
+
+def test_the_console_leads_to_the_reference_with_the_person_logged_in(
+    new_context: Callable[..., BrowserContext], stack: LocalStack, name: str
+) -> None:
+    page = new_context(**profile_of(stack, register(stack, name))).new_page()
+    console = Console(page=page, url=stack.url)
+    console.open()
+    page.get_by_role("navigation").get_by_role("link", name="Reference").click()
+
+    expect(page.get_by_text(f"Logged in as {name}")).to_be_visible()
+    expect(status_of(page, "getMe")).to_contain_text("200")
+
+
+def test_a_token_that_expired_on_the_reference_is_renewed(
+    new_context: Callable[..., BrowserContext], stack: LocalStack, name: str
+) -> None:
+    page = new_context(**profile_of(stack, register(stack, name))).new_page()
+    console = Console(page=page, url=stack.url)
+    page.goto(f"{stack.url}/api/docs")
     expect(page.locator(".opblock").first).to_be_visible()
+    console.change_session(access=expired(stack, console.access()), until=0)
+    page.reload()
+    expect(page.locator(".opblock").first).to_be_visible()
+
+    expect(status_of(page, "getMe")).to_contain_text("200")
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
+def test_it_follows_the_scheme_of_the_system(page: Page, stack: LocalStack, scheme: str, dark: bool) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{stack.url}/api/docs")
+    expect(page.locator(".opblock").first).to_be_visible()
+    page.screenshot(path=Path(SCREENSHOTS, f"reference-{scheme}.png"))
+
+    assert page.evaluate("document.documentElement.classList.contains('dark-mode')") is dark
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) is dark
+
+
+def test_every_operation_that_is_opened_fits_a_phone(page: Page, stack: LocalStack) -> None:
+    page.set_viewport_size(PHONE)
+    page.goto(f"{stack.url}/api/docs")
+    expect(page.locator(".opblock").first).to_be_visible()
+    for block in page.locator(".opblock").all():
+        control = block.locator(".opblock-summary-control")
+        control.click()
+        expect(block.locator(".opblock-body")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], block.get_attribute("id")
+        control.click()
+
+
+def test_every_parameter_has_an_example(stack: LocalStack) -> None:
+    document = stack.call("GET", "/api/openapi.json").json()
+    parameters = {
+        (path, method, parameter["name"]): parameter
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        for parameter in operation.get("parameters", ())
+    }
+
+    assert parameters
+    assert not [
+        key
+        for key, parameter in parameters.items()
+        if not parameter.get("examples") and not parameter["schema"].get("examples")
+    ]
+
+
+def test_a_form_that_is_sent_as_it_is_filled_in_works(
+    new_context: Callable[..., BrowserContext], stack: LocalStack, name: str
+) -> None:
+    """The examples stand in the form: none of them may make the call fail."""
+    account = register(stack, name)
+    page = new_context(**profile_of(stack, account)).new_page()
+    page.goto(f"{stack.url}/api/docs")
+    expect(page.locator(".opblock").first).to_be_visible()
+
+    for operation, status in {"createTask": "201", "listTasks": "200"}.items():
+        expect(status_of(page, operation)).to_contain_text(status)

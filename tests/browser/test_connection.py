@@ -1,0 +1,64 @@
+"""What the console says while the server does not answer, and how it goes on when it does."""
+
+import re
+import time
+
+from playwright.sync_api import expect
+
+from browser.console import Console
+from support.stack import LocalStack
+
+
+def test_offline_is_said_and_what_was_sent_meanwhile_arrives_once(desk: Console, stack: LocalStack) -> None:
+    desk.page.context.set_offline(True)
+    desk.box("Title").fill("From the train")
+    desk.box("Duration (minutes)").fill("5")
+    desk.button("Add task").click()
+    expect(desk.alert).to_contain_text("You are offline.")
+    expect(desk.box("Title")).to_have_value("From the train")
+
+    desk.page.context.set_offline(False)
+
+    expect(desk.row("From the train")).to_be_visible()
+    expect(desk.alert).to_have_count(0)
+    assert len(stack.call("GET", "/api/tasks", token=desk.access()).json()) == 1
+
+
+def test_a_reload_while_a_service_is_away_recovers_without_the_person(desk: Console, stack: LocalStack) -> None:
+    desk.add("Still here")
+    for part in stack.parts("tasks.sock"):
+        part.kill()
+
+    desk.page.reload()
+
+    expect(desk.alert).to_contain_text(re.compile(r"\((502|503|504)\)"))
+    expect(desk.page.get_by_text(re.compile(r"Trying again in \d+ s\."))).to_be_visible()
+    expect(desk.row("Still here")).to_be_visible(timeout=20_000)
+    expect(desk.alert).to_have_count(0)
+
+
+def test_a_service_that_is_killed_in_the_middle_and_back_loses_and_doubles_nothing(
+    desk: Console, stack: LocalStack
+) -> None:
+    for part in stack.parts("tasks.sock"):
+        part.kill()
+    desk.box("Title").fill("Sent into the gap")
+    desk.box("Duration (minutes)").fill("5")
+    desk.button("Add task").click()
+
+    expect(desk.row("Sent into the gap")).to_be_visible(timeout=20_000)
+    assert [task["title"] for task in stack.call("GET", "/api/tasks", token=desk.access()).json()] == [
+        "Sent into the gap"
+    ]
+
+
+def test_a_renewal_that_cannot_be_sent_does_not_log_out(desk: Console, stack: LocalStack) -> None:
+    desk.page.context.set_offline(True)
+    now = int(time.time() * 1000)
+    desk.change_session(since=now - 400_000, until=now - 100_000)
+    desk.button("Sessions").click()
+    expect(desk.alert).to_contain_text("You are offline.")
+
+    desk.page.context.set_offline(False)
+
+    expect(desk.page.get_by_text("this one", exact=True)).to_be_visible()

@@ -1,0 +1,175 @@
+"""Each state of the pages, on a wide screen and a phone, light and dark: axe-core finds nothing, nothing overflows.
+
+The pictures are in var/screenshots, to be looked at.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, expect
+
+from browser.conftest import PHONE, WIDE, profile_of
+from browser.console import Console
+from support.accounts import Account
+from support.paths import CHECKOUT
+from support.stack import LocalStack
+
+SCREENSHOTS = CHECKOUT / "var/screenshots"
+# WCAG 2.2 at level AA, and what axe calls best practice.
+RULES = {"resultTypes": ["violations"]}
+
+Look = Callable[[Page, str], None]
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=[WIDE, PHONE], ids=["wide", "phone"])
+def profile(request: pytest.FixtureRequest, stack: LocalStack, scheme: str) -> dict[str, object]:
+    account = profile_of(stack, request.getfixturevalue("resident")) if "desk" in request.fixturenames else {}
+    return {**account, "viewport": request.param, "color_scheme": scheme, "reduced_motion": "reduce"}
+
+
+@pytest.fixture
+def look(scheme: str) -> Look:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+
+    def look(page: Page, state: str) -> None:
+        width = page.viewport_size["width"]
+        page.screenshot(path=SCREENSHOTS / f"{state}-{scheme}-{width}.png")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{state} is wider than the screen"
+        violations = Axe().run(page, options=RULES).response["violations"]
+        assert not [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations], state
+
+    return look
+
+
+@contextmanager
+def held(page: Page, path: str) -> Iterator[None]:
+    """The response to a call stays away, as on a slow line."""
+    page.route(f"**{path}", lambda _: None)
+    yield
+    page.unroute(f"**{path}")
+
+
+def test_the_way_in(console: Console, look: Look) -> None:
+    console.open()
+    expect(console.box("Username")).to_be_visible()
+    look(console.page, "welcome")
+    console.button("Create account").click()
+    expect(console.alert).to_have_count(2)
+    look(console.page, "welcome-refused")
+
+
+def test_the_tasks(desk: Console, look: Look, stack: LocalStack) -> None:
+    page = desk.page
+    look(page, "tasks-empty")
+    with held(page, "/api/tasks"):
+        page.reload()
+        expect(page.locator("#tasks-skeleton")).to_be_visible()
+        look(page, "tasks-loading")
+    page.reload()
+    desk.loaded()
+    desk.button("Add task").click()
+    expect(desk.alert).to_have_count(2)
+    look(page, "tasks-refused")
+    for title in ("Write the report", "x" * 200, "شراء الخبز والحليب", "Water the plants", "Call the bank"):
+        desk.add(title)
+    look(page, "tasks-added")
+    page.reload()
+    expect(desk.button("Load more")).to_be_visible()
+    look(page, "tasks-full")
+    desk.rows.first.get_by_role("button", name="Delete").click()
+    expect(desk.button("Undo")).to_be_visible()
+    look(page, "tasks-undo")
+    desk.button("Undo").click()
+    desk.rows.first.get_by_role("button", name="Rename").click()
+    box = desk.rows.first.get_by_role("textbox", name="Title")
+    box.fill("Call the bank at ten")
+    look(page, "tasks-renaming")
+    [task] = stack.call("GET", "/api/tasks?limit=1", token=desk.access()).json()
+    stack.call("PATCH", f"/api/tasks/{task['id']}", token=desk.access(), json={"title": "Write to the bank"})
+    box.press("Enter")
+    expect(desk.button("Use yours")).to_be_visible()
+    look(page, "tasks-conflict")
+
+
+def test_without_a_connection(desk: Console, look: Look) -> None:
+    desk.page.context.set_offline(True)
+    desk.box("Title").fill("From the train")
+    desk.button("Add task").click()
+    expect(desk.alert).to_contain_text("You are offline.")
+    look(desk.page, "offline")
+    desk.page.context.set_offline(False)
+
+
+def test_a_list_that_fails(desk: Console, look: Look) -> None:
+    """The only response here that is not the API's: it has no way to fail by itself when it is asked to."""
+    body = '{"type":"/problems/internal-server-error","title":"Internal Server Error","status":500}'
+    desk.page.route(
+        "**/api/tasks", lambda route: route.fulfill(status=500, content_type="application/problem+json", body=body)
+    )
+    desk.page.reload()
+    expect(desk.alert).to_contain_text("Internal Server Error")
+    look(desk.page, "tasks-failed")
+
+    desk.page.unroute("**/api/tasks")
+    desk.button("Try again").click()
+
+    expect(desk.page.get_by_text("No tasks yet.")).to_be_visible()
+
+
+def test_the_sessions(desk: Console, look: Look) -> None:
+    desk.button("Sessions").click()
+    expect(desk.page.get_by_text("this one", exact=True)).to_be_visible()
+    desk.page.locator("#sessions").scroll_into_view_if_needed()
+    look(desk.page, "sessions")
+
+
+@pytest.mark.parametrize(("path", "state"), [("/nothing/here", "404"), ("/problems", "problems")])
+def test_the_pages_that_are_only_read(page: Page, stack: LocalStack, look: Look, path: str, state: str) -> None:
+    page.goto(stack.url + path)
+    look(page, state)
+
+
+def test_the_jobs(
+    new_context: Callable[..., BrowserContext],
+    profile: dict[str, object],
+    stack: LocalStack,
+    staff: Account,
+    look: Look,
+) -> None:
+    console = Console(page=new_context(**{**profile, **profile_of(stack, staff)}).new_page(), url=stack.url)
+    console.open()
+    console.button("Jobs").click()
+    expect(console.page.get_by_text("report-user-tasks").first).to_be_visible()
+    console.page.get_by_text("Recent runs as a table").first.click()
+    console.page.locator("#jobs").scroll_into_view_if_needed()
+    look(console.page, "jobs")
+
+
+def test_the_webhooks(desk: Console, look: Look, stack: LocalStack) -> None:
+    page = desk.page
+    for webhook in stack.call("GET", "/api/webhooks", token=desk.access()).json():
+        stack.call("DELETE", f"/api/webhooks/{webhook['id']}", token=desk.access())
+    desk.button("Webhooks").click()
+    expect(page.get_by_text("No webhooks yet.")).to_be_visible()
+    page.locator("#webhooks").scroll_into_view_if_needed()
+    look(page, "webhooks-empty")
+    # Nothing listens there.
+    desk.box("URL").fill("http://127.0.0.1:65500/hook")
+    desk.button("Add webhook").click()
+    expect(page.get_by_text("whsec_")).to_be_visible()
+    page.locator("#webhooks").scroll_into_view_if_needed()
+    look(page, "webhooks-secret")
+    desk.button("I have kept it").click()
+    desk.button("Send test").click()
+    expect(page.get_by_text("The connection failed")).to_be_visible(timeout=15_000)
+    page.locator("#webhooks").scroll_into_view_if_needed()
+    look(page, "webhooks-full")
+    desk.button("Remove").click()
+    expect(page.get_by_text("No webhooks yet.")).to_be_visible()

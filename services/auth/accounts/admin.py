@@ -1,27 +1,27 @@
 """Users and sessions in Django's admin, for staff."""
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet
+from django.dispatch import receiver
 from django.forms import CharField, PasswordInput
 from django.http import HttpRequest
-from rest_framework.exceptions import ValidationError as InvalidField
 
+from accounts.credentials.backends import admin_client
+from accounts.security_log import ADMIN_ACTION, ADMIN_LOGIN_SUCCEEDED, log_event
 from accounts.sessions.models import Session
 from accounts.sessions.services import end_sessions
 from accounts.users.models import User
-from accounts.users.serializers import NewUsernameField
+from accounts.users.names import validated_username
 from accounts.users.validators import LONGEST_PASSWORD
 from servicekit.http.exceptions import ServiceUnavailable, TooManyRequests
-
-logger = logging.getLogger("accounts.admin")
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
@@ -33,7 +33,7 @@ else:
 
 
 class LoginForm(AdminAuthenticationForm):
-    """Says so where the password was not looked at."""
+    """Say so if the password was not checked."""
 
     password = CharField(
         strip=False,
@@ -70,15 +70,11 @@ class NewUserForm(BaseNewUserForm):
         fields = ("username", "email")
 
     def clean_username(self) -> str:
-        try:
-            username: str = NewUsernameField().run_validation(self.cleaned_data["username"])
-        except InvalidField as error:
-            raise ValidationError([str(message) for message in error.detail]) from None
-        return username
+        return validated_username(self.cleaned_data["username"])
 
 
 class Logged:
-    """Writes what staff do to the log as well, which is not deleted with them."""
+    """Write what staff do to the log as well, which is not deleted with them."""
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         _log(request, "addition", obj)
@@ -96,14 +92,19 @@ class Logged:
 
 def _log(request: HttpRequest, action: str, obj: Model) -> None:
     target = f"{obj._meta.model_name} {obj.pk}"
-    logger.info("admin action", extra={"staff": request.user.pk, "action": action, "target": target})
+    log_event(ADMIN_ACTION, user_id=request.user.pk, client=admin_client(request), action=action, target=target)
+
+
+@receiver(user_logged_in)
+def _log_login(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    log_event(ADMIN_LOGIN_SUCCEEDED, user_id=user.pk, client=admin_client(request))
 
 
 @admin.register(User, site=site)
 class UserAdmin(Logged, BaseUserAdmin):
-    """Whoever loses a password, the staff flag or the account loses the sessions too: User.save() sees to it."""
+    """A user who loses the password, the staff flag or the account loses the sessions too, by User.save()."""
 
-    # Tokens and the counts of failures know a user by what does not change.
+    # The counts of failures know a user by the name, so it does not change.
     readonly_fields = ("username", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password", "email", "date_joined")}),
@@ -120,17 +121,17 @@ class UserAdmin(Logged, BaseUserAdmin):
     actions = ("log_out_everywhere",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """A new user's name can be typed. One's own rights stay, or there might be nobody left to give them back."""
+        """Allow a new user's name; protect one's own rights, or the last of the staff could give them up for good."""
         if obj is None:
             return ()
         return (*self.readonly_fields, "is_active", "is_staff") if obj == request.user else self.readonly_fields
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Not oneself."""
+        """Forbid staff to delete themselves."""
         return obj != request.user and super().has_delete_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
-        """Only what was changed here: the rest may have been changed elsewhere since it was read, a password say."""
+        """Save only what was changed here: the rest may have changed since it was read, a password for example."""
         if change:
             obj.save(update_fields=form.changed_data)
         else:
@@ -138,17 +139,17 @@ class UserAdmin(Logged, BaseUserAdmin):
 
     @admin.action(description="Log selected users out everywhere", permissions=["change"])
     def log_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Ends all sessions of the users."""
+        """End all sessions of the users."""
         for user in queryset:
             with transaction.atomic():
-                end_sessions(user_id=user.pk)
+                end_sessions(user_id=user.pk, reason="staff", client=admin_client(request))
                 self.log_change(request, user, "Logged out everywhere.")
         messages.success(request, "The sessions have ended.")
 
 
 @admin.register(Session, site=site)
 class SessionAdmin(Logged, BaseSessionAdmin):
-    """To look at, and to end by deleting."""
+    """Show sessions, and end them by deleting."""
 
     list_display = ("user", "created_at", "last_used_at", "expires_at", "address", "user_agent")
     list_select_related = ("user",)
@@ -157,22 +158,22 @@ class SessionAdmin(Logged, BaseSessionAdmin):
 
     @admin.display(description="last used", ordering="rotated_at")
     def last_used_at(self, session: Session) -> Any:
-        """When its tokens were last issued."""
+        """Return when its tokens were last issued."""
         return session.rotated_at
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Logins make sessions."""
+        """Leave it to logins to begin sessions."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
-        """What happened is not to be edited."""
+        """Forbid it: a session records what happened."""
         return False
 
     def delete_model(self, request: HttpRequest, obj: Session) -> None:
-        """Ends the session, its access token included."""
-        end_sessions(user_id=obj.user_id, session_id=obj.pk)
+        """End the session, including its access token."""
+        end_sessions(user_id=obj.user_id, session_id=obj.pk, reason="staff", client=admin_client(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
-        """Ends each of them."""
+        """End each of them."""
         for session in queryset:
             self.delete_model(request, session)

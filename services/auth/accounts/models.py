@@ -1,7 +1,7 @@
-"""Where Django looks for the app's models."""
+"""The app's models, where Django looks for them."""
 
 from accounts.credentials.models import AttemptCount
-from accounts.sessions.models import Session
+from accounts.sessions.models import EndedSession, Session
 from accounts.users.models import User
 
-__all__ = ["AttemptCount", "Session", "User"]
+__all__ = ["AttemptCount", "EndedSession", "Session", "User"]

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the views, beyond what they say themselves. Imported only when it is built."""
+"""Describe the views for the OpenAPI document, beyond what they declare. Imported only when the document is built."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from accounts.sessions.views import (
     TokenVerifyView,
     TokenView,
 )
-from accounts.users.models import USERNAME_MAXIMUM_UNITS
+from accounts.users.names import USERNAME_MAXIMUM_UNITS
 from accounts.users.serializers import (
     LONGEST_TYPED_NAME,
     NewPasswordField,
@@ -39,7 +39,7 @@ from servicekit.openapi.components import Schema, reference
 from servicekit.openapi.operations import UNTRIMMED_PATTERN, Answer, IdField, TimeField, describe, operation
 from servicekit.tokens.verifier import LIFETIME_SECONDS, MAXIMUM_TOKEN_LENGTH
 
-TAG = {"name": "auth", "description": "Accounts, and the tokens that every other call takes."}
+TAG = {"name": "auth", "description": "Accounts, and the tokens that all other calls require."}
 
 PASSWORD: Schema = {"type": "string", "maxLength": LONGEST_PASSWORD, "pattern": UNTRIMMED_PATTERN}
 SCHEMAS: dict[str, Schema] = {
@@ -47,7 +47,7 @@ SCHEMAS: dict[str, Schema] = {
         "type": "string",
         "minLength": 1,
         "maxLength": LONGEST_TYPED_NAME,
-        # Of ASCII, what names may hold. Of the rest, letters and digits, for which no pattern is the same everywhere.
+        # The ASCII characters that names may hold. Other letters and digits have no pattern that works everywhere.
         "pattern": r"^\s*[^\u0000-*,/:-?\[-^`{-\u009f]+\s*$",
         "description": "Trimmed, in lower case and normalised (NFKC) it has 1–150 UTF-16 units: letters and digits of "
         "any script, and `@ . + - _`.",
@@ -60,7 +60,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "Email": {
         "anyOf": [{"type": "string", "format": "email", "maxLength": 254}, {"type": "string", "maxLength": 0}],
-        "description": "An address, or nothing for none.",
+        "description": "An e-mail address, or empty for none.",
     },
     "Token": {"type": "string", "minLength": 1, "maxLength": MAXIMUM_TOKEN_LENGTH, "pattern": UNTRIMMED_PATTERN},
 }
@@ -98,24 +98,24 @@ class Tokens(serializers.Serializer[Any]):
     """A pair of tokens (RFC 6749, section 5.1)."""
 
     access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
-    refresh = serializers.CharField(help_text="Good for 7 days and one use: it is exchanged for the next pair.")
+    refresh = serializers.CharField(help_text="Valid for 7 days and one use: exchange it for the next pair.")
     token_type = serializers.ChoiceField(choices=["Bearer"])
     expires_in = serializers.IntegerField(
         min_value=1,
-        help_text="Seconds for which the access token is good.",
+        help_text="For how many seconds the access token is valid.",
     )
 
 
 class Session(serializers.Serializer[Any]):
-    """One login: it lives as long as its refresh token is exchanged in time."""
+    """One login: it goes on as long as its refresh token is exchanged in time."""
 
     id = serializers.UUIDField()
-    current = serializers.BooleanField(help_text="Whether it is the one of this call's token.")
+    current = serializers.BooleanField(help_text="Whether it is the session of this call's token.")
     created_at = TimeField()
     last_used_at = TimeField(help_text="When its refresh token was last exchanged.")
     expires_at = TimeField()
-    user_agent = serializers.CharField(help_text="What the client called itself.")
-    address = serializers.CharField(help_text="The address that it was used from.")
+    user_agent = serializers.CharField(help_text="The client's User-Agent header.")
+    address = serializers.CharField(help_text="The IP address that it was used from.")
 
 
 VALID = {"type": "object", "maxProperties": 0}
@@ -127,7 +127,7 @@ USER = {
     "is_staff": False,
     "date_joined": "2026-01-31T09:30:00.123456Z",
 }
-# No tokens: these are what one looks like, and open nothing.
+# Not valid: they only look like tokens.
 ACCESS = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIiwidHlwIjoiSldUIn0.eyJ0b2tlbl90eXBlIjoiYWNjZXNzIn0.c2lnbmF0dXJl"
 REFRESH = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIiwidHlwIjoiSldUIn0.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl"
 PAIR = {
@@ -153,15 +153,14 @@ describe(
     RegisterView,
     post=operation(
         name="register",
-        summary="Make an account",
-        description="A username is taken in any spelling: it is trimmed, put into lower case and normalised (NFKC). It "
-        "may hold letters, digits and `@ . + - _`. A password of 8–128 characters that is not common, not only digits "
-        "and not like the username.",
+        summary="Create an account",
+        description="The username is trimmed, put into lower case and normalised (NFKC), and may hold letters, digits "
+        "and `@ . + - _`. The password has 8–128 characters, is not common, not only digits and not like the username.",
         request=RegisterSerializer,
         example=CREDENTIALS,
         answers={
             201: Answer(
-                description="The new account. Nobody is logged in by that.",
+                description="The new account. This does not log in.",
                 body=User,
                 example=USER,
                 headers=("Location", *LIMITED),
@@ -175,7 +174,9 @@ describe(
     post=operation(
         name="logIn",
         summary="Log in",
-        description="Begins a session. Unknown user, wrong password and inactive account are the same 401.",
+        description="Begins a session. Unknown user, wrong password and inactive account are the same 401. "
+        "`last_refresh` is optional: any refresh token that this account got in the last 30 days, expired or not. "
+        "With it, wrong passwords that others send for the account cannot delay you.",
         request=LoginSerializer,
         example=CREDENTIALS,
         answers={200: Answer(description="A pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
@@ -188,8 +189,8 @@ describe(
     post=operation(
         name="refreshTokens",
         summary="Exchange the refresh token",
-        description="A refresh token is good once. Sent again within 10 seconds it gets the same answer; later, that "
-        "is a replay, which ends the session.",
+        description="A refresh token is valid for one use. Sent again within 10 seconds it gets the same response; "
+        "later, that is a replay, which ends the session.",
         request=RefreshSerializer,
         example={"refresh": REFRESH},
         answers={200: Answer(description="The next pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
@@ -201,8 +202,8 @@ describe(
     TokenVerifyView,
     post=operation(
         name="verifyToken",
-        summary="Ask whether a token is valid",
-        description="For a token of either type. 401 where it is not valid, or its session has ended.",
+        summary="Verify a token",
+        description="Takes a token of either type. 401 if it is not valid or its session has ended.",
         request=VerifySerializer,
         example={"token": ACCESS},
         answers={200: Answer(description="The token is valid.", body=VALID, example={})},
@@ -216,10 +217,10 @@ describe(
         name="logOut",
         summary="Log out",
         description="Ends the session of a refresh token: that token at once, the access token everywhere within two "
-        "seconds. A token that opens nothing any more is 204 as well.",
+        "seconds. Also 204 if the token is no longer valid.",
         request=RefreshSerializer,
         example={"refresh": REFRESH},
-        answers={204: Answer(description="There is no such session any more.")},
+        answers={204: Answer(description="The session has ended.")},
     ),
 )
 describe(
@@ -239,13 +240,13 @@ describe(
     get=operation(
         name="listSessions",
         summary="List your sessions",
-        description="Where you are logged in, the session used last first.",
+        description="Your logins, the session used last first.",
         answers={200: Answer(description="The sessions.", body=Session(many=True), example=[SESSION])},
     ),
     delete=operation(
         name="endSessions",
         summary="Log out everywhere",
-        description="Ends all your sessions, the one of this call included.",
+        description="Ends all your sessions, including this one.",
         answers={204: Answer(description="You are logged out everywhere.")},
     ),
 )
@@ -254,7 +255,7 @@ describe(
     delete=operation(
         name="endSession",
         summary="End a session",
-        description="One of your own; anybody else's is the same 404 as none.",
+        description="It must be yours; another user's is the same 404 as none.",
         parameters=[
             OpenApiParameter(
                 "session_id",
@@ -276,13 +277,13 @@ describe(
     get=operation(
         name="getMe",
         summary="Read your account",
-        description="The user whose token it is.",
+        description="The user to whom the token belongs.",
         answers={200: Answer(description="The account.", body=User, example=USER)},
     ),
     patch=operation(
         name="updateMe",
-        summary="Change your address",
-        description="The email address is all that can change here; an empty one removes it.",
+        summary="Change your e-mail address",
+        description="Only the e-mail address can change here; an empty one removes it.",
         request=ProfileSerializer,
         example={"email": "ada@example.org"},
         answers={200: Answer(description="The account.", body=User, example={**USER, "email": "ada@example.org"})},

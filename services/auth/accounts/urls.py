@@ -1,4 +1,4 @@
-"""The routes, each with or without a slash at its end."""
+"""The routes, each with or without a trailing slash."""
 
 from django.urls import re_path
 

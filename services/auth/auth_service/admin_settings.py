@@ -1,6 +1,6 @@
 """The settings of the admin, a process and a port of its own (docs/adr/0009-admin.md).
 
-They are the service's settings with Django's admin added, and what `manage.py` runs with: here are all the apps that
+They add Django's admin to the service's settings, and `manage.py` runs with them, since only here are all the apps that
 have tables.
 """
 
@@ -9,7 +9,7 @@ from auth_service.settings import *  # noqa: F403
 
 INSTALLED_APPS = [
     *service.INSTALLED_APPS,
-    # Registers by accounts/admin.py alone, so that nothing appears that is not meant to.
+    # Without autodiscovery: only accounts/admin.py registers models, so nothing appears by accident.
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.messages",
     "django.contrib.sessions",
@@ -40,7 +40,7 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "auth_service.admin_urls"
 WSGI_APPLICATION = "auth_service.admin_wsgi.application"
-# Reached on the machine itself or through a tunnel; any other name is a web page that has itself resolved to here.
+# Reached on the machine itself or through a tunnel; any other name would be a web page that rebinds its DNS to here.
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 # Counts attempts and hashes as the API does.
@@ -54,7 +54,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_AGE = 8 * 60 * 60
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 
-# As the gateway has it for the API.
+# The gateway's limit for the API.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 
 STATIC_URL = "static/"

@@ -1,4 +1,4 @@
-"""The auth service's settings. Every variable it reads is in README.md and in the project's .env.example."""
+"""The auth service's settings. README.md and the project's .env.example list every variable that it reads."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
 
 JWT_KEYS = keys_from_env()
 SECRET_KEY = shared.secret_key("AUTH_SECRET_KEY", jwt_keys=JWT_KEYS)
-# Where the sessions are that have been ended before their access tokens expire.
+# Tells the other services which sessions ended before their access tokens expire.
 REDIS_URL = redis_url_from_env()
 
 DEBUG = False
@@ -24,17 +24,20 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "auth_service.urls"
 WSGI_APPLICATION = "auth_service.wsgi.application"
-# simplejwt cannot be imported without the first two, and the last brings its management commands. The admin has more of
-# them: admin_settings.py.
+# simplejwt cannot be imported without the first two, and the last brings its management commands. The admin adds more:
+# admin_settings.py.
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "accounts", "servicekit"]
 MIDDLEWARE = shared.MIDDLEWARE
-REST_FRAMEWORK = shared.REST_FRAMEWORK
+REST_FRAMEWORK = {
+    **shared.REST_FRAMEWORK,
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.sessions.authentication.SessionAuthentication"],
+}
 SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
 APPEND_SLASH = False
 
 DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
 DATABASE_ROUTERS = ["accounts.routers.NoGroupTables"]
-# Django's own alter columns, which not every server takes (docs/adr/0009-admin.md). auth's tables are not made at all.
+# Django's own alter columns, which not every server supports (docs/adr/0009-admin.md). auth's tables are left out.
 MIGRATION_MODULES = {
     "auth": None,
     "contenttypes": "accounts.contrib_migrations.contenttypes",
@@ -45,12 +48,14 @@ DATABASE_CONNECTION_POOLING = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
-# The first makes new hashes, the others are accepted and upgraded at the next login.
+# The first makes new hashes; the others are accepted and replaced at the next login.
 PASSWORD_HASHERS = [
     "accounts.users.hashers.Argon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 SHORTEST_PASSWORD = 8
+# How many of a process's threads may hash a password or wait to, so that a flood of logins leaves a third of them free.
+PASSWORD_THREADS = max(1, env.integer("AUTH_WEB_THREADS", 12, minimum=1, maximum=1000) * 2 // 3)
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -69,7 +74,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 SIMPLE_JWT = {
     "ALGORITHM": ALGORITHM,
-    # Never the default, which is SECRET_KEY. What is signed is signed by accounts.sessions.tokens, with the key's name.
+    # Never the default, which is SECRET_KEY. Tokens are signed by accounts.sessions.tokens, with the key's name.
     "SIGNING_KEY": JWT_KEYS[0].secret,
     "ACCESS_TOKEN_LIFETIME": timedelta(seconds=LIFETIME_SECONDS["access"]),
     "REFRESH_TOKEN_LIFETIME": timedelta(seconds=LIFETIME_SECONDS["refresh"]),

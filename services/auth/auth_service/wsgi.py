@@ -1,4 +1,4 @@
-"""What the application server loads."""
+"""The WSGI application that the server loads."""
 
 import os
 
@@ -7,3 +7,8 @@ from servicekit.http.wsgi import service_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auth_service.settings")
 
 application = service_application()
+
+# After Django is set up: the announcer needs its models.
+from accounts.sessions.announcements import announcer  # noqa: E402
+
+announcer.start()

@@ -54,7 +54,7 @@ def errors(answer: Any) -> str:
 
 
 def begin(user: User) -> str:
-    assert sessions.begin_session(user=user, user_agent="curl/8", address="192.0.2.1")
+    assert sessions.begin_session(user=user, user_agent="curl/8", client="192.0.2.1")
     return str(Session.objects.get(user=user).id)
 
 
@@ -225,12 +225,10 @@ class TestWhatIsEndedHere:
         admin: Client,
         user: User,
         how: str,
-        monkeypatch: pytest.MonkeyPatch,
+        announced: list[str],
         django_capture_on_commit_callbacks: Any,
     ) -> None:
         session = begin(user)
-        told: list[str] = []
-        monkeypatch.setattr(sessions, "announce_ended_sessions", told.extend)
         path, key = {
             "user": (f"/admin/accounts/user/{user.pk}/delete/", None),
             "users": ("/admin/accounts/user/", user.pk),
@@ -240,7 +238,7 @@ class TestWhatIsEndedHere:
         form = {"post": "yes"} | ({"action": "delete_selected", "_selected_action": [str(key)]} if key else {})
         with django_capture_on_commit_callbacks(execute=True):
             assert admin.post(path, form).status_code == 302
-        assert told == [session]
+        assert announced == [session]
         assert not Session.objects.exists()
         assert User.objects.filter(pk=user.pk).exists() == how.startswith("session")
 
@@ -249,12 +247,24 @@ class TestWhatIsEndedHere:
 def test_what_staff_do_is_logged(
     admin: Client, staff: User, user: User, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger="accounts.admin")
+    caplog.set_level("INFO", logger="accounts.security")
     form = {"email": "", "is_active": "on", "is_staff": "on", "post": "yes"}
     assert admin.post(f"/admin/accounts/{path.format(user=user.pk)}", form).status_code == 302
     [line] = [record for record in caplog.records if record.message == "admin action"]
     expected = (staff.pk, "change" if "change" in path else "deletion", f"user {user.pk}")
-    assert (line.staff, line.action, line.target) == expected  # type: ignore[attr-defined]
+    assert (line.user_id, line.action, line.target) == expected  # type: ignore[attr-defined]
+
+
+def test_a_login_is_logged(staff: User, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="accounts.security")
+    log_in(Client(), "grace", "wrong horse battery")
+    log_in(Client(), "grace")
+    assert [
+        (line.message, line.user_id, line.client) for line in caplog.records if line.name == "accounts.security"
+    ] == [  # type: ignore[attr-defined]
+        ("login failed", staff.pk, "127.0.0.1"),
+        ("admin login succeeded", staff.pk, "127.0.0.1"),
+    ]
 
 
 class TestSessions:

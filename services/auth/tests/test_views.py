@@ -14,7 +14,8 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from accounts.users.models import User
-from servicekit.testing import bearer, make_token
+from servicekit.testing import make_token
+from tests.clients import bearer, begin_session_of
 
 PASSWORD = "correct horse battery"
 
@@ -299,14 +300,14 @@ class TestVerify:
 
 class TestMe:
     def test_shows_the_caller(self, client: Client, user: User) -> None:
-        response = client.get("/api/auth/me", headers=bearer(user.id))
+        response = client.get("/api/auth/me", headers=bearer(user))
         assert response.status_code == 200
         assert (response.json()["id"], response.json()["username"]) == (user.id, "ada")
 
     @pytest.mark.parametrize("email", ["new@example.com", ""])
     def test_changes_the_address(self, client: Client, user: User, email: str) -> None:
         response = client.patch(
-            "/api/auth/me/", json.dumps({"email": email}), content_type="application/json", headers=bearer(user.id)
+            "/api/auth/me/", json.dumps({"email": email}), content_type="application/json", headers=bearer(user)
         )
         user.refresh_from_db()
         assert (response.status_code, response.json()["email"], user.email) == (200, email, email)
@@ -318,16 +319,19 @@ class TestMe:
             "/api/auth/me",
             json.dumps({"email": "new@example.com", field: "x"}),
             content_type="application/json",
-            headers=bearer(user.id),
+            headers=bearer(user),
         )
         assert response.status_code == 400
         assert list(response.json()["errors"]) == [field]
         assert User.objects.values().get() == before
 
     @pytest.mark.parametrize("user_id", [999_999, 2**63 - 1])
-    def test_refuses_the_token_of_a_user_who_is_gone(self, client: Client, user_id: int) -> None:
-        response = client.get("/api/auth/me", headers=bearer(user_id))
+    def test_refuses_the_token_of_an_unknown_user(self, client: Client, user: User, user_id: int) -> None:
+        session = begin_session_of(user)
+        token = make_token(user_id, sid=str(session.id))
+        response = client.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
         assert response.status_code == 401
+        assert response.json()["detail"] == "The session has ended."
         assert response.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
 
 
@@ -377,7 +381,7 @@ def test_any_text_in_any_field_is_taken_as_it_is_or_refused(
         f"/api/auth/{path}",
         json.dumps(body),
         content_type="application/json",
-        headers=bearer(user.id),
+        headers=bearer(user),
     )
     if answer.status_code in (400, 401):
         assert answer.headers["Content-Type"] == "application/problem+json"

@@ -1,7 +1,10 @@
-"""Slows down and bounds guessing at passwords (docs/adr/0008-lockout.md).
+"""Slow down and bound guessing at passwords (docs/adr/0008-lockout.md and 0018-known-clients.md).
 
-An attempt is counted before the password is looked at, so that it makes no difference how many come at once; a right
-password takes its own back. Nobody is ever locked for good: every count runs empty by itself.
+An attempt is counted before the password is checked, so concurrent attempts get no further than consecutive ones; a
+right password takes its own count back. No lock is permanent: every count expires by itself.
+
+A row whose last attempt lies in the future was written by a clock that was wrong, and counts as unknown: a clock that
+is set right leaves no delay longer than its rule allows.
 """
 
 import datetime
@@ -11,114 +14,112 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts.credentials.models import AttemptCount
 from accounts.users.models import User
 from servicekit.database.deadlocks import retries_deadlocks
-from servicekit.http.exceptions import ServiceUnavailable, TooManyRequests
+from servicekit.http.exceptions import TooManyRequests
+from servicekit.tokens.verifier import LEEWAY_SECONDS
 
-# An address at which the user has given the right password counts as the user's own for this long.
+# An address from which the user has logged in, and a refresh token, count as the user's own for this long.
 KNOWN_FOR = datetime.timedelta(days=30)
-# What a site has of IPv6 (RFC 6177): whoever has it can choose any address in it.
+# How far the clocks of the servers may differ, as for tokens.
+CLOCK_SKEW = datetime.timedelta(seconds=LEEWAY_SECONDS)
+# The time of a row that counts nothing, whatever the clock says.
+NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+# A site may choose among this much of IPv6 (RFC 6177).
 SITE_PREFIX = 48
-# Each attempt leaves four rows at most, so the table shrinks whenever more than that have expired.
+# Each attempt leaves four rows at most, so the table shrinks while more than that have expired.
 REMOVED_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """``free`` failures in a row without a delay, then 1, 2, 4 … seconds up to ``longest``; forgotten in time."""
+    """``free`` failures in a row without a delay, then 1, 2, 4 … seconds up to ``longest``."""
 
     free: int
     longest: datetime.timedelta
-    forgotten_after: datetime.timedelta
+    remembered_for: datetime.timedelta
 
-    def next_at(self, count: AttemptCount) -> datetime.datetime:
-        return count.until
+    def next_at(self, count: AttemptCount, now: datetime.datetime) -> datetime.datetime:
+        return min(count.until, now + self._delay(count.failures))
 
     def add(self, count: AttemptCount, now: datetime.datetime) -> None:
         count.failures += 1
         count.until = now + self._delay(count.failures)
-        count.expires_at = now + self.forgotten_after
-
-    def take_back(self, count: AttemptCount, now: datetime.datetime) -> None:
-        count.failures = max(0, count.failures - 1)
-        # Others may have failed since, whose delay goes on.
-        count.until = min(count.until, now + self._delay(count.failures))
 
     def _delay(self, failures: int) -> datetime.timedelta:
         if failures < self.free:
             return datetime.timedelta(0)
-        # No power beyond what a timedelta holds.
+        # The power is limited by what a timedelta holds.
         return min(datetime.timedelta(seconds=2 ** min(failures - self.free, 20)), self.longest)
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """``burst`` attempts at once and one more ``every`` so often: in any hour no more than burst + hour / every.
+    """``burst`` attempts at once and one more ``every`` so often: at most burst + hour / every in any hour.
 
-    The generic cell rate algorithm, which needs one time for each key: when it will have run empty. Counting from the
-    start of an hour would let twice as many through around its end.
+    This is the generic cell rate algorithm, which needs one time for each key: when the budget will be full again.
+    Counting from the start of an hour would let twice as many through around its end.
     """
 
     burst: int
     every: datetime.timedelta
 
-    def next_at(self, count: AttemptCount) -> datetime.datetime:
-        return count.until - (self.burst - 1) * self.every
+    @property
+    def remembered_for(self) -> datetime.timedelta:
+        return self.burst * self.every
+
+    def next_at(self, count: AttemptCount, now: datetime.datetime) -> datetime.datetime:
+        return min(count.until - (self.burst - 1) * self.every, now + self.every)
 
     def add(self, count: AttemptCount, now: datetime.datetime) -> None:
-        count.until = count.expires_at = max(count.until, now) + self.every
+        count.until = max(count.until, now) + self.every
 
     def take_back(self, count: AttemptCount, now: datetime.datetime) -> None:
-        count.until = count.expires_at = count.until - self.every
+        count.until -= self.every
+        if count.until <= now:
+            count.until = count.expires_at = NEVER
 
 
-# For an account at one address: 17 guesses in the first hour, then four an hour.
-DELAYS = Delays(free=5, longest=datetime.timedelta(minutes=15), forgotten_after=datetime.timedelta(hours=1))
-# For an account at all addresses that it knows together, and another for all that it does not: 50 in any hour each,
-# which makes the 100 of OWASP's ASVS 4.0.3 (2.2.1); 5.0.0 leaves the figure to us (6.1.1, 6.3.1). Whoever is at one
-# address cannot use either up.
+# For an account at one address that it does not know, and for one of its sessions: 17 guesses in the first hour, then
+# four an hour.
+DELAYS = Delays(free=5, longest=datetime.timedelta(minutes=15), remembered_for=datetime.timedelta(hours=1))
+# For an account at one address that it knows: 24 in any hour, and no wait of more than 5 minutes, since the user may
+# share the address with an attacker.
+KNOWN_ADDRESS_BUDGET = Budget(burst=12, every=datetime.timedelta(minutes=5))
+# For an account at all addresses that it knows together, and for all others together: 50 in any hour each, the 100 of
+# OWASP's ASVS 4.0.3 (2.2.1); 5.0.0 leaves the figure to us (6.1.1, 6.3.1). One address alone cannot use either up.
 ACCOUNT_BUDGET = Budget(burst=30, every=datetime.timedelta(minutes=3))
-# For an address at all accounts that do not know it together: 120 in any hour.
+# For an address at all accounts together that do not know it: 120 in any hour.
 ADDRESS_BUDGET = Budget(burst=60, every=datetime.timedelta(minutes=1))
+
+Rule = Delays | Budget
 
 
 @contextmanager
-def counted_attempt(*, user: User, address: str) -> Iterator[None]:
-    """Around the check of a password; raises TooManyRequests where none may be checked now.
+def counted_attempt(*, user: User, address: str, session_id: str | None = None) -> Iterator[None]:
+    """Surround the check of a password; raises TooManyRequests if none may be checked now.
 
-    It counts as a failure unless the block ends without an exception, or with ServiceUnavailable. ``user`` may be one
-    who is not stored: a name that nobody has is counted in the same way.
+    It counts as a failure unless the block ends without an exception. ``user`` may be unsaved: a name without an
+    account is counted in the same way. ``session_id`` is a session of the user, ended or not, of which the client has
+    shown a token: it is not delayed by the guesses of others.
     """
     network = _network(address)
-    counted = _count(user=user, network=network)
-    try:
-        yield
-    except ServiceUnavailable:
-        _take_back(counted)
-        raise
+    counted = _count(user=user, network=network, session_id=session_id)
+    yield
     _forgive(counted)
     _remember(user=user, network=network)
 
 
-def _count(*, user: User, network: str) -> list[tuple[str, Delays | Budget]]:
-    """Adds one to every count that the attempt falls under, and names them; raises TooManyRequests."""
-    # By the stored name, not by what was typed: a collation can take more spellings for one name than we do.
-    name = user.username
-    rules: list[tuple[str, Delays | Budget]] = [(_key("account at address", name, network), DELAYS)]
-    if _is_known(user=user, network=network):
-        rules += [(_key("account at known addresses", name), ACCOUNT_BUDGET)]
-    else:
-        rules += [
-            (_key("account at other addresses", name), ACCOUNT_BUDGET),
-            (_key("address", network), ADDRESS_BUDGET),
-        ]
+def _count(*, user: User, network: str, session_id: str | None) -> list[tuple[str, Rule]]:
+    """Add one to every count that the attempt falls under, and return them; raises TooManyRequests."""
+    rules = _rules(user=user, network=network, session_id=session_id)
     keys = [key for key, _ in rules]
-    # Whoever comes too early costs some reads, and makes nobody wait for a lock.
+    # An attempt that comes too early costs some reads, and locks nothing.
     found = AttemptCount.objects.in_bulk(keys)
     _refuse_early([(rule, found[key]) for key, rule in rules if key in found])
     for key in keys:
@@ -129,63 +130,81 @@ def _count(*, user: User, network: str) -> list[tuple[str, Delays | Budget]]:
     return rules
 
 
+def _rules(*, user: User, network: str, session_id: str | None) -> list[tuple[str, Rule]]:
+    """Return the keys that the attempt counts under, each with its rule; a right password resets the first."""
+    # By the stored name, not by what was typed: a collation can equate more spellings than we do.
+    name = user.username
+    if session_id is not None:
+        return [(_key("account in session", name, session_id), DELAYS)]
+    if _is_known(user=user, network=network):
+        return [
+            (_key("account at known address", name, network), KNOWN_ADDRESS_BUDGET),
+            (_key("account at known addresses", name), ACCOUNT_BUDGET),
+        ]
+    return [
+        (_key("account at address", name, network), DELAYS),
+        (_key("account at other addresses", name), ACCOUNT_BUDGET),
+        (_key("address", network), ADDRESS_BUDGET),
+    ]
+
+
 @retries_deadlocks
-def _add(rules: list[tuple[str, Delays | Budget]]) -> None:
+def _add(rules: list[tuple[str, Rule]]) -> None:
     with transaction.atomic():
-        # Always in this order, so that no two wait for each other.
+        # Always in this order, so that no two attempts wait for each other.
         counts = [(rule, _lock(key)) for key, rule in rules]
         _refuse_early(counts)
         now = timezone.now()
         for rule, count in counts:
-            if count.expires_at <= now:
+            if not _counts(rule, count, now):
                 count.failures, count.until = 0, now
             rule.add(count, now)
+            count.expires_at = now + rule.remembered_for
             _store(count)
 
 
-def _refuse_early(counts: list[tuple[Delays | Budget, AttemptCount]]) -> None:
+def _refuse_early(counts: list[tuple[Rule, AttemptCount]]) -> None:
     now = timezone.now()
-    next_at = max((rule.next_at(count) for rule, count in counts if count.expires_at > now), default=now)
+    next_at = max((rule.next_at(count, now) for rule, count in counts if _counts(rule, count, now)), default=now)
     if next_at > now:
         raise TooManyRequests(wait=(next_at - now).total_seconds())
 
 
+def _counts(rule: Rule, count: AttemptCount, now: datetime.datetime) -> bool:
+    """Whether the row has neither expired nor been counted at a time that lies ahead."""
+    return now < count.expires_at <= now + rule.remembered_for + CLOCK_SKEW
+
+
 @retries_deadlocks
-def _take_back(counted: list[tuple[str, Delays | Budget]]) -> None:
-    now = timezone.now()
+def _forgive(counted: list[tuple[str, Rule]]) -> None:
+    """Reset the first count, which is the account's own at this place, and take the attempt back from the others."""
+    (own, _), *others = counted
     with transaction.atomic():
-        for key, rule in counted:
+        AttemptCount.objects.filter(key=own).update(failures=0, until=NEVER, expires_at=NEVER)
+        for key, rule in others:
             count = _lock(key)
-            rule.take_back(count, now)
+            if isinstance(rule, Budget):
+                rule.take_back(count, timezone.now())
             _store(count)
 
 
 @retries_deadlocks
-def _forgive(counted: list[tuple[str, Delays | Budget]]) -> None:
-    with transaction.atomic():
-        # The one of the account at this address, which comes first, starts afresh.
-        AttemptCount.objects.filter(key=counted[0][0]).update(failures=0, expires_at=timezone.now())
-        _take_back(counted[1:])
-
-
-@retries_deadlocks
 def _make(key: str) -> None:
-    """A row that says nothing yet, where there is none."""
-    now = timezone.now()
-    # Not get_or_create(), which reads the row that another has made: it may be removed again before that.
+    """Add a row that counts nothing, if there is none."""
+    # Not get_or_create(), which reads the row that another attempt has added: it may be removed again before that.
     with suppress(IntegrityError), transaction.atomic():
-        AttemptCount.objects.create(key=key, failures=0, until=now, expires_at=now)
+        AttemptCount.objects.create(key=key, failures=0, until=NEVER, expires_at=NEVER)
 
 
 def _lock(key: str) -> AttemptCount:
-    """The row of this key, which nobody else changes until the transaction ends."""
+    """Return the row of this key, locked until the transaction ends."""
     row = AttemptCount.objects.filter(key=key)
     while True:
-        # A write, since that locks on every server; a SELECT's lock is a hint, which not every one takes.
+        # A write, since that locks on every server; a SELECT's lock is a hint, which not every server takes.
         row.update(failures=F("failures"))
         if (count := row.first()) is not None:
             return count
-        # It had expired and was removed since it was found.
+        # It had expired and was removed after it was found.
         _make(key)
 
 
@@ -197,39 +216,44 @@ def _store(count: AttemptCount) -> None:
 
 
 def _is_known(*, user: User, network: str) -> bool:
-    return AttemptCount.objects.filter(key=_known_key(user, network), expires_at__gt=timezone.now()).exists()
+    now = timezone.now()
+    return AttemptCount.objects.filter(
+        key=_known_key(user, network), expires_at__gt=now, expires_at__lte=now + KNOWN_FOR + CLOCK_SKEW
+    ).exists()
 
 
 @retries_deadlocks
 def _remember(*, user: User, network: str) -> None:
-    """Makes the address one that the account knows."""
+    """Make the address known to the account."""
     key = _known_key(user, network)
     until = timezone.now() + KNOWN_FOR
-    # Not again at each login: once a day will do.
-    if not AttemptCount.objects.filter(key=key, expires_at__gt=until - datetime.timedelta(days=1)).exists():
+    # Once a day is enough.
+    recent = Q(expires_at__gt=until - datetime.timedelta(days=1), expires_at__lte=until + CLOCK_SKEW)
+    if not AttemptCount.objects.filter(recent, key=key).exists():
         _make(key)
         AttemptCount.objects.filter(key=key).update(expires_at=until)
 
 
 def _remove_expired() -> None:
-    """A few, and one at a time: a statement that locks several rows could wait for an attempt that waits for it."""
-    expired = AttemptCount.objects.filter(expires_at__lte=timezone.now())
+    """Remove a few rows, one at a time: a statement that locks several could wait for an attempt that waits for it."""
+    now = timezone.now()
+    expired = AttemptCount.objects.filter(Q(expires_at__lte=now) | Q(expires_at__gt=now + KNOWN_FOR + CLOCK_SKEW))
     for key in list(expired.values_list("key", flat=True)[:REMOVED_AT_ONCE]):
         retries_deadlocks(expired.filter(key=key).delete)()
 
 
 def _known_key(user: User, network: str) -> str:
-    """Of the stored password, so that a new one makes every address unknown: a thief may have known the old one."""
+    """Depend on the stored password, so a new one makes every address unknown: a thief may have known the old one."""
     return _key("known address", user.username, user.password, network)
 
 
 def _key(kind: str, *parts: str) -> str:
-    """Keyed by SECRET_KEY: people type passwords into the name's field, and no table must give these away."""
+    """Return an HMAC by SECRET_KEY: people type passwords into the field for the name, and no table may reveal them."""
     return salted_hmac(f"accounts.credentials.lockout {kind}", "\0".join(parts), algorithm="sha256").hexdigest()
 
 
 def _network(address: str) -> str:
-    """What one client can choose among: an IPv4 address, or the IPv6 network of a site."""
+    """Return what one client can choose among: an IPv4 address, or the IPv6 network of a site."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -4,9 +4,10 @@ from django.db import models
 
 
 class AttemptCount(models.Model):
-    """How many attempts at passwords there were lately, under one of the keys of accounts.credentials.lockout.
+    """The recent attempts at passwords under one key of accounts.credentials.lockout.
 
-    Each rule has its own use of the columns. A row that has expired says nothing, and is removed when others come.
+    Each rule has its own use of ``failures`` and ``until``. A row that has expired counts nothing, and is removed by
+    later attempts.
     """
 
     key = models.CharField(primary_key=True, max_length=64)

@@ -1,8 +1,8 @@
-"""What clients may send."""
+"""What clients may send about passwords."""
 
 from typing import Any
 
-from accounts.users.serializers import NewPasswordField, PasswordField, validated_password
+from accounts.users.serializers import NewPasswordField, PasswordField, check_new_password
 from servicekit.http.serializers import StrictSerializer
 
 
@@ -13,4 +13,4 @@ class PasswordSerializer(StrictSerializer):
     new = NewPasswordField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return attrs | {"new": validated_password(attrs["new"], field="new", user=self.context["user"])}
+        return attrs | {"new": check_new_password(attrs["new"], field="new", user=self.context["user"])}

@@ -1,4 +1,4 @@
-"""HTTP: parse, one domain call, render."""
+"""Change the password: parse, one domain call, render."""
 
 import uuid
 
@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from accounts.credentials.serializers import PasswordSerializer
 from accounts.credentials.services import InvalidCredentials, change_password
 from accounts.users.views import current_user
-from servicekit.http.client_address import client_address
 from servicekit.http.views import APIView
+from servicekit.process.client_address import client_address
 from servicekit.tokens.authentication import principal
 
 
@@ -18,7 +18,7 @@ class PasswordView(APIView):
     """POST /api/auth/password."""
 
     def post(self, request: Request) -> Response:
-        """Changes the caller's password and ends the caller's other sessions."""
+        """Change the caller's password and end the caller's other sessions."""
         user = current_user(request)
         serializer = PasswordSerializer(data=request.data, context={"user": user})
         serializer.is_valid(raise_exception=True)
@@ -26,7 +26,7 @@ class PasswordView(APIView):
             change_password(
                 user=user,
                 session_id=uuid.UUID(principal(request).session_id),
-                address=client_address(request),
+                client=client_address(request.META),
                 **serializer.validated_data,
             )
         except InvalidCredentials:

@@ -1,4 +1,4 @@
-"""The table of sessions."""
+"""The tables of sessions, and of those that have ended."""
 
 import uuid
 
@@ -11,10 +11,10 @@ USER_AGENT_MAXIMUM_UNITS = 200
 
 
 class Session(models.Model):
-    """One login: what its refresh tokens have in common, and what their user sees of it.
+    """One login: what its refresh tokens have in common, and what its user sees of it.
 
-    A refresh token is good while its ``jti`` is the row's. The one before is kept, so that a client whose answer was
-    lost can ask again, and one that was stolen and used late shows.
+    A refresh token is valid while its ``jti`` is the row's. The previous one is kept, so that a client that lost the
+    response can ask again, and a token that was stolen and used late is noticed.
     """
 
     id = HexUUIDField(primary_key=True, default=uuid.uuid4)
@@ -27,8 +27,19 @@ class Session(models.Model):
     # Empty before the first rotation.
     previous_jti = models.CharField(max_length=32)
     user_agent = models.CharField(max_length=USER_AGENT_MAXIMUM_UNITS)
-    # Of the client, as the gateway saw it: IPv4 or IPv6.
+    # The client's IP address as the gateway saw it, IPv4 or IPv6.
     address = models.CharField(max_length=45)
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class EndedSession(models.Model):
+    """A session that ended before its last access token expires, so that the other services can be told again."""
+
+    session_id = HexUUIDField(primary_key=True)
+    # When that token expires, by the clock that issued it.
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.session_id)

@@ -1,20 +1,29 @@
-"""End the sessions of a user whose account has changed; connected when the app is ready, so nothing can forget it."""
+"""React to changes of users; connected when the app is ready, so no caller can forget it."""
 
 import uuid
 from typing import Any
 
+from django.db import transaction
 from django.db.models.signals import pre_delete
 from django.dispatch import receiver
 
+from accounts.security_log import CREDENTIALS_CHANGED, log_event
 from accounts.sessions.services import end_sessions
 from accounts.users.models import User
 from accounts.users.signals import credentials_changed
 
 
 @receiver(credentials_changed, sender=User)
-def end_sessions_of_changed_user(user_id: int, except_session_id: uuid.UUID | None = None, **kwargs: Any) -> None:
+def end_sessions_of_changed_user(
+    user_id: int,
+    changed: list[str],
+    except_session_id: uuid.UUID | None = None,
+    client: str | None = None,
+    **kwargs: Any,
+) -> None:
     """End the sessions that were begun with another password or other rights."""
-    end_sessions(user_id=user_id, except_session_id=except_session_id)
+    transaction.on_commit(lambda: log_event(CREDENTIALS_CHANGED, user_id=user_id, client=client, changed=changed))
+    end_sessions(user_id=user_id, except_session_id=except_session_id, reason="credentials changed", client=client)
 
 
 @receiver(pre_delete, sender=User)
@@ -25,4 +34,4 @@ def end_sessions_of_deleted_user(instance: User, **kwargs: Any) -> None:
     """
     # Lock the user's row first, as a login and a new password do; a concurrent login finds no active user.
     User.objects.filter(pk=instance.pk).update(is_active=False)
-    end_sessions(user_id=instance.pk)
+    end_sessions(user_id=instance.pk, reason="user deleted")

@@ -1,4 +1,4 @@
-"""What clients may send, and what they get."""
+"""What clients may send about sessions, and what they get."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from servicekit.tokens.verifier import MAXIMUM_TOKEN_LENGTH
 
 
 class TokenField(StrictCharField):
-    """What may be a token."""
+    """A string that may be a token."""
 
-    def __init__(self) -> None:
-        super().__init__(trim_whitespace=False, max_length=MAXIMUM_TOKEN_LENGTH)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, max_length=MAXIMUM_TOKEN_LENGTH, **kwargs)
 
 
 class LoginSerializer(StrictSerializer):
@@ -21,6 +21,7 @@ class LoginSerializer(StrictSerializer):
 
     username = StrictCharField(max_length=LONGEST_TYPED_NAME)
     password = PasswordField()
+    last_refresh = TokenField(required=False, allow_blank=True)
 
 
 class RefreshSerializer(StrictSerializer):
@@ -40,7 +41,7 @@ class VerifySerializer(StrictSerializer):
 
 
 def represent_session(session: Session, *, current: bool) -> dict[str, Any]:
-    """A session as its user sees it."""
+    """Render a session for its user."""
     return {
         "id": str(session.id),
         "current": current,

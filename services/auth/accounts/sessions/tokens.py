@@ -1,4 +1,4 @@
-"""Issues the tokens that servicekit.tokens.verifier verifies."""
+"""Issue the tokens that servicekit.tokens.verifier verifies."""
 
 import hashlib
 import uuid
@@ -16,7 +16,7 @@ from servicekit.tokens.verifier import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SEC
 
 
 class _KeyRingBackend(TokenBackend):
-    """simplejwt's backend with the key's name in the header, so that keys can be rotated."""
+    """Put the key's name into the header, so that keys can be rotated."""
 
     def encode(self, payload: dict[str, Any]) -> str:
         key = current_keys()[0]
@@ -34,12 +34,12 @@ class _RefreshToken(tokens.RefreshToken):
 
 
 def new_jti() -> str:
-    """The id of a refresh token that is still to be issued."""
+    """Return an id for a refresh token that is still to be issued."""
     return uuid.uuid4().hex
 
 
 def issue_tokens(*, session: Session, user: User) -> dict[str, Any]:
-    """The session's current pair of tokens in the form of RFC 6749, section 5.1; ``expires_in`` is in seconds.
+    """Return the session's current pair of tokens in the form of RFC 6749, section 5.1; ``expires_in`` is in seconds.
 
     Everything in them comes from the rows, so that asking again gives the same bytes.
     """
@@ -48,7 +48,7 @@ def issue_tokens(*, session: Session, user: User) -> dict[str, Any]:
     refresh["jti"] = session.refresh_jti
     refresh.current_time = session.rotated_at
     access = refresh.access_token
-    # As unguessable as the refresh token's, and telling nothing about it.
+    # As unguessable as the refresh token's, and derived one way, so it reveals nothing about it.
     access["jti"] = hashlib.sha256(session.refresh_jti.encode()).hexdigest()[:32]
     access["is_staff"] = user.is_staff
     for token in (refresh, access):

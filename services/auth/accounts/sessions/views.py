@@ -1,4 +1,4 @@
-"""HTTP: parse, one domain call, render."""
+"""Log in and out, exchange and verify tokens, list and end sessions: parse, one domain call, render."""
 
 import uuid
 
@@ -18,9 +18,9 @@ from accounts.sessions.serializers import (
 )
 from accounts.sessions.services import end_sessions, is_current, log_in, log_out, rotate_session
 from accounts.users.views import PublicAPIView
-from servicekit.http.client_address import client_address
 from servicekit.http.views import APIView
-from servicekit.tokens.authentication import principal
+from servicekit.process.client_address import client_address
+from servicekit.tokens.authentication import SESSION_ENDED, principal, refusal
 from servicekit.tokens.verifier import InvalidToken, verify_any
 
 
@@ -28,7 +28,7 @@ class TokenView(PublicAPIView):
     """POST /api/auth/token."""
 
     def post(self, request: Request) -> Response:
-        """A pair of tokens for a user name and a password."""
+        """Return a pair of tokens for a user name and a password."""
         serializer = LoginSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
@@ -41,28 +41,28 @@ class TokenRefreshView(PublicAPIView):
     """POST /api/auth/token/refresh."""
 
     def post(self, request: Request) -> Response:
-        """A new pair of tokens for a refresh token."""
+        """Return a new pair of tokens for a refresh token."""
         serializer = RefreshSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
             return Response(rotate_session(token=serializer.validated_data["refresh"], **_client(request)))
         except InvalidToken as error:
-            raise AuthenticationFailed(str(error)) from None
+            raise refusal(error, request) from None
 
 
 class TokenVerifyView(PublicAPIView):
     """POST /api/auth/token/verify."""
 
     def post(self, request: Request) -> Response:
-        """An empty object for a valid token of either type, 401 for any other."""
+        """Return an empty object for a valid token of either type, 401 for any other."""
         serializer = VerifySerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
             claims = verify_any(serializer.validated_data["token"])
         except InvalidToken as error:
-            raise AuthenticationFailed(str(error)) from None
+            raise refusal(error, request) from None
         if not is_current(claims):
-            raise AuthenticationFailed("The session has ended.")
+            raise AuthenticationFailed(SESSION_ENDED)
         return Response({})
 
 
@@ -70,10 +70,10 @@ class LogoutView(PublicAPIView):
     """POST /api/auth/logout."""
 
     def post(self, request: Request) -> Response:
-        """Ends the session of a refresh token; 204 for one that has ended or is no token as well."""
+        """End the session of a refresh token; also 204 if it has ended before, or this is not a token."""
         serializer = LogoutSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        log_out(token=serializer.validated_data["refresh"])
+        log_out(token=serializer.validated_data["refresh"], client=client_address(request.META))
         return Response(status=204)
 
 
@@ -81,14 +81,16 @@ class SessionListView(APIView):
     """GET and DELETE /api/auth/sessions."""
 
     def get(self, request: Request) -> Response:
-        """The caller's sessions, the one used last first."""
+        """Return the caller's sessions, the one used last first."""
         current = _session_id(request)
         sessions = list_sessions(user_id=principal(request).user_id)
         return Response([represent_session(session, current=session.id == current) for session in sessions])
 
     def delete(self, request: Request) -> Response:
-        """Logs the caller out everywhere, here included."""
-        end_sessions(user_id=principal(request).user_id)
+        """Log the caller out everywhere, here included."""
+        end_sessions(
+            user_id=principal(request).user_id, reason="logout everywhere", client=client_address(request.META)
+        )
         return Response(status=204)
 
 
@@ -96,15 +98,21 @@ class SessionDetailView(APIView):
     """DELETE /api/auth/sessions/{id}."""
 
     def delete(self, request: Request, session_id: str) -> Response:
-        """Ends a session of the caller's own; another user's is the same 404 as none."""
-        if not end_sessions(user_id=principal(request).user_id, session_id=uuid.UUID(session_id)):
+        """End one of the caller's sessions; another user's is the same 404 as none."""
+        ended = end_sessions(
+            user_id=principal(request).user_id,
+            session_id=uuid.UUID(session_id),
+            reason="revoked",
+            client=client_address(request.META),
+        )
+        if not ended:
             raise Http404
         return Response(status=204)
 
 
 def _client(request: Request) -> dict[str, str]:
-    """What a session remembers of the client."""
-    return {"user_agent": request.headers.get("User-Agent", ""), "address": client_address(request)}
+    """Return what a session remembers of the client."""
+    return {"user_agent": request.headers.get("User-Agent", ""), "client": client_address(request.META)}
 
 
 def _session_id(request: Request) -> uuid.UUID:

@@ -1,29 +1,31 @@
-"""Writes."""
+"""Register a user, and change one's e-mail address."""
 
 from django.db import IntegrityError
 
-from accounts.users.hashers import hashing
+from accounts.security_log import USER_REGISTERED, log_event
+from accounts.users.hashers import password_slot
 from accounts.users.models import User
 
 
 class UsernameTaken(Exception):
-    """A user of this name, or of one that is the same after normalisation, exists."""
+    """A user has this name, or one that is the same after normalisation."""
 
 
-def register_user(*, username: str, password: str, email: str = "") -> User:
-    """Stores a user of validated fields; raises UsernameTaken, or ServiceUnavailable where too many passwords wait."""
-    with hashing():
+def register_user(*, username: str, password: str, email: str = "", client: str) -> User:
+    """Store a user with validated fields; raises UsernameTaken or ServiceUnavailable."""
+    with password_slot():
+        # Not in the transaction below, which would hold the lock of SQLite's one writer as long as hashing takes.
         user = User.objects.new_user(username, password, email=email)
     try:
-        # A transaction of its own, and not the hashing's too: it would keep the lock of SQLite's one writer as long.
         user.save(force_insert=True)
     except IntegrityError:
         raise UsernameTaken from None
+    log_event(USER_REGISTERED, user_id=user.id, client=client)
     return user
 
 
 def change_email(*, user: User, email: str) -> User:
-    """Sets the address, which may be empty."""
+    """Set the e-mail address, which may be empty."""
     user.email = email
     user.save(update_fields=["email"])
     return user

@@ -1,25 +1,27 @@
-"""HTTP: parse, one domain call, render."""
+"""Register, and read and change one's own account: parse, one domain call, render."""
 
-from rest_framework.exceptions import AuthenticationFailed, ValidationError
+from typing import cast
+
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.users.models import User
-from accounts.users.selectors import get_active_user
 from accounts.users.serializers import ProfileSerializer, RegisterSerializer, represent_user
 from accounts.users.services import UsernameTaken, change_email, register_user
 from servicekit.http.views import APIView
-from servicekit.tokens.authentication import CHALLENGE, principal
+from servicekit.process.client_address import client_address
+from servicekit.tokens.authentication import CHALLENGE
 
 
 class PublicAPIView(APIView):
-    """For those who have no token yet: an Authorization header is not even looked at."""
+    """For clients without a token: an Authorization header is ignored."""
 
     authentication_classes = ()
     permission_classes = ()
 
     def get_authenticate_header(self, request: Request) -> str:
-        """Without it Django REST framework would answer 403 where credentials are wrong."""
+        """Return the challenge; without it Django REST framework answers 403 to wrong credentials."""
         return CHALLENGE
 
 
@@ -27,11 +29,11 @@ class RegisterView(PublicAPIView):
     """POST /api/auth/register."""
 
     def post(self, request: Request) -> Response:
-        """Makes a user."""
+        """Register a user."""
         serializer = RegisterSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
-            user = register_user(**serializer.validated_data)
+            user = register_user(**serializer.validated_data, client=client_address(request.META))
         except UsernameTaken:
             raise ValidationError({"username": ["This name is taken."]}) from None
         return Response(represent_user(user), status=201, headers={"Location": "/api/auth/me"})
@@ -41,11 +43,11 @@ class MeView(APIView):
     """GET and PATCH /api/auth/me."""
 
     def get(self, request: Request) -> Response:
-        """The caller."""
+        """Return the caller."""
         return Response(represent_user(current_user(request)))
 
     def patch(self, request: Request) -> Response:
-        """Changes the caller's address."""
+        """Change the caller's e-mail address."""
         serializer = ProfileSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         user = change_email(user=current_user(request), **serializer.validated_data)
@@ -53,8 +55,5 @@ class MeView(APIView):
 
 
 def current_user(request: Request) -> User:
-    """The user that the token speaks of; 401 where the account was deleted or made inactive since."""
-    user = get_active_user(user_id=principal(request).user_id)
-    if user is None:
-        raise AuthenticationFailed("The token's user no longer exists or is not active.")
-    return user
+    """Return the caller, whom accounts.sessions.authentication has loaded."""
+    return cast(User, request.auth)

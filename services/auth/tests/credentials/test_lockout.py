@@ -1,10 +1,11 @@
-"""Guessing at passwords: what slows it down, what bounds it, and who does not notice."""
+"""Guessing at passwords: what slows it down, what bounds it, and which clients it does not affect."""
 
 import datetime
 import itertools
 import json
 import re
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,9 @@ from accounts.credentials.services import InvalidCredentials
 from accounts.sessions.models import Session
 from accounts.users import hashers
 from accounts.users.models import User
-from servicekit.http.exceptions import ServiceUnavailable, TooManyRequests
-from servicekit.testing import bearer, make_token
+from servicekit.http.exceptions import TooManyRequests
+from servicekit.testing import make_token
+from tests.clients import bearer
 from tests.statements import statements
 
 PASSWORD = "correct horse battery"
@@ -47,17 +49,19 @@ def clock(time_machine: TimeMachineFixture) -> TimeMachineFixture:
     return time_machine
 
 
-def log_in(client: Client, *, name: str = "ada", password: str = "wrong horse", address: str = HOME) -> Any:
+def log_in(
+    client: Client, *, name: str = "ada", password: str = "wrong horse", address: str = HOME, **more: str
+) -> Any:
     return client.post(
         "/api/auth/token",
-        json.dumps({"username": name, "password": password}),
+        json.dumps({"username": name, "password": password, **more}),
         content_type="application/json",
         headers={"X-Forwarded-For": address},
     )
 
 
 def guess(user: User, address: str) -> int:
-    """0 for a wrong guess that was looked at, else the seconds until the next one may be."""
+    """Return 0 for a wrong guess that was checked, else the seconds until the next one may be."""
     try:
         with counted_attempt(user=user, address=address):
             raise InvalidCredentials
@@ -73,7 +77,7 @@ def succeed(user: User, address: str) -> None:
 
 
 def use_up(user: User, addresses: "itertools.count[int]") -> int:
-    """Guesses from new addresses until the account takes no more; returns how many it took."""
+    """Guess from new addresses until the account takes no more; return how many it took."""
     return sum(1 for _ in itertools.takewhile(lambda n: not guess(user, f"10.{n >> 8}.{n & 255}.1"), addresses))
 
 
@@ -106,7 +110,9 @@ class TestOneAddress:
             log_in(client)
         clock.move_to(NOON + MINUTE, tick=False)
         assert log_in(client, password=PASSWORD).status_code == 200
-        assert [log_in(client).status_code for _ in range(6)] == [401] * 5 + [429]
+        assert [log_in(client, address=OFFICE).status_code for _ in range(6)] == [401] * 5 + [429]
+        # And here, where the account knows the address now.
+        assert [log_in(client).status_code for _ in range(13)] == [401] * 12 + [429]
 
     def test_is_forgiven_after_an_hour(self, client: Client, user: User, clock: TimeMachineFixture) -> None:
         for _ in range(5):
@@ -121,7 +127,7 @@ class TestOneAddress:
     @pytest.mark.parametrize(
         ("address", "other"), [("2001:db8::1", "2001:db8:0:ffff::2"), ("192.0.2.1", "::ffff:192.0.2.1")]
     )
-    def test_is_whatever_one_client_has(self, user: User, address: str, other: str) -> None:
+    def test_is_all_addresses_that_one_client_may_have(self, user: User, address: str, other: str) -> None:
         for _ in range(5):
             guess(user, address)
         assert guess(user, other) == 1
@@ -134,20 +140,25 @@ class TestOneAddress:
     def test_counts_wrong_passwords_of_both_calls_together(
         self, client: Client, user: User, clock: TimeMachineFixture
     ) -> None:
+        pair = log_in(client, password=PASSWORD).json()
+
         def change() -> int:
             return client.post(
                 "/api/auth/password",
                 {"current": "wrong horse", "new": "another horse battery"},
                 content_type="application/json",
-                headers={"X-Forwarded-For": HOME, **bearer(user.id)},
+                headers={"X-Forwarded-For": HOME, "Authorization": f"Bearer {pair['access']}"},
             ).status_code
 
-        assert [change(), change(), log_in(client).status_code, change()] == [400, 400, 401, 400]
-        assert [log_in(client).status_code, log_in(client).status_code, change()] == [401, 429, 429]
+        def login() -> int:
+            return log_in(client, last_refresh=pair["refresh"]).status_code
+
+        assert [change(), change(), login(), change(), login()] == [400, 400, 401, 400, 401]
+        assert [login(), change()] == [429, 429]
 
 
 @pytest.mark.parametrize("name", ["ada", "nobody", "gone"])
-def test_a_name_that_nobody_has_is_answered_like_any_other(
+def test_an_unknown_name_is_answered_like_any_other(
     client: Client, user: User, clock: TimeMachineFixture, name: str
 ) -> None:
     User.objects.create(username="gone", password=user.password, is_active=False)
@@ -180,7 +191,7 @@ class TestAnAccount:
         # As many as that, or the figures in lockout.py mean something else.
         assert most == 100
 
-    def test_is_not_locked_elsewhere_by_whoever_is_at_one_address(self, user: User, clock: TimeMachineFixture) -> None:
+    def test_is_not_locked_elsewhere_by_an_attacker_at_one_address(self, user: User, clock: TimeMachineFixture) -> None:
         succeed(user, HOME)
         now, guesses = NOON, 0
         while now < NOON + 24 * HOUR:
@@ -219,7 +230,7 @@ class TestAnAccount:
             "/api/auth/password",
             {"current": PASSWORD, "new": "another horse battery"},
             content_type="application/json",
-            headers={"X-Forwarded-For": HOME, **bearer(user.id)},
+            headers={"X-Forwarded-For": HOME, **bearer(user)},
         )
         user.refresh_from_db()
         use_up(user, itertools.count())
@@ -285,8 +296,10 @@ class TestManyAtOnce:
 
     @pytest.mark.django_db(transaction=True)
     def test_through_the_whole_of_a_login_get_no_more_guesses_than_one(
-        self, user: User, clock: TimeMachineFixture
+        self, user: User, clock: TimeMachineFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(hashers, "_slots", threading.BoundedSemaphore(16))
+
         def attempt(_: int) -> int:
             try:
                 return log_in(Client(), address=ATTACKER).status_code
@@ -328,7 +341,7 @@ def test_whichever_write_is_a_deadlocks_victim_the_answers_and_the_counts_are_th
         clock.move_to(NOON, tick=False)
         with connection.execute_wrapper(victim):
             answers = [log_in(client).status_code, log_in(client, password=PASSWORD).status_code]
-            with hashers.hashing():
+            with hashers.password_slot():
                 answers.append(log_in(client, password=PASSWORD).status_code)
             before = list(AttemptCount.objects.order_by("until", "failures").values_list("failures", "until"))
             # What has been counted until now has expired.
@@ -340,7 +353,7 @@ def test_whichever_write_is_a_deadlocks_victim_the_answers_and_the_counts_are_th
         hasher = User.objects.get(id=user.id).password.partition("$")[0]
         return answers, hasher, before, after, Session.objects.count()
 
-    monkeypatch.setattr(hashers, "LONGEST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(hashers, "_slots", threading.BoundedSemaphore(1))
     undisturbed = Victim(-1)
     expected = attempts(undisturbed)
     assert expected[0] == [401, 200, 503, 401, 201]
@@ -352,32 +365,169 @@ def test_whichever_write_is_a_deadlocks_victim_the_answers_and_the_counts_are_th
         assert victim.writes > number
 
 
-class TestBusy:
-    def test_is_503_and_no_failure(self, client: Client, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(hashers, "LONGEST_WAIT_SECONDS", 0.001)
-        with hashers.hashing():
-            answers = [log_in(client, password=PASSWORD) for _ in range(6)]
-        assert {answer.status_code for answer in answers} == {503}
-        assert {answer.headers["Retry-After"] for answer in answers} == {"2"}
+def test_a_busy_process_refuses_a_login_and_counts_no_failure(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashers, "_slots", threading.BoundedSemaphore(1))
+    with hashers.password_slot():
+        responses = [log_in(client, password=PASSWORD) for _ in range(6)]
+    assert {response.status_code for response in responses} == {503}
+    assert {response.headers["Retry-After"] for response in responses} == {"2"}
+    assert not AttemptCount.objects.exists()
+    assert log_in(client, password=PASSWORD).status_code == 200
+
+
+class TestAKnownAddress:
+    """One from which the user has logged in, and which an attacker may share."""
+
+    @pytest.fixture(autouse=True)
+    def known(self, user: User, clock: TimeMachineFixture) -> None:
+        succeed(user, HOME)
+
+    def test_takes_the_right_password_after_11_wrong_ones(self, client: Client) -> None:
+        assert {log_in(client).status_code for _ in range(11)} == {401}
         assert log_in(client, password=PASSWORD).status_code == 200
 
-    def test_leaves_the_delay_that_others_have_earned_meanwhile(self, user: User, clock: TimeMachineFixture) -> None:
-        for _ in range(4):
-            guess(user, HOME)
-        slow = counted_attempt(user=user, address=HOME)
-        slow.__enter__()
-        clock.shift(datetime.timedelta(seconds=1))
-        assert guess(user, HOME) == 0
-        busy = ServiceUnavailable()
-        assert slow.__exit__(ServiceUnavailable, busy, None) is False
-        assert guess(user, HOME) == 1
+    def test_never_waits_longer_than_5_minutes(self, client: Client, clock: TimeMachineFixture) -> None:
+        now, waits = NOON, []
+        for _ in range(100):
+            refused = log_in(client)
+            if refused.status_code == 429:
+                waits.append(int(refused.headers["Retry-After"]))
+                now += datetime.timedelta(seconds=waits[-1])
+                clock.move_to(now, tick=False)
+        assert len(waits) > 40
+        assert max(waits) == 300
+        clock.shift(5 * MINUTE)
+        assert log_in(client, password=PASSWORD).status_code == 200
 
-    def test_takes_back_what_was_counted(self, user: User, clock: TimeMachineFixture) -> None:
+    def test_leaves_the_others_alone_that_the_account_knows(self, user: User, clock: TimeMachineFixture) -> None:
+        succeed(user, OFFICE)
+        for n in range(24 * 12):
+            clock.move_to(NOON + n * 5 * MINUTE, tick=False)
+            while not guess(user, OFFICE):
+                pass
+            succeed(user, HOME)
+
+    def test_takes_24_guesses_in_an_hour(self, user: User, clock: TimeMachineFixture) -> None:
+        taken = 0
+        for second in range(0, 3601, 20):
+            clock.move_to(NOON + datetime.timedelta(seconds=second), tick=False)
+            while not guess(user, HOME):
+                taken += 1
+        assert taken == 24
+
+
+class TestALastRefreshToken:
+    """Shown by a client where the user has logged in before: guesses of others do not delay it."""
+
+    @pytest.fixture
+    def refresh(self, client: Client, user: User, clock: TimeMachineFixture) -> str:
+        token: str = log_in(client, password=PASSWORD).json()["refresh"]
+        return token
+
+    @pytest.fixture
+    def attacked(self, refresh: str, user: User) -> None:
+        """At the user's own address, and everywhere else."""
+        while not guess(user, HOME):
+            pass
+        use_up(user, itertools.count())
+
+    @pytest.mark.usefixtures("attacked")
+    @pytest.mark.parametrize("address", [HOME, OFFICE])
+    def test_gets_the_right_password_checked(self, client: Client, refresh: str, address: str) -> None:
+        assert log_in(client, password=PASSWORD, address=address).status_code == 429
+        assert log_in(client, password=PASSWORD, address=address, last_refresh=refresh).status_code == 200
+
+    @pytest.mark.parametrize("days", [8, 30])
+    def test_counts_for_30_days_although_it_expired_and_its_session_ended(
+        self, client: Client, user: User, refresh: str, clock: TimeMachineFixture, days: int
+    ) -> None:
+        user.sessions.all().delete()
+        clock.move_to(NOON + datetime.timedelta(days=days), tick=False)
+        use_up(user, itertools.count())
+        assert log_in(client, password=PASSWORD, address=OFFICE).status_code == 429
+        assert log_in(client, password=PASSWORD, address=OFFICE, last_refresh=refresh).status_code == 200
+
+    def test_is_slowed_down_by_its_own_failures(self, client: Client, refresh: str) -> None:
+        wrong = [log_in(client, last_refresh=refresh) for _ in range(7)]
+        assert [response.status_code for response in wrong] == [401] * 5 + [429] * 2
+        assert log_in(client, password=PASSWORD).status_code == 200
+
+    @pytest.mark.usefixtures("attacked")
+    @pytest.mark.parametrize("kind", ["another user's", "too old", "ahead", "access", "forged", "garbage", "empty"])
+    def test_that_proves_nothing_is_ignored(self, client: Client, user: User, refresh: str, kind: str) -> None:
+        now = int(NOON.timestamp())
+        eve = User.objects.create_user("eve", PASSWORD)
+        shown = {
+            "another user's": make_token(eve.id, token_type="refresh"),
+            "too old": make_token(user.id, token_type="refresh", iat=now - 31 * 86_400, exp=now - 30 * 86_400),
+            "ahead": make_token(user.id, token_type="refresh", iat=now + 60, exp=now + 600),
+            "access": make_token(user.id),
+            "forged": refresh[:-4] + "AAAA",
+            "garbage": "garbage",
+            "empty": "",
+        }[kind]
+        assert log_in(client, password=PASSWORD, last_refresh=shown).status_code == 429
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 60, 85, 120, 60 * 24 * 365])
+class TestAClockThatWasAhead:
+    """By some minutes, and was then set right: what was stored meanwhile lies ahead."""
+
+    @pytest.fixture(autouse=True)
+    def ahead(self, minutes: int, user: User, clock: TimeMachineFixture) -> None:
+        clock.move_to(NOON + minutes * MINUTE, tick=False)
+
+    def test_leaves_no_delay_after_the_right_password(
+        self, client: Client, clock: TimeMachineFixture, minutes: int
+    ) -> None:
+        for _ in range(3):
+            assert log_in(client, password=PASSWORD).status_code == 200
+        clock.move_to(NOON, tick=False)
+        for address in (HOME, OFFICE):
+            assert log_in(client, password=PASSWORD, address=address).status_code == 200
+
+    def test_leaves_no_delay_at_all_after_wrong_passwords(
+        self, client: Client, user: User, clock: TimeMachineFixture, minutes: int
+    ) -> None:
+        succeed(user, OFFICE)
+        for address in (HOME, OFFICE):
+            while log_in(client, address=address).status_code == 401:
+                pass
+        use_up(user, itertools.count())
+        clock.move_to(NOON, tick=False)
+        for address in (HOME, OFFICE, "198.51.100.1"):
+            assert log_in(client, password=PASSWORD, address=address).status_code == 200
+
+    def test_leaves_the_limits_as_they_were(self, user: User, clock: TimeMachineFixture, minutes: int) -> None:
         guess(user, HOME)
-        before = list(AttemptCount.objects.order_by("key").values("key", "failures", "until"))
-        with pytest.raises(ServiceUnavailable), counted_attempt(user=user, address=HOME):
-            raise ServiceUnavailable
-        assert list(AttemptCount.objects.order_by("key").values("key", "failures", "until")) == before
+        clock.move_to(NOON, tick=False)
+        assert use_up(user, itertools.count()) == 30
+
+    def test_makes_no_address_known_for_longer(self, user: User, clock: TimeMachineFixture, minutes: int) -> None:
+        succeed(user, HOME)
+        clock.move_to(NOON, tick=False)
+        while not guess(user, HOME):
+            pass
+        assert guess(user, HOME) == 1  # And not 300 as at one that it knows.
+
+    def test_leaves_no_row_behind(self, user: User, clock: TimeMachineFixture, minutes: int) -> None:
+        succeed(user, HOME)
+        guess(user, OFFICE)
+        for n in range(3):
+            clock.move_to(NOON + datetime.timedelta(days=31 * n), tick=False)
+            guess(user, ATTACKER)
+        assert AttemptCount.objects.count() == 3
+
+
+def test_clocks_of_two_servers_may_differ_by_5_seconds(user: User, clock: TimeMachineFixture) -> None:
+    """Or whoever guesses at both in turns would start afresh each time."""
+    clock.move_to(NOON + datetime.timedelta(seconds=5), tick=False)
+    for _ in range(5):
+        guess(user, HOME)
+    clock.move_to(NOON, tick=False)
+    assert guess(user, HOME) == 1
 
 
 def test_what_has_expired_is_removed_a_little_at_a_time(
@@ -424,7 +574,7 @@ def test_the_time_of_an_answer_does_not_tell_who_exists(
 ) -> None:
     User.objects.create(username="gone", password=user.password, is_active=False)
     no_limit = lockout.Budget(burst=10**6, every=MINUTE)
-    monkeypatch.setattr(lockout, "DELAYS", lockout.Delays(free=10**6, longest=MINUTE, forgotten_after=HOUR))
+    monkeypatch.setattr(lockout, "DELAYS", lockout.Delays(free=10**6, longest=MINUTE, remembered_for=HOUR))
     monkeypatch.setattr(lockout, "ACCOUNT_BUDGET", no_limit)
     monkeypatch.setattr(lockout, "ADDRESS_BUDGET", no_limit)
     found = medians(

@@ -17,12 +17,16 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client
 
+from accounts import urls as accounts_urls
 from accounts.credentials import services
 from accounts.sessions import services as sessions
+from accounts.sessions.announcements import announce_missing
 from accounts.sessions.models import Session
 from accounts.users.models import User
-from servicekit.testing import bearer, make_token
+from servicekit.process.redis_client import connect
+from servicekit.testing import make_token
 from servicekit.tokens.verifier import InvalidToken
+from tests.clients import bearer, begin_session_of
 from tests.statements import statements
 
 PASSWORD = "correct horse battery"
@@ -38,17 +42,9 @@ def user() -> User:
     return User.objects.create_user("ada", PASSWORD)
 
 
-@pytest.fixture
-def announced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The sessions that the other services were told of. What tells them is tested with Redis, in tests/e2e."""
-    told: list[str] = []
-    monkeypatch.setattr(sessions, "announce_ended_sessions", told.extend)
-    return told
-
-
 @pytest.fixture(autouse=True)
 def commit(request: pytest.FixtureRequest, django_capture_on_commit_callbacks: Callable[..., Any]) -> Iterator[None]:
-    """Runs what waits for a commit, which a test that is rolled back would never see."""
+    """Run what waits for a commit, which never comes in a test that is rolled back."""
     if request.node.get_closest_marker("django_db").kwargs.get("transaction"):
         yield
         return
@@ -58,14 +54,14 @@ def commit(request: pytest.FixtureRequest, django_capture_on_commit_callbacks: C
     sessions.transaction.on_commit = real
 
 
-def log_in(user: User, *, user_agent: str = FIREFOX, address: str = "192.0.2.1") -> dict[str, Any]:
-    pair = sessions.begin_session(user=user, user_agent=user_agent, address=address)
+def log_in(user: User, *, user_agent: str = FIREFOX, client: str = "192.0.2.1") -> dict[str, Any]:
+    pair = sessions.begin_session(user=user, user_agent=user_agent, client=client)
     assert pair is not None
     return pair
 
 
-def rotate(token: str, *, address: str = "192.0.2.1") -> dict[str, Any]:
-    return sessions.rotate_session(token=token, user_agent=FIREFOX, address=address)
+def rotate(token: str, *, client: str = "192.0.2.1") -> dict[str, Any]:
+    return sessions.rotate_session(token=token, user_agent=FIREFOX, client=client)
 
 
 def sid(pair: dict[str, Any]) -> str:
@@ -77,7 +73,7 @@ class TestRotation:
         time_machine.move_to(NOON, tick=False)
         first = log_in(user)
         time_machine.move_to(NOON + 60 * SECOND, tick=False)
-        second = rotate(first["refresh"], address="2001:db8::1")
+        second = rotate(first["refresh"], client="2001:db8::1")
         session = Session.objects.get()
         assert second != first
         assert sid(second) == sid(first) == str(session.id)
@@ -108,13 +104,13 @@ class TestRotation:
         second = rotate(first["refresh"])
         time_machine.move_to(NOON + 10.001 * SECOND, tick=False)
         with pytest.raises(InvalidToken):
-            rotate(first["refresh"], address="203.0.113.9")
+            rotate(first["refresh"], client="203.0.113.9")
         assert not Session.objects.exists()
         assert announced == [sid(first)]
         with pytest.raises(InvalidToken):
             rotate(second["refresh"])
         [record] = [record for record in caplog.records if record.message == "refresh token replayed"]
-        assert (record.levelno, record.user, record.session, record.address) == (
+        assert (record.levelno, record.user_id, record.session_id, record.client) == (
             logging.WARNING, user.id, sid(first), "203.0.113.9",
         )  # fmt: skip
 
@@ -215,11 +211,13 @@ class TestWhatEndsASession:
         client.post("/api/auth/logout", {"refresh": pair["refresh"]}, content_type="application/json")
 
     def test_the_owner(self, client: Client, user: User, pair: dict[str, Any]) -> None:
-        response = client.delete(f"/api/auth/sessions/{sid(pair)}", headers=bearer(user.id))
+        response = client.delete(f"/api/auth/sessions/{sid(pair)}", headers=bearer(user))
         assert response.status_code == 204
 
     def test_the_owner_everywhere(self, client: Client, user: User) -> None:
-        assert client.delete("/api/auth/sessions/", headers=bearer(user.id)).status_code == 204
+        assert (
+            client.delete("/api/auth/sessions/", headers=bearer(user, session=Session.objects.get())).status_code == 204
+        )
 
     def test_a_new_password_elsewhere(self, client: Client, user: User, pair: dict[str, Any]) -> None:
         other = log_in(user)
@@ -275,8 +273,8 @@ class TestWhatEndsNone:
 
     def test_another_user(self, client: Client, pair: dict[str, Any]) -> None:
         eve = User.objects.create_user("eve", PASSWORD)
-        foreign = client.delete(f"/api/auth/sessions/{sid(pair)}", headers=bearer(eve.id))
-        missing = client.delete("/api/auth/sessions/00000000-0000-4000-8000-000000000000", headers=bearer(eve.id))
+        foreign = client.delete(f"/api/auth/sessions/{sid(pair)}", headers=bearer(eve))
+        missing = client.delete("/api/auth/sessions/00000000-0000-4000-8000-000000000000", headers=bearer(eve))
         assert foreign.status_code == missing.status_code == 404
         assert foreign.json()["detail"] == missing.json()["detail"]
 
@@ -297,8 +295,7 @@ class TestWhatEndsNone:
     def test_a_new_address(self, client: Client, user: User) -> None:
         body = {"email": "ada@example.com"}
         assert (
-            client.patch("/api/auth/me", body, content_type="application/json", headers=bearer(user.id)).status_code
-            == 200
+            client.patch("/api/auth/me", body, content_type="application/json", headers=bearer(user)).status_code == 200
         )
 
     @pytest.mark.parametrize(
@@ -314,7 +311,7 @@ class TestWhatEndsNone:
             "/api/auth/password",
             {"current": current, "new": new},
             content_type="application/json",
-            headers=bearer(user.id),
+            headers=bearer(user),
         )
         assert response.status_code == 400
         assert list(response.json()["errors"]) == [field]
@@ -322,12 +319,97 @@ class TestWhatEndsNone:
         assert user.check_password(PASSWORD)
 
 
-def test_redis_away_ends_the_session_all_the_same(client: Client, user: User, caplog: pytest.LogCaptureFixture) -> None:
+EVERY_CALL = [
+    ("GET", "me"),
+    ("PATCH", "me"),
+    ("POST", "password"),
+    ("GET", "sessions"),
+    ("DELETE", "sessions"),
+    ("DELETE", "sessions/00000000-0000-4000-8000-000000000000"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_CALL)
+@pytest.mark.parametrize("how", ["ended", "inactive", "deleted"])
+def test_auth_refuses_the_access_token_at_once_without_redis(
+    client: Client, user: User, method: str, path: str, how: str
+) -> None:
     pair = log_in(user)
-    response = client.post("/api/auth/logout", {"refresh": pair["refresh"]}, content_type="application/json")
-    assert response.status_code == 204
-    assert not Session.objects.exists()
-    assert "ended sessions not announced" in caplog.messages
+    other = log_in(User.objects.create_user("eve", PASSWORD))
+
+    def call(access: str) -> Any:
+        return client.generic(
+            method, f"/api/auth/{path}", "{}", "application/json", headers={"Authorization": f"Bearer {access}"}
+        )
+
+    if how == "ended":
+        client.post("/api/auth/logout", {"refresh": pair["refresh"]}, content_type="application/json")
+    elif how == "inactive":
+        User.objects.filter(id=user.id).update(is_active=False)
+    else:
+        user.delete()
+    response = call(pair["access"])
+    assert (response.status_code, response.json()["detail"]) == (401, "The session has ended.")
+    assert call(other["access"]).status_code in (200, 204, 400, 404)
+
+
+def test_every_call_that_takes_a_token_is_tried() -> None:
+    """In the test above."""
+    tried = {f"/api/auth/{path}" for _, path in EVERY_CALL}
+    public = {"register", "token", "token/refresh", "token/verify", "logout"}
+    for pattern in accounts_urls.urlpatterns:
+        if pattern.name not in {name.replace("/", "-") for name in public}:
+            assert any(pattern.resolve(path[1:]) for path in tried), pattern.name
+
+
+class TestAClockThatWasAhead:
+    """By two hours, and was then set right: what was stored meanwhile lies ahead."""
+
+    @pytest.fixture
+    def pair(self, user: User, time_machine: time_machine.TimeMachineFixture) -> dict[str, Any]:
+        time_machine.move_to(NOON + 7200 * SECOND, tick=False)
+        return log_in(user)
+
+    def test_leaves_tokens_that_are_not_valid_yet(
+        self, client: Client, pair: dict[str, Any], time_machine: time_machine.TimeMachineFixture
+    ) -> None:
+        time_machine.move_to(NOON, tick=False)
+        body = {"refresh": pair["refresh"]}
+        refused = [
+            client.post("/api/auth/token/refresh", body, content_type="application/json"),
+            client.get("/api/auth/me", headers={"Authorization": f"Bearer {pair['access']}"}),
+        ]
+        details = [(response.status_code, response.json()["detail"]) for response in refused]
+        assert details == [(401, "The token is not valid yet.")] * 2
+        # And that are, once their time has come: nothing has ended them.
+        time_machine.move_to(NOON + 7200 * SECOND, tick=False)
+        assert client.post("/api/auth/token/refresh", body, content_type="application/json").status_code == 200
+
+    def test_makes_no_retry_of_a_rotation_that_lies_ahead(
+        self, user: User, announced: list[str], time_machine: time_machine.TimeMachineFixture
+    ) -> None:
+        """Or the token before it would be good for as long as the clock was ahead."""
+        time_machine.move_to(NOON, tick=False)
+        first = log_in(user)
+        time_machine.move_to(NOON + 7200 * SECOND, tick=False)
+        rotate(first["refresh"])
+        time_machine.move_to(NOON + 60 * SECOND, tick=False)
+        with pytest.raises(InvalidToken):
+            rotate(first["refresh"])
+        assert not Session.objects.exists()
+
+    def test_makes_no_difference_to_what_ends_then(
+        self, user: User, announced: list[str], time_machine: time_machine.TimeMachineFixture
+    ) -> None:
+        time_machine.move_to(NOON, tick=False)
+        pair = log_in(user)
+        # By this clock the access token has expired, and there is nothing to announce.
+        time_machine.move_to(NOON + 7200 * SECOND, tick=False)
+        sessions.end_sessions(user_id=user.id, reason="test")
+        assert announced == []
+        time_machine.move_to(NOON + 60 * SECOND, tick=False)
+        announce_missing(connect())
+        assert announced == [sid(pair)]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -335,7 +417,7 @@ class TestTransactions:
     def test_nothing_is_announced_before_it_is_true(self, user: User, announced: list[str]) -> None:
         pair = log_in(user)
         with transaction.atomic():
-            sessions.end_sessions(user_id=user.id)
+            sessions.end_sessions(user_id=user.id, reason="test")
             assert announced == []
         assert announced == [sid(pair)]
         user.delete()
@@ -343,7 +425,7 @@ class TestTransactions:
     def test_nothing_is_announced_that_is_taken_back(self, user: User, announced: list[str]) -> None:
         pair = log_in(user)
         with transaction.atomic():
-            sessions.end_sessions(user_id=user.id)
+            sessions.end_sessions(user_id=user.id, reason="test")
             transaction.set_rollback(True)
         assert announced == []
         assert rotate(pair["refresh"])
@@ -368,7 +450,7 @@ class TestTransactions:
         with monkeypatch.context() as patch:
             patch.setattr("accounts.sessions.receivers.end_sessions", fail)
             with pytest.raises(RuntimeError):
-                change(session_id=uuid.uuid4(), address="192.0.2.1")
+                change(session_id=uuid.uuid4(), client="192.0.2.1")
         assert User.objects.get().check_password(PASSWORD)
         user.delete()
 
@@ -404,7 +486,7 @@ class TestAChangeWhileAPasswordIsChecked:
         meanwhile(password=first)
         with pytest.raises(services.InvalidCredentials):
             services.change_password(
-                user=user, current=PASSWORD, new="the thief's new one", session_id=uuid.uuid4(), address="192.0.2.1"
+                user=user, current=PASSWORD, new="the thief's new one", session_id=uuid.uuid4(), client="192.0.2.1"
             )
         assert User.objects.get().password == first
 
@@ -425,15 +507,15 @@ class TestMany:
         log_in(user)
         time_machine.move_to(NOON + 306 * SECOND, tick=False)
         fresh = log_in(user)
-        assert sessions.end_sessions(user_id=user.id) == 2
+        assert sessions.end_sessions(user_id=user.id, reason="test") == 2
         assert announced == [sid(fresh)]
 
 
-def test_sessions_are_locked_before_it_is_looked_which_of_them_to_announce(user: User, announced: list[str]) -> None:
-    """Else one that is refreshed in between would count as having no access token left, on SQL Server."""
+def test_sessions_are_locked_before_they_are_read(user: User, announced: list[str]) -> None:
+    """Or on SQL Server one could be refreshed in between, and its new access token would outlive it."""
     log_in(user)
     with statements() as sent:
-        sessions.end_sessions(user_id=user.id)
+        sessions.end_sessions(user_id=user.id, reason="test")
     verbs = [sql.split()[0] for sql, _ in sent if "accounts_session" in sql]
     assert verbs == ["UPDATE", "SELECT", "DELETE"]
 
@@ -446,21 +528,18 @@ def test_the_refresh_token_of_an_inactive_user_is_refused(user: User) -> None:
 
 
 @pytest.mark.parametrize("name", ["access", "refresh"])
-def test_verify_refuses_what_has_ended(
-    client: Client, user: User, announced: list[str], monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_verify_refuses_tokens_of_an_ended_session(client: Client, user: User, name: str) -> None:
     pair = log_in(user)
-    monkeypatch.setattr(sessions, "is_ended", lambda session_id: session_id in announced)
     body = {"token": pair[name]}
     assert client.post("/api/auth/token/verify", body, content_type="application/json").status_code == 200
-    sessions.end_sessions(user_id=user.id)
+    sessions.end_sessions(user_id=user.id, reason="test")
     assert client.post("/api/auth/token/verify", body, content_type="application/json").status_code == 401
 
 
 class TestList:
     def test_shows_the_callers_sessions_and_which_is_this_one(self, client: Client, user: User) -> None:
         log_in(User.objects.create_user("eve", PASSWORD))
-        old, new = log_in(user, address="192.0.2.7", user_agent="curl/8"), log_in(user)
+        old, new = log_in(user, client="192.0.2.7", user_agent="curl/8"), log_in(user)
         response = client.get("/api/auth/sessions", headers={"Authorization": f"Bearer {old['access']}"})
         assert response.status_code == 200
         assert [(entry["id"], entry["current"]) for entry in response.json()] == [(sid(new), False), (sid(old), True)]
@@ -475,9 +554,11 @@ class TestList:
         time_machine.move_to(NOON, tick=False)
         log_in(user)
         time_machine.move_to(NOON + datetime.timedelta(days=7), tick=False)
-        assert client.get("/api/auth/sessions", headers=bearer(user.id)).json() == []
+        fresh = begin_session_of(user)
+        [shown] = client.get("/api/auth/sessions", headers=bearer(user, session=fresh)).json()
+        assert shown["id"] == str(fresh.id)
         log_in(user)
-        assert Session.objects.count() == 1
+        assert Session.objects.count() == 2
 
     def test_takes_the_address_that_the_gateway_saw(self, client: Client, user: User) -> None:
         body = {"username": "ada", "password": PASSWORD}

@@ -1,7 +1,9 @@
 """The table of users, and the one spelling of their names."""
 
+import sys
+
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +45,7 @@ class TestTheDatabaseItself:
             ("ıq", "iq"),
         ],
     )
-    def test_takes_names_for_two_that_a_collation_may_take_for_one(self, one: str, other: str) -> None:
+    def test_tells_names_apart_that_a_collation_may_equate(self, one: str, other: str) -> None:
         for name in (one, other):
             User.objects.create_user(name, "correct horse battery")
         for name in (one, other):
@@ -56,6 +58,7 @@ class TestTheDatabaseItself:
     def test_has_the_tables_that_are_used_and_no_groups_or_permissions(self) -> None:
         assert sorted(connection.introspection.table_names()) == [
             "accounts_attemptcount",
+            "accounts_endedsession",
             "accounts_session",
             "accounts_user",
             # What the admin needs.
@@ -64,6 +67,39 @@ class TestTheDatabaseItself:
             "django_migrations",
             "django_session",
         ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "password", "problem"),
+    [
+        ("root", "x", "too short"),
+        ("root", "x7" * 64 + "y", "must not have more than 128"),
+        ("root", "password123", "too common"),
+        ("root", "root12345", "must not hold the username"),
+        ("root", "\u2800" * 9, "can be seen"),
+        ("r o o t", "correct horse battery", "May hold letters"),
+        ("r" * 151, "correct horse battery", "at most 150 characters"),
+        ("\U00020000" * 100, "correct horse battery", "UTF-16"),
+    ],
+)
+def test_createsuperuser_applies_the_rules_of_the_api(
+    monkeypatch: pytest.MonkeyPatch, name: str, password: str, problem: str
+) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", password)
+    with pytest.raises(CommandError, match=problem):
+        call_command("createsuperuser", interactive=False, username=name, verbosity=0)
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_createsuperuser_does_not_bypass_the_rules_when_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda *prompt: "x")
+    monkeypatch.setattr("builtins.input", lambda prompt="": "y")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    with pytest.raises(CommandError, match="too short"):
+        call_command("createsuperuser", username="root", verbosity=0, stdin=sys.stdin)
+    assert not User.objects.exists()
 
 
 @pytest.mark.django_db

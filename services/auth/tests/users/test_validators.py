@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.users.models import User
-from servicekit.testing import bearer
+from tests.clients import bearer
 
 PASSWORD = "correct horse battery"
 
@@ -62,7 +62,7 @@ def test_register_and_a_new_password_name_the_rule_alike(client: Client, passwor
 
     registered = post("register", {"username": "lovelan", "email": "ada@example.com", "password": password})
     user = User.objects.create_user("lovelan", PASSWORD, email="ada@example.com")
-    changed = post("password", {"current": PASSWORD, "new": password}, **bearer(user.id))
+    changed = post("password", {"current": PASSWORD, "new": password}, **bearer(user))
     assert (registered.status_code, changed.status_code) == (400, 400)
     assert rule in registered.json()["errors"]["password"]
     assert registered.json()["errors"]["password"] == changed.json()["errors"]["new"]

@@ -212,6 +212,7 @@ class AutoSchema(spectacular.AutoSchema):
 
 class _Bearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "servicekit.tokens.authentication.BearerAuthentication"
+    match_subclasses = True
     name = "bearer"
 
     def get_security_definition(self, auto_schema: Any) -> Schema:

@@ -1,25 +1,30 @@
 """Bearer tokens (RFC 6750) for Django REST framework."""
 
-from typing import cast
+import logging
+from typing import Any, cast
 
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from servicekit.process.client_address import client_address
 from servicekit.tokens.revocation import is_ended
-from servicekit.tokens.verifier import InvalidToken, Principal, verify
+from servicekit.tokens.verifier import InvalidToken, Principal, UnknownKey, verify
 
 CHALLENGE = 'Bearer realm="api"'
+SESSION_ENDED = "The session has ended."
+
+logger = logging.getLogger("servicekit.tokens.authentication")
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Yields ``(Principal, None)`` for a valid ``Authorization: Bearer <access token>``.
+    """Return ``(principal, None)`` for a valid ``Authorization: Bearer <access token>``.
 
-    No header: ``None``, which a view that is not public answers by 401. Anything else in the header: 401.
+    Without the header, return ``None``: a view that is not public then answers 401. Any other header is a 401.
     """
 
-    def authenticate(self, request: HttpRequest | Request) -> tuple[Principal, None] | None:
+    def authenticate(self, request: HttpRequest | Request) -> tuple[Principal, Any] | None:
         header = request.META.get("HTTP_AUTHORIZATION")
         if header is None:
             return None
@@ -29,15 +34,25 @@ class BearerAuthentication(BaseAuthentication):
         try:
             caller = verify(token.strip(), token_type="access").principal
         except InvalidToken as error:
-            raise AuthenticationFailed(str(error)) from None
+            raise refusal(error, request) from None
+        return caller, self.check_session(caller)
+
+    def check_session(self, caller: Principal) -> Any:
+        """Raise AuthenticationFailed if the session has ended; the result becomes ``request.auth``."""
         if is_ended(caller.session_id):
-            raise AuthenticationFailed("The session has ended.")
-        return caller, None
+            raise AuthenticationFailed(SESSION_ENDED)
 
     def authenticate_header(self, request: HttpRequest | Request) -> str:
         return CHALLENGE
 
 
+def refusal(error: InvalidToken, request: HttpRequest | Request) -> AuthenticationFailed:
+    """Return the 401 for a token, and log a key that we do not know: one that was retired, or a forgery."""
+    if isinstance(error, UnknownKey):
+        logger.warning("token with unknown key refused", extra={"client": client_address(request.META)})
+    return AuthenticationFailed(str(error))
+
+
 def principal(request: Request) -> Principal:
-    """Who makes the request, in a view that is not public."""
+    """Return the caller, in a view that is not public."""
     return cast(Principal, request.user)

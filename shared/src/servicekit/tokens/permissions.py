@@ -1,4 +1,4 @@
-"""The permissions that need nothing but the token."""
+"""The permissions that need only the token."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from servicekit.tokens.verifier import Principal
 
 
 class IsStaff(BasePermission):
-    """Lets a request through when its token says that the user is staff."""
+    """Allow requests whose token says that the user is staff."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         user: Any = request.user

@@ -1,54 +1,51 @@
-"""Sessions that were ended before their access tokens expire, known to every process within about a second.
+"""Sessions that ended before their access tokens expire, known to every process within about a second.
 
-Auth adds the session to a sorted set in Redis, scored by the time after which no access token of it can be valid. Each
-process that verifies tokens keeps a copy, which a thread of its own renews every second: a request looks into a set in
-memory and never waits for Redis. Where Redis is away the last copy stays in use, and what was ended meanwhile is
-bounded by the tokens' five minutes.
+Redis holds them in a sorted set, scored by the time when the session's last access token expires. Auth fills the set
+from its own table, again after Redis lost it. Each process that verifies tokens renews a copy every second in a thread
+of its own: a request looks into a set in memory and never waits for Redis. While Redis is unavailable the last copy
+stays in use, and the tokens of sessions that end meanwhile last for the rest of their five minutes at most.
 """
 
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import cast
 
 import redis
 
 from servicekit.process.redis_client import connect
-from servicekit.tokens.verifier import LEEWAY_SECONDS, LIFETIME_SECONDS
+from servicekit.tokens.verifier import LEEWAY_SECONDS
 
 RENEW_SECONDS = 1.0
 # A process that has just started has no copy; its first request waits this long for one, and then goes on.
 FIRST_COPY_SECONDS = 0.5
 
-_KEY = "auth:ended-sessions"
-_LONGEST_SECONDS = LIFETIME_SECONDS["access"] + LEEWAY_SECONDS
+_KEY = "task-api:ended-sessions"
 
 logger = logging.getLogger("servicekit.tokens.revocation")
 
 
-class RevocationUnavailable(Exception):
-    """Redis did not take the message; access tokens of the sessions stay valid until they expire."""
+def announce_ended_sessions(client: "redis.Redis", sessions: Mapping[str, float]) -> None:
+    """Make every service refuse the access tokens of these sessions; raises redis.RedisError.
+
+    ``sessions`` goes from each session's id to the time (by time.time()) when its last access token expires.
+    """
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.zadd(_KEY, dict(sessions))
+        # Clocks may differ: what has just expired here may be valid elsewhere.
+        pipeline.zremrangebyscore(_KEY, "-inf", time.time() - LEEWAY_SECONDS)
+        pipeline.execute()
 
 
-def announce_ended_sessions(session_ids: Iterable[str]) -> None:
-    """Tells every service to refuse the access tokens of these sessions; raises RevocationUnavailable."""
-    now = time.time()
-    scores = dict.fromkeys(session_ids, now + _LONGEST_SECONDS)
-    if not scores:
-        return
-    try:
-        with connect() as client, client.pipeline(transaction=True) as pipeline:
-            pipeline.zadd(_KEY, scores)
-            pipeline.zremrangebyscore(_KEY, "-inf", now)
-            pipeline.execute()
-    except redis.RedisError as error:
-        raise RevocationUnavailable from error
+def announced_sessions(client: "redis.Redis") -> frozenset[str]:
+    """Return the ids of the sessions that Redis knows to have ended; raises redis.RedisError."""
+    return frozenset(cast(list[str], client.zrangebyscore(_KEY, time.time(), "+inf")))
 
 
 def is_ended(session_id: str) -> bool:
-    """Whether the session was ended, as far as this process knows; costs a look into a set."""
+    """Whether the session has ended, as far as this process knows; costs one look into a set."""
     return session_id in _copy_of_this_process().session_ids
 
 
@@ -59,29 +56,28 @@ class _Copy:
         self.process = os.getpid()
         self.session_ids: frozenset[str] = frozenset()
         self._first = threading.Event()
-        threading.Thread(target=self._renew_for_ever, name="ended-sessions", daemon=True).start()
+        threading.Thread(target=self._renew_forever, name="ended-sessions", daemon=True).start()
         self._first.wait(FIRST_COPY_SECONDS)
 
-    def _renew_for_ever(self) -> None:
+    def _renew_forever(self) -> None:
         client = connect()
         pause = threading.Event()
-        away = False
+        unavailable = False
         while True:
             try:
-                members = cast(list[str], client.zrangebyscore(_KEY, time.time(), "+inf"))
+                self.session_ids = announced_sessions(client)
             except redis.RedisError as error:
-                if not away:
+                if not unavailable:
                     logger.warning("ended sessions unknown", extra={"error": type(error).__name__})
-                away = True
+                unavailable = True
             except Exception:
-                # A defect of ours, or in the set. Whatever it is: without this thread nothing would ever be revoked.
+                # A defect of ours, or in the set. Without this thread no session would ever be refused again.
                 logger.exception("ended sessions unreadable")
             else:
-                self.session_ids = frozenset(members)
                 self._first.set()
-                if away:
+                if unavailable:
                     logger.info("ended sessions known again")
-                away = False
+                unavailable = False
             pause.wait(RENEW_SECONDS)
 
 
@@ -90,7 +86,7 @@ _copy_lock = threading.Lock()
 
 
 def _copy_of_this_process() -> _Copy:
-    """Made at the first look, not at import: a thread does not survive the fork into a worker."""
+    """Make the copy at the first request, not at import: a thread does not survive the fork into a worker process."""
     global _copy
     if _copy is None or _copy.process != os.getpid():
         with _copy_lock:

@@ -1,8 +1,8 @@
-"""The project's tokens: the shared keys, and the one verifier that every service uses.
+"""Verify the project's tokens; every service uses this one verifier.
 
-A token is a JWT (RFC 7519) signed by HS256. Its header names the key (``kid``), so that keys can be rotated: the
-first of ``JWT_KEYS`` signs, all of them verify. Verification needs no database and no table of users. RFC 8725 (best
-current practices) is where the strictness comes from.
+A token is a JWT (RFC 7519) signed with HS256. Its header names the key (``kid``), so keys can be rotated: the first of
+``JWT_KEYS`` signs, all of them verify. Verification needs neither a database nor a table of users. It follows RFC 8725,
+the best current practices for JWTs.
 """
 
 import re
@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 
 import jwt
+from jwt.utils import base64url_decode, base64url_encode
 
 from servicekit.tokens.keyring import current_keys
 from servicekit.tokens.keys import Key
@@ -33,12 +34,16 @@ _LARGEST_ID = 2**63 - 1
 
 
 class InvalidToken(Exception):
-    """The token is not one of ours, not for this use, or no longer valid; the message may be shown to the caller."""
+    """The token is not ours, not meant for this use, or not valid now; the message may be shown to the caller."""
+
+
+class UnknownKey(InvalidToken):
+    """The token names no key that we know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes the request, as the access token says it. Stands where Django expects ``request.user``."""
+    """The user, session and rights that an access token stands for; it takes the place of Django's ``request.user``."""
 
     user_id: int
     session_id: str  # A UUID.
@@ -46,25 +51,26 @@ class Principal:
 
     @property
     def is_authenticated(self) -> Literal[True]:
-        """What Django REST framework's ``IsAuthenticated`` asks."""
+        """Satisfy Django REST framework's ``IsAuthenticated``."""
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The verified claims that the services use."""
+    """The claims that the services use."""
 
     principal: Principal
     token_type: TokenType
     jti: str
+    issued_at: int
     expires_at: int
 
 
 def verify(token: str, *, token_type: TokenType) -> Claims:
-    """Checks signature, key, times, issuer, audience, type and the shape of every claim.
+    """Check signature, key, times, issuer, audience, type and the form of every claim.
 
-    ``token`` is the compact form without a scheme. Raises InvalidToken for anything that is not exactly a token of
-    the given type that the auth service issued and that is valid now (clocks may differ by 5 seconds).
+    ``token`` is the compact form without a scheme. Raises InvalidToken unless it is a token of the given type that the
+    auth service issued and that is valid now (clocks may differ by 5 seconds).
     """
     claims = verify_any(token)
     if claims.token_type != token_type:
@@ -73,26 +79,34 @@ def verify(token: str, *, token_type: TokenType) -> Claims:
 
 
 def verify_any(token: str) -> Claims:
-    """Like verify, for a token of either type."""
+    """Verify a token of either type."""
+    claims = verify_at_any_time(token)
+    now = time.time()
+    if claims.expires_at <= now - LEEWAY_SECONDS:
+        raise InvalidToken("The token has expired.")
+    if claims.issued_at > now + LEEWAY_SECONDS:
+        raise InvalidToken("The token is not valid yet.")
+    return claims
+
+
+def verify_at_any_time(token: str) -> Claims:
+    """Verify everything but the times: the token was issued by us, and may have expired."""
     if len(token) > MAXIMUM_TOKEN_LENGTH:
         raise InvalidToken("The token is too long.")
-    claims = _decode(token, current_keys())
-    # Again, since the claims may have been read a while ago.
-    if claims.expires_at <= time.time() - LEEWAY_SECONDS:
-        raise InvalidToken("The token has expired.")
-    return claims
+    return _decode(token, current_keys())
 
 
 @lru_cache(maxsize=4096)
 def _decode(token: str, keys: tuple[Key, ...]) -> Claims:
-    """Everything but the time that passes, which is why it can be remembered: it is most of a request's cost.
+    """Verify what does not change with time, and so can be cached: it is most of what a token costs.
 
-    What is refused is an exception, and exceptions are not remembered: only holders of valid tokens fill the cache.
+    Invalid tokens raise, and lru_cache does not cache exceptions, so only tokens that we signed fill the cache.
     """
     try:
+        _check_encoding(token)
         secret = _secrets(keys).get(jwt.get_unverified_header(token).get("kid", ""))
         if secret is None:
-            raise InvalidToken("The token is not signed by a known key.")
+            raise UnknownKey("The token is not signed by a known key.")
         payload = jwt.decode(
             token,
             secret,
@@ -100,18 +114,25 @@ def _decode(token: str, keys: tuple[Key, ...]) -> Claims:
             audience=AUDIENCE,
             issuer=ISSUER,
             leeway=LEEWAY_SECONDS,
-            options={"require": _REQUIRED_CLAIMS, "strict_aud": True},
+            options={"require": _REQUIRED_CLAIMS, "strict_aud": True, "verify_exp": False, "verify_iat": False},
         )
-    except jwt.ExpiredSignatureError:
-        raise InvalidToken("The token has expired.") from None
+    except jwt.ImmatureSignatureError:
+        raise InvalidToken("The token is not valid yet.") from None
     # Half of a surrogate pair in the token is a UnicodeError, which is a ValueError.
     except (jwt.InvalidTokenError, ValueError):
         raise InvalidToken("The token is invalid.") from None
     return _claims_from(payload)
 
 
+def _check_encoding(token: str) -> None:
+    """Refuse any form but the one that encoding gives: base64 decoders also take ``=``, ``+``, ``/`` and stray bits."""
+    for segment in token.encode("ascii").split(b"."):
+        if base64url_encode(base64url_decode(segment)) != segment:
+            raise ValueError("not canonical base64url")
+
+
 def _claims_from(payload: dict[str, Any]) -> Claims:
-    """Turns a payload with a good signature into Claims, taking nothing for granted about who wrote it."""
+    """Turn a payload with a good signature into Claims; nothing in it is taken for granted."""
     token_type, user_id, issued_at, expires_at = (payload[name] for name in ("token_type", "user_id", "iat", "exp"))
     is_staff = payload.get("is_staff", False)
     well_formed = (
@@ -123,7 +144,7 @@ def _claims_from(payload: dict[str, Any]) -> Claims:
         and _SESSION_ID.fullmatch(payload["sid"]) is not None
         and isinstance(payload["jti"], str)
         and 0 < len(payload["jti"]) <= 64
-        and type(issued_at) is int  # bool is an int, and 1.5 a number, but neither is a time that we issue
+        and type(issued_at) is int  # bool is an int, and 1.5 is a number, but we issue neither as a time
         and type(expires_at) is int
         and 0 < expires_at - issued_at <= LIFETIME_SECONDS[token_type]
         and type(is_staff) is bool
@@ -135,6 +156,7 @@ def _claims_from(payload: dict[str, Any]) -> Claims:
         principal=Principal(user_id=int(user_id), session_id=payload["sid"], is_staff=is_staff),
         token_type=token_type,
         jti=payload["jti"],
+        issued_at=issued_at,
         expires_at=expires_at,
     )
 

@@ -65,7 +65,7 @@ class Job(serializers.Serializer[Any]):
     queue = Queue()
 
 
-NAME = {"type": "string", "enum": list(JOBS)}
+NAME = {"type": "string", "enum": list(JOBS), "examples": [REPORT_USER_TASKS.name]}
 RUN = {
     "id": 1,
     "job": REPORT_USER_TASKS.name,
@@ -142,7 +142,9 @@ describe(
         parameters=[
             OpenApiParameter("job", NAME, description="Only the runs of this job."),
             OpenApiParameter(
-                "state", {"type": "string", "enum": list(STATES)}, description="Only the runs in this state."
+                "state",
+                {"type": "string", "enum": list(STATES), "examples": list(STATES)},
+                description="Only the runs in this state.",
             ),
             limit(LIST_LENGTH),
             BEFORE,

@@ -12,7 +12,13 @@ from typing import Any
 from django.http import QueryDict
 from drf_spectacular import openapi as spectacular
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_view,
+)
 from rest_framework import serializers
 from rest_framework.views import APIView
 
@@ -42,9 +48,17 @@ UNTRIMMED_PATTERN = r"^[^\u0000]+$"
 # What any call can answer: what the gateway refuses, and where something of ours is wrong.
 ALWAYS = (*REFUSED, INTERNAL_SERVER_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT)
 
+
+def examples(**values: Any) -> list[OpenApiExample]:
+    """Examples by name. The reference fills its form with the first, so that one changes nothing about the call."""
+    return [OpenApiExample(name.replace("_", " "), value=value) for name, value in values.items()]
+
+
 BEFORE = OpenApiParameter(
     "before",
     reference("schemas", "Cursor"),
+    # Of the year 2100, before which everything was.
+    examples=examples(the_newest="NDEwMjQ0NDgwMDAwMDAwMC4x"),
     description="The cursor in an earlier page's `Link` header. It is opaque: follow the link as it is.",
 )
 # Optional, and the only kinds of precondition that the API knows.
@@ -52,12 +66,14 @@ IF_MATCH = OpenApiParameter(
     "If-Match",
     reference("schemas", "StrongTags"),
     OpenApiParameter.HEADER,
+    examples=examples(any_version="*", one_version='"482619037155620"'),
     description="Do this only while the `ETag` is one of these (at most 10, or `*`); otherwise 412. Empty is none.",
 )
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
     reference("schemas", "Tags"),
     OpenApiParameter.HEADER,
+    examples=examples(one_version='"482619037155620"', any_version="*"),
     description="Do this only while the `ETag` is none of these (at most 10, or `*`); otherwise 304 without a body "
     "where it is asked for, and 412 where it is to be changed. Empty is none.",
 )
@@ -66,12 +82,14 @@ IF_NONE_MATCH = OpenApiParameter(
 def limit(default: int) -> OpenApiParameter:
     """The query parameter ``limit`` of a list that shows ``default`` rows without it."""
     schema = {"type": "integer", "minimum": 1, "maximum": MAXIMUM_LIMIT, "default": default}
-    return OpenApiParameter("limit", schema, description="How many at most.")
+    return OpenApiParameter("limit", schema, description="How many at most.", examples=examples(the_default=default))
 
 
 def identifier(name: str, description: str) -> OpenApiParameter:
     """A path parameter that is a bigint."""
-    return OpenApiParameter(name, reference("schemas", "Id"), OpenApiParameter.PATH, description=description)
+    return OpenApiParameter(
+        name, reference("schemas", "Id"), OpenApiParameter.PATH, description=description, examples=examples(the_first=1)
+    )
 
 
 @extend_schema_field(reference("schemas", "Id"))

@@ -104,7 +104,9 @@ def test_more_requests_at_once_than_a_client_may_have_are_a_429() -> None:
 
 def test_a_place_is_free_again_when_its_request_ends() -> None:
     with busy_gateway(limit=1) as (gateway, _):
-        assert [request_from(gateway, "192.0.2.1").status for _ in range(5)] == [200] * 5
+        for _ in range(3):
+            # A worker process may free the place just after the client has the response.
+            wait_until(lambda: request_from(gateway, "192.0.2.1").status == 200, timeout=5)
 
 
 def test_the_probe_of_a_client_at_its_limit_is_answered() -> None:
@@ -154,7 +156,7 @@ def test_slow_bodies_count_and_leave_the_others_alone() -> None:
             connection.sendall(b"67890")
             assert exchange(connection, method="POST").status == 200
             connection.close()
-        assert gateway.request("GET", "/api/tasks").status == 200
+        wait_until(lambda: gateway.request("GET", "/api/tasks").status == 200, timeout=5)
 
     assert [received.body for received in upstream.received if received.method == "POST"] == [b"1234567890"] * 3
 

@@ -1,6 +1,7 @@
 """Every error of nginx itself is problem+json, with all the headers of any other response."""
 
 import json
+import re
 import time
 
 import pytest
@@ -13,7 +14,7 @@ HOST = b"Host: a\r\nConnection: close\r\n"
 DOCUMENT = json.loads((CHECKOUT / "console/openapi.json").read_text())
 # Each path of the document, and its methods.
 PATHS = {
-    path.format(task_id=1, run_id=1, session_id="0b9a4c6e-6f0c-4f1e-9c55-7d1c7b1f3a52"): {
+    re.sub(r"{\w+}", "1", path): {
         *(method.upper() for method in item),
         *(["HEAD"] if "get" in item else []),
         *(["OPTIONS"] if path.startswith("/api/") else []),

@@ -23,7 +23,7 @@ PARTS = {
     "worker": "--without-mingle",
     "beat": "beat-schedule",
     "redis": "redis.sock",
-    "gateway": "nginx: master",
+    "gateway": "nginx.conf",
 }
 
 

@@ -120,8 +120,8 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
         given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
     read |= set(re.findall(r"%\(ENV_([A-Z_]+)\)", (CHECKOUT / "local/supervisord.conf").read_text()))
     compose = set(re.findall(r"\$\{([A-Z_]+)", (CHECKOUT / "docker-compose.yaml").read_text()))
-    # Compose reads the first by itself; the others belong to the machine or to supervisord.
-    read = (read | compose | {"COMPOSE_PROJECT_NAME"}) - {
+    # These belong to the machine or to supervisord.
+    read = (read | compose) - {
         "PATH",
         "ODBCSYSINI",
         "ODBCINSTINI",
@@ -132,4 +132,4 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
 
     assert set(explained) == read - given
     # Containers have no use for those about the machine itself or the logins of the database.
-    assert set(explained) - compose == {"STATE_DIR", "SERVICE_LOGINS", "COMPOSE_PROJECT_NAME"}
+    assert set(explained) - compose == {"STATE_DIR", "SERVICE_LOGINS"}

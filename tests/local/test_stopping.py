@@ -87,13 +87,13 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(start: St
 
 
 def test_part_that_cannot_start_ends_the_start(start: Start, tmp_path: Path) -> None:
-    stack = start()
-    (stack.state / "run/beat-schedule.db").mkdir(parents=True)
-    (stack.state / "run/beat-schedule").mkdir()
+    (tmp_path / "run/tasks.sock").mkdir(parents=True)
+
+    stack = start(STATE_DIR=str(tmp_path))
 
     assert stack.wait(timeout=60) != 0
-
-    assert "supervisor: beat could not be started (exit status 1), so everything is stopped" in stack.output
+    assert "supervisor: tasks could not be started (exit status " in stack.output
+    assert "Ready: " not in stack.output
 
 
 def test_requests_in_flight_are_finished(start: Start) -> None:

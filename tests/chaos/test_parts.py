@@ -11,20 +11,12 @@ import pytest
 import requests
 
 from support.accounts import register
+from support.http import responds
 from support.stack import LocalStack, running_stack
 from support.waiting import wait_until
 
 # The promise is 5 s on an idle machine, where granian takes 1.5 s; this one may be busy.
 BACK_WITHIN_SECONDS = 20
-PARTS = {
-    "auth": "auth.sock",
-    "tasks": "tasks.sock",
-    "scheduler": "scheduler.sock",
-    "worker": "--without-mingle",
-    "beat": "beat-schedule",
-    "redis": "redis.sock",
-    "gateway": "nginx.conf",
-}
 
 
 class Clients:
@@ -103,7 +95,7 @@ def clients(local: LocalStack) -> Iterator[Clients]:
 @pytest.fixture
 def quiet(local: LocalStack, clients: Clients) -> Clients:
     """The clients, once everything responds."""
-    wait_until(lambda: local.call("GET", "/readyz").status_code == 200, timeout=60, what="the stack is ready")
+    wait_until(lambda: responds(f"{local.url}/readyz"), timeout=60, what="the stack is ready")
     clients.wait_for_successes()
     clients.forget()
     return clients
@@ -112,15 +104,12 @@ def quiet(local: LocalStack, clients: Clients) -> Clients:
 def process_of(local: LocalStack, name: str) -> psutil.Process | None:
     """Return the main process of a part, if there is one just now."""
     local.family()
-    running = [process for process in local.parts(PARTS[name]) if process.is_running() and not is_zombie(process)]
-    return running[-1] if running else None
-
-
-def is_zombie(process: psutil.Process) -> bool:
+    pid = int(re.findall(rf"^supervisor: {name} started \(pid (\d+)\)", local.output, re.MULTILINE)[-1])
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        process = psutil.Process(pid)
+        return process if process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
-        return True
+        return None
 
 
 def kill_and_wait(local: LocalStack, clients: Clients, name: str, *, child: bool = False) -> list[psutil.Process]:
@@ -136,7 +125,7 @@ def kill_and_wait(local: LocalStack, clients: Clients, name: str, *, child: bool
     victim.kill()
     started = time.monotonic()
     wait_until(
-        lambda: (now := current()) is not None and now != victim and local.call("GET", "/readyz").status_code == 200,
+        lambda: (now := current()) is not None and now != victim and responds(f"{local.url}/readyz"),
         timeout=BACK_WITHIN_SECONDS,
         what=lambda: f"{name} is back:\n{local.output[-3000:]}",
     )
@@ -160,6 +149,7 @@ REFUSED = {"ConnectionError", "ChunkedEncodingError"}
         ("scheduler", set(), set()),
         ("worker", set(), set()),
         ("beat", set(), set()),
+        ("relay", set(), set()),
         ("redis", set(), set()),
         ("gateway", {"auth", "tasks", "write"}, REFUSED),
     ],
@@ -211,6 +201,6 @@ def test_damaged_file_of_redis_is_set_aside(local: LocalStack, quiet: Clients) -
     redis.kill()
 
     wait_until(lambda: "what it would load may be damaged" in local.output, timeout=BACK_WITHIN_SECONDS)
-    wait_until(lambda: local.call("GET", "/readyz").status_code == 200, timeout=60)
+    wait_until(lambda: responds(f"{local.url}/readyz"), timeout=60)
     assert [path.name for path in folder.iterdir() if path.name.endswith(".damaged")]
     assert {who for who, _ in quiet.failures} == set()

@@ -62,7 +62,7 @@ def ready_text(port: int, *, stop: str) -> str:
     url = f"http://localhost:{port}"
     register = '{"username": "ada", "password": "correct horse battery staple"}'
     return (
-        f"\nReady: {url} (endpoints and examples are on that page)\n"
+        f"\nReady: {url} (the console; the reference of the API is at /api/docs)\n"
         f"  first call  curl -sS {url}/api/auth/register -H 'Content-Type: application/json' -d '{register}'\n"
         f"  stop        {stop}\n"
     )

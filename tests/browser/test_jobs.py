@@ -59,3 +59,31 @@ def test_who_is_not_staff_sees_no_jobs(
 
     expect(console.heading("Sessions")).to_be_visible()
     expect(console.heading("Jobs")).to_be_hidden()
+
+
+@pytest.mark.usefixtures("screen")
+def test_a_job_is_run_now_and_followed_to_its_end(jobs: Console) -> None:
+    row = jobs.page.get_by_role("list", name="Jobs").get_by_role("listitem").filter(has_text="report-user-tasks")
+    row.get_by_role("button", name="Run now").click()
+
+    expect(jobs.status).to_contain_text("Run succeeded.", timeout=15_000)
+    expect(row.get_by_role("button", name="Run now")).to_be_focused()
+
+
+def test_a_second_run_while_one_waits_is_refused_and_said(jobs: Console, stack: LocalStack) -> None:
+    row = jobs.page.get_by_role("list", name="Jobs").get_by_role("listitem").filter(has_text="report-user-tasks")
+    button = row.get_by_role("button", name="Run now")
+    workers = [process for process in stack.family() if "worker" in process.cmdline()]
+    assert workers
+    for worker in workers:
+        worker.suspend()
+    try:
+        button.click()
+        expect(jobs.status).to_contain_text("Run queued.")
+        expect(row).to_contain_text("queued")
+        button.click()
+        expect(jobs.status).to_contain_text("A run of this job is queued or running.")
+    finally:
+        for worker in workers:
+            worker.resume()
+    expect(jobs.status).to_contain_text("Run succeeded.", timeout=20_000)

@@ -116,6 +116,10 @@ test-browser: $(RUNTIME) $(call ready,browser) ## the pages in Chromium or Chrom
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack
 	@$(ENV)/tests/bin/pytest tests/chaos
 
+.PHONY: bench
+bench: $(RUNTIME) $(call ready,bench) ## the load benchmark and its table: ours beside a bare function and two frameworks
+	@$(ENV)/bench/bin/python bench/run.py
+
 # The test databases stay on the server and are made anew at the next run: to drop one, Django alters it, which not every
 # login and not every server lets it.
 .PHONY: test-sqlserver
@@ -234,7 +238,7 @@ $(eval $(call environment,shared-dev,shared/requirements-dev.txt,shared))
 $(eval $(call environment,local,local/requirements.txt,shared))
 $(eval $(call environment,local-dev,local/requirements-dev.txt,shared))
 $(eval $(call environment,browser,tests/browser/requirements.txt))
-$(foreach name,tests checks,$(eval $(call environment,$(name),$(name)/requirements.txt)))
+$(foreach name,tests checks bench,$(eval $(call environment,$(name),$(name)/requirements.txt)))
 
 # nginx and redis-server, for a machine without them. Where there are no wheels, up.py says what to install.
 $(ENV)/servers/.ready: local/servers.txt $(ENV)/python | $(UV_READY)

@@ -68,7 +68,7 @@ INTRODUCTION = (
     "`type`, which is one of the paths below and leads here; `detail` is for people and may change."
 )
 
-MADE = "This page is made by `make openapi` from [the code's list](../shared/src/servicekit/problems.py)."
+MADE = "`make openapi` generates this page from [the code's list](../shared/src/servicekit/http/problems.py)."
 
 
 def problems_markdown() -> str:

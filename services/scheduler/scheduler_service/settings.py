@@ -4,6 +4,7 @@ from pathlib import Path
 
 from scheduler_service.broker import broker_url
 from scheduler_service.consuming import client_name
+from scheduler_service.webhook_keys import webhook_secret_keys
 from servicekit import settings as shared
 from servicekit.database.url import database_from_env
 from servicekit.process import env
@@ -15,6 +16,8 @@ STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
 
 JWT_KEYS = keys_from_env()
 SECRET_KEY = shared.secret_key("SCHEDULER_SECRET_KEY", jwt_keys=JWT_KEYS)
+# Encrypt the secrets of webhooks at rest: the first encrypts, all decrypt.
+WEBHOOK_SECRET_KEYS = webhook_secret_keys()
 
 DEBUG = False
 # Nothing here builds a URL from the Host header, and only the gateway reaches this service.
@@ -22,7 +25,7 @@ ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "scheduler_service.urls"
 WSGI_APPLICATION = "scheduler_service.wsgi.application"
 # The last brings its management commands.
-INSTALLED_APPS = ["jobs", "servicekit"]
+INSTALLED_APPS = ["jobs", "webhooks", "servicekit"]
 MIDDLEWARE = shared.MIDDLEWARE
 REST_FRAMEWORK = shared.REST_FRAMEWORK
 SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
@@ -49,6 +52,10 @@ REPORT_USER_ID = env.integer("REPORT_USER_ID", 1, minimum=1, maximum=2**63 - 1)
 REPORT_LIMIT = env.integer("REPORT_LIMIT", 1000, minimum=0, maximum=2**31 - 1)
 # How long the runs of jobs are kept.
 RUNS_KEPT_DAYS = env.integer("RUNS_KEPT_DAYS", 30, minimum=1, maximum=36_500)
+# How long the deliveries of webhooks are kept.
+WEBHOOK_DELIVERIES_KEPT_DAYS = env.integer("WEBHOOK_DELIVERIES_KEPT_DAYS", 30, minimum=2, maximum=36_500)
+# Whether webhooks may go to private and loopback addresses, for development. Link-local ones stay refused.
+WEBHOOK_ALLOW_PRIVATE_NETWORKS = env.choice("WEBHOOK_ALLOW_PRIVATE_NETWORKS", "0", choices=("0", "1")) == "1"
 
 # Classes without arguments. The relay makes one of each, and calls it twice a second (jobs/relay.py).
 RELAY_STEPS = ["jobs.dispatch.DispatchRuns"]

@@ -8,6 +8,7 @@ from servicekit.http.health import check_database, check_redis, health_urls
 
 urlpatterns = [
     path("", include("jobs.urls")),
+    path("", include("webhooks.urls")),
     *health_urls(
         service="scheduler",
         # In this order: without a database, the later ones do not wait for one a second time.

@@ -10,6 +10,7 @@ from django.test import Client
 
 from jobs.models import Run, Task, turn_of
 from servicekit.testing import bearer
+from webhooks.models import Event
 
 pytest_plugins = ["servicekit.pytest_plugin"]
 
@@ -21,9 +22,10 @@ MINUTE = datetime.timedelta(minutes=1)
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Add the table that the tasks service owns to those of this service's migrations."""
+    """Add the tables that the tasks service owns to those of this service's migrations."""
     with django_db_blocker.unblock(), connection.schema_editor() as editor:
         editor.create_model(Task)
+        editor.create_model(Event)
 
 
 class API:

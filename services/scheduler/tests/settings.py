@@ -5,12 +5,21 @@ This is a settings module and no conftest.py, since pytest-django and mypy read 
 
 import os
 
-for name in ("JWT_KEYS_FILE", "SCHEDULER_SECRET_KEY_FILE", "REDIS_URL_FILE", "REPORT_USER_ID", "REPORT_LIMIT"):
+for name in (
+    "JWT_KEYS_FILE",
+    "SCHEDULER_SECRET_KEY_FILE",
+    "WEBHOOK_SECRET_KEY_FILE",
+    "REDIS_URL_FILE",
+    "REPORT_USER_ID",
+    "REPORT_LIMIT",
+):
     os.environ.pop(name, None)
 os.environ.update(
     {
         "JWT_KEYS": "tests:only-for-the-tests-of-the-scheduler-service",
         "SCHEDULER_SECRET_KEY": "only-for-the-tests-of-the-scheduler-service-too",
+        "WEBHOOK_SECRET_KEY": "only-for-the-tests-of-the-webhooks-of-the-scheduler",
+        "WEBHOOK_ALLOW_PRIVATE_NETWORKS": "0",
         "REDIS_URL": "unix:///nonexistent/redis.sock",
         # The runs of the tests are of another year than the clock.
         "RUNS_KEPT_DAYS": "36500",

@@ -1,0 +1,166 @@
+"""The tables of webhooks, and the log of events that they are made from."""
+
+import datetime
+
+from django.db import models
+from django.db.models import Q
+
+ENDPOINTS_PER_OWNER = 10
+URL_MAXIMUM = 2000
+EXCERPT_BYTES = 200
+
+PENDING = "pending"
+DELIVERED = "delivered"
+DEAD = "dead"
+
+# Why an endpoint is disabled; empty while it is enabled.
+BY_OWNER = "owner"
+GONE = "gone"
+FAILING = "failing"
+
+# In place of NULL, which the drivers send without a type, so that not every server can read it as a time.
+NEVER = datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC)
+
+
+class Endpoint(models.Model):
+    """A URL of a user's that receives events.
+
+    It is also the unit of work: one worker at a time claims an endpoint, sends some of what is due and records it. So
+    deliveries stay in order, and an endpoint that hangs holds no more than its own share of the workers.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    # Not a foreign key: the table of users belongs to another service.
+    owner_id = models.BigIntegerField()
+    # Which of its owner's places it takes: unique, so that there are never more than ENDPOINTS_PER_OWNER. One that is
+    # deleted has none: minus its id, until housekeeping has deleted its deliveries.
+    slot = models.BigIntegerField()
+    url = models.CharField(max_length=URL_MAXIMUM)
+    # Event types, separated by commas.
+    events = models.CharField(max_length=200)
+    enabled = models.BooleanField(default=True)
+    disabled_reason = models.CharField(max_length=16, default="")
+    # Encrypted. The previous secret signs as well until previous_until.
+    secret = models.CharField(max_length=200)
+    previous_secret = models.CharField(max_length=200, default="")
+    previous_until = models.DateTimeField()
+    # Failed attempts since the last success, and when the first of them was; while there are none, that means nothing.
+    failures = models.IntegerField(default=0)
+    failing_since = models.DateTimeField()
+    # When there is something to do: the earliest due_at of its pending deliveries, or NEVER.
+    due_at = models.DateTimeField(default=NEVER)
+    # The worker's claim, and when it expires unless the worker has released it before.
+    claim = models.CharField(max_length=32, default="")
+    claimed_until = models.DateTimeField()
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = (models.Index(fields=["due_at"], name="webhooks_endpoint_due"),)
+        constraints = (
+            models.UniqueConstraint(fields=["owner_id", "slot"], name="webhooks_endpoint_slot"),
+            models.CheckConstraint(condition=Q(slot__lt=ENDPOINTS_PER_OWNER), name="webhooks_endpoint_limit"),
+            models.CheckConstraint(
+                condition=Q(enabled=True, disabled_reason="")
+                | Q(enabled=False, disabled_reason__in=(BY_OWNER, GONE, FAILING)),
+                name="webhooks_endpoint_reason",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class Delivery(models.Model):
+    """One event on its way to one endpoint, over all its attempts."""
+
+    id = models.BigAutoField(primary_key=True)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, db_index=False)
+    # The event's uuid, or that of a ping: what the receiver knows a repeated delivery by.
+    message_id = models.CharField(max_length=32)
+    type = models.CharField(max_length=20)
+    # Both 0 for a ping, which is about no task and has no row in the log.
+    event_id = models.BigIntegerField()
+    task_id = models.BigIntegerField()
+    state = models.CharField(max_length=16, default=PENDING)
+    # When it is to be sent next; means nothing once it is no longer pending.
+    due_at = models.DateTimeField()
+    attempts = models.IntegerField(default=0)
+    # Of the last attempt: when, the response's status (0 where there was none), how long it took, what went wrong, and
+    # the start of the response's body.
+    attempted_at = models.DateTimeField()
+    status = models.IntegerField(default=0)
+    latency_ms = models.IntegerField(default=0)
+    error = models.CharField(max_length=200, default="")
+    response = models.CharField(max_length=EXCERPT_BYTES, default="")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = (
+            # Finds an endpoint's pending deliveries that are due, and the time of its next one.
+            models.Index(fields=["endpoint", "state", "due_at"], name="webhooks_delivery_due"),
+            # Finds an earlier delivery about the same task.
+            models.Index(fields=["endpoint", "task_id", "event_id"], name="webhooks_delivery_order"),
+            # Serves the list of an endpoint's deliveries, newest first.
+            models.Index(fields=["endpoint", "-created_at", "-id"], name="webhooks_delivery_newest"),
+        )
+        constraints = (
+            models.UniqueConstraint(fields=["endpoint", "message_id"], name="webhooks_delivery_once"),
+            models.CheckConstraint(condition=Q(state__in=(PENDING, DELIVERED, DEAD)), name="webhooks_delivery_state"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.message_id}"
+
+
+class Position(models.Model):
+    """How far the log of events has been read: one row."""
+
+    id = models.IntegerField(primary_key=True)
+    event_id = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
+class Gap(models.Model):
+    """Ids below the position that were not there when it passed them.
+
+    Their transactions may still be open, or were rolled back, or SQL Server skipped the ids at a restart (thousands at
+    once, hence ranges). They are looked up until they appear or are too old to.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    first_id = models.BigIntegerField()
+    last_id = models.BigIntegerField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.first_id}–{self.last_id}"
+
+
+class Event(models.Model):
+    """A change of a task, as the tasks service wrote it: to be read and never written.
+
+    The ids of one task's events are in the order of its changes. Those of different tasks may appear in another order
+    than that of the ids, which are given before the transactions commit.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    uuid = models.CharField(max_length=32)
+    type = models.CharField(max_length=20)
+    owner_id = models.BigIntegerField()
+    task_id = models.BigIntegerField()
+    title = models.CharField(max_length=200)
+    duration = models.IntegerField()
+    task_created_at = models.DateTimeField()
+    task_updated_at = models.DateTimeField()
+    request_id = models.CharField(max_length=32)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "tasks_event"
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.uuid}"

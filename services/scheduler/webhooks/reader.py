@@ -1,0 +1,135 @@
+"""Read the log of events, and make deliveries of it.
+
+An event's id is given before its transaction commits, so a lower id can appear after a higher one. To wait for it would
+let one stalled writer hold up everybody; so what is there is delivered at once, and the ids that are missing are kept
+as gaps and looked up at each pass. That keeps the order where it matters: the events of one task are written while its
+row is locked, so of two of them the later one is never visible without the earlier one.
+"""
+
+import datetime
+import logging
+from collections.abc import Iterable, Iterator
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from servicekit.database.deadlocks import retries_deadlocks
+from webhooks.gaps import missing_ranges, remaining_ranges
+from webhooks.models import Delivery, Endpoint, Event, Gap, Position
+
+EVENTS_AT_ONCE = 200
+# Ranges in one statement.
+GAPS_AT_ONCE = 100
+# After that, an id that is missing will not appear: its transaction was rolled back, or SQL Server skipped it. A writer
+# has 10 s for each statement and 15 s for its request; an hour leaves room for a process that was frozen in between.
+GAP_KEPT = datetime.timedelta(hours=1)
+
+_POSITION_ID = 1
+
+logger = logging.getLogger("webhooks.reader")
+
+
+def relay_events() -> int:
+    """Make deliveries of the events that have appeared since the last pass; return the number of these events.
+
+    There is more to do where it is EVENTS_AT_ONCE. Passes may overlap: one waits for the other.
+    """
+    # Mostly there is nothing to do, and then nothing is written or locked.
+    position = Position.objects.filter(id=_POSITION_ID).first()
+    if position is None:
+        Position.objects.get_or_create(id=_POSITION_ID, defaults={"event_id": 0})
+    elif not (Event.objects.filter(id__gt=position.event_id).exists() or Gap.objects.exists()):
+        return 0
+    return _relay()
+
+
+@retries_deadlocks
+def _relay() -> int:
+    now = timezone.now()
+    with transaction.atomic():
+        # A change locks the row on every engine. A SELECT with a lock is a hint, which not every server takes.
+        Position.objects.filter(id=_POSITION_ID).update(event_id=F("event_id"))
+        position = Position.objects.get(id=_POSITION_ID).event_id
+        # The highest ids first, and each lower range by a later statement: whoever sees an event of a task then sees
+        # all earlier ones of the task as well.
+        fresh = list(Event.objects.filter(id__gt=position).order_by("id")[:EVENTS_AT_ONCE])
+        gaps = list(Gap.objects.order_by("-first_id"))
+        late = [event for chunk in _chunks(gaps) for event in _events_in(chunk)]
+        _create_deliveries([*late, *fresh], now=now)
+        _update_gaps(gaps, late=late, now=now)
+        if fresh:
+            _open_gaps(position, fresh=fresh, now=now)
+            Position.objects.filter(id=_POSITION_ID).update(event_id=fresh[-1].id)
+    return len(fresh)
+
+
+def _chunks(gaps: list[Gap]) -> Iterator[list[Gap]]:
+    for start in range(0, len(gaps), GAPS_AT_ONCE):
+        yield gaps[start : start + GAPS_AT_ONCE]
+
+
+def _events_in(gaps: list[Gap]) -> Iterable[Event]:
+    ranges = Q()
+    for gap in gaps:
+        ranges |= Q(id__gte=gap.first_id, id__lte=gap.last_id)
+    return Event.objects.filter(ranges)
+
+
+def _create_deliveries(events: list[Event], *, now: datetime.datetime) -> None:
+    endpoints = _listeners({event.owner_id for event in events})
+    deliveries = [
+        Delivery(
+            endpoint=endpoint,
+            message_id=event.uuid,
+            type=event.type,
+            event_id=event.id,
+            task_id=event.task_id,
+            due_at=now,
+            attempted_at=now,
+            created_at=now,
+        )
+        for event in sorted(events, key=lambda event: event.id)
+        for endpoint in endpoints.get(event.owner_id, ())
+        if event.type in endpoint.events.split(",")
+    ]
+    wake_endpoints({delivery.endpoint_id for delivery in deliveries}, now=now)
+    Delivery.objects.bulk_create(deliveries)
+
+
+def _listeners(owner_ids: set[int]) -> dict[int, list[Endpoint]]:
+    """The enabled endpoints of each of these owners."""
+    listeners: dict[int, list[Endpoint]] = {}
+    for endpoint in Endpoint.objects.filter(owner_id__in=owner_ids, enabled=True, slot__gte=0):
+        listeners.setdefault(endpoint.owner_id, []).append(endpoint)
+    return listeners
+
+
+def wake_endpoints(endpoint_ids: set[int], *, now: datetime.datetime) -> None:
+    """Note that these endpoints have something to do now.
+
+    Call it before their deliveries are written: a worker that releases an endpoint then waits for the commit, and sees
+    them.
+    """
+    if endpoint_ids:
+        Endpoint.objects.filter(id__in=endpoint_ids, due_at__gt=now).update(due_at=now)
+
+
+def _update_gaps(gaps: list[Gap], *, late: list[Event], now: datetime.datetime) -> None:
+    """Take out of the gaps what has appeared, and what is too old to."""
+    ids = sorted(event.id for event in late)
+    for gap in gaps:
+        present = [number for number in ids if gap.first_id <= number <= gap.last_id]
+        if present:
+            rest = remaining_ranges((gap.first_id, gap.last_id), present=present)
+            Gap.objects.bulk_create(Gap(first_id=first, last_id=last, seen_at=gap.seen_at) for first, last in rest)
+        elif gap.seen_at > now - GAP_KEPT:
+            continue
+        else:
+            logger.info("event ids given up", extra={"first_id": gap.first_id, "last_id": gap.last_id})
+        gap.delete()
+
+
+def _open_gaps(position: int, *, fresh: list[Event], now: datetime.datetime) -> None:
+    ranges = missing_ranges(after=position, present=(event.id for event in fresh))
+    Gap.objects.bulk_create(Gap(first_id=first, last_id=last, seen_at=now) for first, last in ranges)

@@ -1,0 +1,226 @@
+"""Send what is due, from threads of a worker's process.
+
+A receiver that hangs takes up to 5 s of a thread, and of no process: the Celery task waits half a second, and leaves
+what is not complete by then to its threads. So two processes serve everybody else while dozens of receivers hang.
+"""
+
+import datetime
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.db import Error as DatabaseLayerError
+from django.db import close_old_connections, connection, connections
+from django.utils import timezone
+
+from servicekit.process.context import set_request_id
+from webhooks.claims import EVENT_EXPIRED, Batch, Message, Outcome, claim_batches, record_batches
+from webhooks.http_client import Client, SendError
+from webhooks.signing import signed_headers
+
+THREADS = 64
+# Requests to one endpoint at a time.
+TRACKS = 8
+# Endpoints that are claimed at once: what a process takes, the other one cannot.
+ENDPOINTS_AT_ONCE = 8
+# Of the endpoints that a process has claimed, those that failed the last time: each may hang again.
+FAILING_AT_ONCE = 8
+# How long a Celery task goes on claiming; then the worker may have something else to do.
+SLICE_SECONDS = 1.0
+# How long it waits for its batches before it leaves them to their threads.
+PATIENCE_SECONDS = 0.5
+# A track begins no further request after that, so that a batch ends well before its claim.
+TRACK_SECONDS = 2.0
+
+USER_AGENT = "task-api-webhooks/0.1"
+INTERNAL_ERROR = "The delivery failed on our side."
+
+logger = logging.getLogger("webhooks.sender")
+
+
+def deliver_due() -> int:
+    """Send what is due, for SLICE_SECONDS; return the number of attempts whose outcome was recorded meanwhile."""
+    return _sender().run()
+
+
+def finish() -> None:
+    """Wait for what is being sent and record it: at most some 7 s."""
+    if _sender.cache_info().currsize:
+        _sender().close()
+        _sender.cache_clear()
+
+
+@cache
+def _sender() -> "Sender":
+    """Made at the first use, and so after the worker has forked its processes."""
+    return Sender()
+
+
+class Sender:
+    """The threads of one process, and what is in their hands."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sender")
+        # One thread, with a database connection of its own, records the batches that the Celery task left.
+        self._late = ThreadPoolExecutor(1, thread_name_prefix="late")
+        self._lock = threading.Lock()
+        self._free = THREADS
+        self._failing = 0
+
+    def run(self) -> int:
+        """Claim, send and record until nothing is due or the time is over."""
+        until = time.monotonic() + SLICE_SECONDS
+        recorded = 0
+        while (sendings := self._claim()) and time.monotonic() < until:
+            recorded += self._record(sendings)
+        return recorded
+
+    def close(self) -> None:
+        """Let everything that was claimed come to its end."""
+        self._pool.shutdown()
+        self._late.submit(connections.close_all)
+        self._late.shutdown()
+
+    def _claim(self) -> "list[_Sending]":
+        room = self._free // TRACKS
+        if not room:
+            # Busy rather than idle, so that the next message goes to another process.
+            time.sleep(PATIENCE_SECONDS)
+            return []
+        healthy, failing = min(ENDPOINTS_AT_ONCE, room), min(FAILING_AT_ONCE - self._failing, room)
+        return [self._start(batch) for batch in claim_batches(healthy=healthy, failing=failing)]
+
+    def _start(self, batch: Batch) -> "_Sending":
+        futures = [self._submit(batch, track) for track in split_tracks(batch.messages)]
+        sending = _Sending(batch=batch, tracks=futures)
+        self._count(failing=batch.failing)
+        return sending
+
+    def _submit(self, batch: Batch, track: list[Message]) -> "Future[list[Outcome]]":
+        self._count(free=-1)
+        future = self._pool.submit(send_track, batch, track)
+        future.add_done_callback(lambda _: self._count(free=1))
+        return future
+
+    def _record(self, sendings: "list[_Sending]") -> int:
+        """Wait for a moment, record what is complete, and leave the rest to be recorded later."""
+        wait([track for sending in sendings for track in sending.tracks], timeout=PATIENCE_SECONDS)
+        complete = [sending for sending in sendings if sending.is_complete()]
+        for sending in sendings:
+            if sending not in complete:
+                self._late.submit(self._record_late, sending)
+        return self._finish(complete)
+
+    def _record_late(self, sending: "_Sending") -> None:
+        wait(sending.tracks)
+        close_old_connections()
+        try:
+            self._finish([sending])
+        # Nobody waits for this thread's result. The claim expires, and the batch is sent again.
+        except DatabaseLayerError:
+            logger.exception("deliveries not recorded", extra={"webhook": sending.batch.endpoint_id})
+            connection.close()
+
+    def _finish(self, sendings: "list[_Sending]") -> int:
+        for sending in sendings:
+            self._count(failing=-sending.batch.failing)
+        results = [(sending.batch, sending.outcomes()) for sending in sendings]
+        if results:
+            record_batches(results)
+        return sum(len(outcomes) for _, outcomes in results)
+
+    def _count(self, *, free: int = 0, failing: int = 0) -> None:
+        with self._lock:
+            self._free += free
+            self._failing += failing
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sending:
+    """A batch on its way: one future for each of its tracks."""
+
+    batch: Batch
+    tracks: "list[Future[list[Outcome]]]"
+
+    def is_complete(self) -> bool:
+        return all(track.done() for track in self.tracks)
+
+    def outcomes(self) -> list[Outcome]:
+        return [outcome for track in self.tracks for outcome in track.result()]
+
+
+def split_tracks(messages: Sequence[Message]) -> list[list[Message]]:
+    """Deal the messages to TRACKS tracks at most, those about one task to the same one and in their order."""
+    tracks: list[list[Message]] = [[] for _ in range(TRACKS)]
+    numbers: dict[int, int] = {}
+    for message in messages:
+        # Pings are about no task, and each may go its own way.
+        key = message.task_id or -message.delivery_id
+        tracks[numbers.setdefault(key, len(numbers)) % TRACKS].append(message)
+    return [track for track in tracks if track]
+
+
+def send_track(batch: Batch, messages: Sequence[Message]) -> list[Outcome]:
+    """Send the messages one after the other, until one fails or the time is over; return what was attempted."""
+    until = time.monotonic() + TRACK_SECONDS
+    outcomes = []
+    with Client(allow_private=settings.WEBHOOK_ALLOW_PRIVATE_NETWORKS) as client:
+        for message in messages:
+            outcome = _attempt(client, batch, message)
+            outcomes.append(outcome)
+            if not (outcome.succeeded or outcome.error == EVENT_EXPIRED) or time.monotonic() >= until:
+                break
+    return outcomes
+
+
+def _attempt(client: Client, batch: Batch, message: Message) -> Outcome:
+    set_request_id(message.request_id)
+    started = time.monotonic()
+    now = timezone.now()
+    fields = {"error": EVENT_EXPIRED} if message.body is None else _post(client, batch, message, message.body, now=now)
+    latency_ms = round((time.monotonic() - started) * 1000)
+    outcome = Outcome(delivery_id=message.delivery_id, attempted_at=now, latency_ms=latency_ms, **fields)
+    logger.info(
+        "delivery",
+        extra={
+            "webhook": batch.endpoint_id,
+            "delivery": message.delivery_id,
+            "message_id": message.message_id,
+            "status": outcome.status or None,
+            "error": outcome.error or None,
+            "latency_ms": latency_ms,
+        },
+    )
+    return outcome
+
+
+def _post(client: Client, batch: Batch, message: Message, body: bytes, *, now: datetime.datetime) -> dict[str, Any]:
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": USER_AGENT,
+        **signed_headers(
+            message_id=message.message_id, timestamp=int(now.timestamp()), body=body, secrets=batch.secrets
+        ),
+    }
+    if message.request_id:
+        headers["X-Request-ID"] = message.request_id
+    try:
+        response = client.post(batch.url, body=body, headers=headers)
+    except SendError as error:
+        return {"error": str(error)}
+    # This is the boundary of the attempt: whatever else it raises is a defect, and costs this attempt alone.
+    except Exception:
+        logger.exception("delivery failed", extra={"webhook": batch.endpoint_id, "delivery": message.delivery_id})
+        return {"error": INTERNAL_ERROR}
+    return {
+        "status": response.status,
+        "retry_after": response.retry_after,
+        "response": response.body,
+        "error": "" if 200 <= response.status <= 299 else f"The response's status is {response.status}.",
+    }

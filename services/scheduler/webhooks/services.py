@@ -1,0 +1,194 @@
+"""What the owner of an endpoint does with it, and with its deliveries."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from servicekit.database.deadlocks import retries_deadlocks
+from webhooks.encryption import encrypt
+from webhooks.models import BY_OWNER, ENDPOINTS_PER_OWNER, PENDING, Delivery, Endpoint
+from webhooks.payloads import EVENT_TYPES, PING
+from webhooks.reader import wake_endpoints
+from webhooks.signing import new_secret
+
+# How long the secret signs beside the one that it was exchanged for.
+OVERLAP = timedelta(hours=24)
+
+
+class EndpointNotFound(Exception):
+    """The owner has no such endpoint, or no such delivery of it."""
+
+
+class TooManyEndpoints(Exception):
+    """The owner has ENDPOINTS_PER_OWNER already."""
+
+
+class EndpointDisabled(Exception):
+    """Nothing is sent to an endpoint that is disabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """An endpoint, and its secret: the one moment at which that can be read."""
+
+    endpoint: Endpoint
+    secret: str
+
+
+def create_endpoint(*, owner_id: int, url: str, events: Iterable[str]) -> NewSecret:
+    """Store an endpoint of a validated URL and event types; raises TooManyEndpoints."""
+    for _ in range(ENDPOINTS_PER_OWNER):
+        taken = set(Endpoint.objects.filter(owner_id=owner_id, slot__gte=0).values_list("slot", flat=True))
+        free = [slot for slot in range(ENDPOINTS_PER_OWNER) if slot not in taken]
+        if not free:
+            break
+        # Another request may take the slot in between; then there is one fewer to try.
+        if created := _insert_endpoint(owner_id=owner_id, slot=free[0], url=url, events=events):
+            return created
+    raise TooManyEndpoints
+
+
+@retries_deadlocks
+def _insert_endpoint(*, owner_id: int, slot: int, url: str, events: Iterable[str]) -> NewSecret | None:
+    now = timezone.now()
+    secret = new_secret()
+    endpoint = Endpoint(
+        owner_id=owner_id,
+        slot=slot,
+        url=url,
+        events=_join(events),
+        secret=encrypt(secret),
+        previous_until=now,
+        failing_since=now,
+        claimed_until=now,
+        created_at=now,
+        updated_at=now,
+    )
+    try:
+        with transaction.atomic():
+            endpoint.save(force_insert=True)
+    except IntegrityError:
+        return None
+    return NewSecret(endpoint, secret)
+
+
+def _join(events: Iterable[str]) -> str:
+    """In the order of EVENT_TYPES, each once."""
+    chosen = set(events)
+    return ",".join(event for event in EVENT_TYPES if event in chosen)
+
+
+@retries_deadlocks
+def update_endpoint(
+    *,
+    owner_id: int,
+    endpoint_id: int,
+    url: str | None = None,
+    events: Iterable[str] | None = None,
+    enabled: bool | None = None,
+) -> Endpoint:
+    """Change what is given; raises EndpointNotFound.
+
+    A new URL, or one that is enabled, starts without failures. What waits for an endpoint that is disabled is given up.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        endpoint = _lock_endpoint(owner_id=owner_id, endpoint_id=endpoint_id)
+        if url is not None and url != endpoint.url:
+            endpoint.url, endpoint.failures = url, 0
+        if events is not None:
+            endpoint.events = _join(events)
+        if enabled is not None and enabled != endpoint.enabled:
+            endpoint.enabled, endpoint.disabled_reason = enabled, "" if enabled else BY_OWNER
+            endpoint.failures, endpoint.due_at = 0, now
+        endpoint.updated_at = now
+        _save(endpoint, "url", "events", "enabled", "disabled_reason", "failures", "due_at", "updated_at")
+    return endpoint
+
+
+@retries_deadlocks
+def delete_endpoint(*, owner_id: int, endpoint_id: int) -> None:
+    """Delete the endpoint; raises EndpointNotFound. Housekeeping deletes its deliveries, of which there may be many."""
+    now = timezone.now()
+    with transaction.atomic():
+        endpoint = _lock_endpoint(owner_id=owner_id, endpoint_id=endpoint_id)
+        endpoint.slot, endpoint.enabled, endpoint.disabled_reason = -endpoint.id, False, BY_OWNER
+        endpoint.secret = endpoint.previous_secret = ""
+        endpoint.due_at = now
+        _save(endpoint, "slot", "enabled", "disabled_reason", "secret", "previous_secret", "due_at")
+
+
+@retries_deadlocks
+def exchange_secret(*, owner_id: int, endpoint_id: int) -> NewSecret:
+    """Replace the secret; raises EndpointNotFound. The one before signs as well for OVERLAP, and none before that."""
+    now = timezone.now()
+    secret = new_secret()
+    with transaction.atomic():
+        endpoint = _lock_endpoint(owner_id=owner_id, endpoint_id=endpoint_id)
+        endpoint.previous_secret, endpoint.previous_until = endpoint.secret, now + OVERLAP
+        endpoint.secret, endpoint.updated_at = encrypt(secret), now
+        _save(endpoint, "secret", "previous_secret", "previous_until", "updated_at")
+    return NewSecret(endpoint, secret)
+
+
+@retries_deadlocks
+def send_ping(*, owner_id: int, endpoint_id: int) -> Delivery:
+    """Queue a ping; raises EndpointNotFound or EndpointDisabled."""
+    now = timezone.now()
+    with transaction.atomic():
+        endpoint = _lock_enabled(owner_id=owner_id, endpoint_id=endpoint_id)
+        wake_endpoints({endpoint.id}, now=now)
+        return Delivery.objects.create(
+            endpoint=endpoint,
+            message_id=uuid.uuid4().hex,
+            type=PING,
+            event_id=0,
+            task_id=0,
+            due_at=now,
+            attempted_at=now,
+            created_at=now,
+        )
+
+
+@retries_deadlocks
+def redeliver(*, owner_id: int, endpoint_id: int, delivery_id: int) -> Delivery:
+    """Send a delivery again, now and with all its attempts before it; raises EndpointNotFound or EndpointDisabled."""
+    now = timezone.now()
+    with transaction.atomic():
+        endpoint = _lock_enabled(owner_id=owner_id, endpoint_id=endpoint_id)
+        # Where it is being sent right now, that is the first of the new attempts.
+        mine = Delivery.objects.filter(id=delivery_id, endpoint=endpoint)
+        mine.update(state=PENDING, attempts=0, due_at=now)
+        delivery = mine.first()
+        if delivery is None:
+            raise EndpointNotFound
+        wake_endpoints({endpoint.id}, now=now)
+    return delivery
+
+
+def _lock_enabled(*, owner_id: int, endpoint_id: int) -> Endpoint:
+    endpoint = _lock_endpoint(owner_id=owner_id, endpoint_id=endpoint_id)
+    if not endpoint.enabled:
+        raise EndpointDisabled
+    return endpoint
+
+
+def _lock_endpoint(*, owner_id: int, endpoint_id: int) -> Endpoint:
+    """The endpoint, locked until the end of the transaction; raises EndpointNotFound."""
+    mine = Endpoint.objects.filter(id=endpoint_id, owner_id=owner_id, slot__gte=0)
+    # A change locks the row on every engine. A SELECT with a lock is a hint, which not every server takes.
+    mine.update(failures=F("failures"))
+    endpoint = mine.first()
+    if endpoint is None:
+        raise EndpointNotFound
+    return endpoint
+
+
+def _save(endpoint: Endpoint, *fields: str) -> None:
+    # Not save(), which trusts the row count, and drivers may report -1.
+    Endpoint.objects.filter(id=endpoint.id).update(**{field: getattr(endpoint, field) for field in fields})

@@ -17,7 +17,7 @@ STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
 JWT_KEYS = keys_from_env()
 SECRET_KEY = shared.secret_key("SCHEDULER_SECRET_KEY", jwt_keys=JWT_KEYS)
 # Encrypt the secrets of webhooks at rest: the first encrypts, all decrypt.
-WEBHOOK_SECRET_KEYS = webhook_secret_keys()
+WEBHOOK_SECRET_KEYS = webhook_secret_keys(jwt_keys=JWT_KEYS)
 
 DEBUG = False
 # Nothing here builds a URL from the Host header, and only the gateway reaches this service.
@@ -58,7 +58,12 @@ WEBHOOK_DELIVERIES_KEPT_DAYS = env.integer("WEBHOOK_DELIVERIES_KEPT_DAYS", 30, m
 WEBHOOK_ALLOW_PRIVATE_NETWORKS = env.choice("WEBHOOK_ALLOW_PRIVATE_NETWORKS", "0", choices=("0", "1")) == "1"
 
 # Classes without arguments. The relay makes one of each, and calls it twice a second (jobs/relay.py).
-RELAY_STEPS = ["jobs.dispatch.DispatchRuns"]
+RELAY_STEPS = [
+    "jobs.dispatch.DispatchRuns",
+    "webhooks.steps.RelayEvents",
+    "webhooks.steps.WakeWorkers",
+    "webhooks.steps.KeepHouse",
+]
 # Touched in each round in which the database answered: the check of the relay's container looks at its age.
 RELAY_PULSE_FILE = STATE_DIR / "relay-pulse"
 
@@ -73,6 +78,9 @@ CELERY_ACCEPT_CONTENT = ["json"]
 
 # The Redis may be one that other projects use: names of our own for queues and keys.
 CELERY_TASK_DEFAULT_QUEUE = "task-api.jobs"
+
+# Webhooks have one of their own, for a worker of their own: no job that takes long holds them up.
+CELERY_TASK_ROUTES = {"webhooks.*": {"queue": "task-api.webhooks"}}
 
 # A message is acknowledged when its Celery task has ended, and comes back where the worker, or only the pool's process,
 # ends before that. This is for ticks whose run is not stored yet. Once it is, the row decides (docs/adr/0021): a second

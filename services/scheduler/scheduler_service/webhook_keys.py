@@ -4,19 +4,21 @@ import os
 
 from servicekit.process import env
 from servicekit.process.env import ConfigurationError
+from servicekit.tokens.keys import MINIMUM_SECRET_BYTES, Key
 
 VARIABLE = "WEBHOOK_SECRET_KEY"
-MINIMUM_BYTES = 32
 
 
-def webhook_secret_keys() -> tuple[str, ...]:
-    """The keys, separated by commas: the first encrypts, all decrypt.
+def webhook_secret_keys(*, jwt_keys: tuple[Key, ...]) -> tuple[str, ...]:
+    """Return the keys, which commas separate: the first encrypts, all decrypt.
 
-    Raises ConfigurationError where there is none, one is short, or one is another variable's secret as well.
+    Raises ConfigurationError where there is none, one is short, or one is another secret as well.
     """
     keys = tuple(key.strip() for key in env.require(VARIABLE).split(","))
-    if any(len(key.encode()) < MINIMUM_BYTES for key in keys):
-        raise ConfigurationError(VARIABLE, f"has fewer than {MINIMUM_BYTES} bytes; several are separated by commas")
+    if any(len(key.encode()) < MINIMUM_SECRET_BYTES for key in keys):
+        raise ConfigurationError(VARIABLE, f"has a key of fewer than {MINIMUM_SECRET_BYTES} bytes")
+    if any(key.secret.decode(errors="replace") in keys for key in jwt_keys):
+        raise ConfigurationError(VARIABLE, "equals a secret in JWT_KEYS; give each its own")
     for name, value in sorted(os.environ.items()):
         if name.endswith("_SECRET_KEY") and name != VARIABLE and value.strip() in keys:
             raise ConfigurationError(VARIABLE, f"equals {name}; give each its own")

@@ -9,7 +9,12 @@ from django.conf import settings
 
 from tests.conftest import ROOT
 
-GOOD = {"JWT_KEYS": f"k1:{'j' * 32}", "SCHEDULER_SECRET_KEY": "s" * 32, "REDIS_URL": "redis://localhost"}
+GOOD = {
+    "JWT_KEYS": f"k1:{'j' * 32}",
+    "SCHEDULER_SECRET_KEY": "s" * 32,
+    "WEBHOOK_SECRET_KEY": "w" * 32,
+    "REDIS_URL": "redis://localhost",
+}
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,18 @@ GOOD = {"JWT_KEYS": f"k1:{'j' * 32}", "SCHEDULER_SECRET_KEY": "s" * 32, "REDIS_U
         ({"SCHEDULER_SECRET_KEY": ""}, "SCHEDULER_SECRET_KEY: is not set; see .env.example"),
         ({"SCHEDULER_SECRET_KEY": "j" * 32}, "SCHEDULER_SECRET_KEY: equals a secret in JWT_KEYS; give each its own"),
         ({"AUTH_SECRET_KEY": "s" * 32}, "SCHEDULER_SECRET_KEY: equals AUTH_SECRET_KEY; give each its own"),
+        ({"WEBHOOK_SECRET_KEY": ""}, "WEBHOOK_SECRET_KEY: is not set; see .env.example"),
+        ({"WEBHOOK_SECRET_KEY": f"{'w' * 32},short"}, "WEBHOOK_SECRET_KEY: has a key of fewer than 32 bytes"),
+        (
+            {"WEBHOOK_SECRET_KEY": f"{'w' * 32},{'j' * 32}"},
+            "WEBHOOK_SECRET_KEY: equals a secret in JWT_KEYS; give each its own",
+        ),
+        (
+            {"WEBHOOK_SECRET_KEY": f"{'w' * 32},{'s' * 32}"},
+            "WEBHOOK_SECRET_KEY: equals SCHEDULER_SECRET_KEY; give each its own",
+        ),
+        ({"WEBHOOK_DELIVERIES_KEPT_DAYS": "1"}, "WEBHOOK_DELIVERIES_KEPT_DAYS: must be a whole number from 2 to 36500"),
+        ({"WEBHOOK_ALLOW_PRIVATE_NETWORKS": "yes"}, "WEBHOOK_ALLOW_PRIVATE_NETWORKS: must be one of 0, 1"),
         ({"DATABASE_URL": "mysql://db"}, "DATABASE_URL: must start with mssql:// or sqlite://"),
         ({"REDIS_URL": ""}, "REDIS_URL: is not set; see .env.example"),
         ({"REDIS_URL": "localhost"}, "REDIS_URL: must start with redis://, rediss:// or unix://"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from servicekit.database.deadlocks import retries_deadlocks
@@ -165,10 +165,11 @@ def _record(batch: Batch, outcomes: Sequence[Outcome], *, now: datetime.datetime
 
 
 def _next_due(endpoint: Endpoint) -> datetime.datetime:
-    due_at: datetime.datetime | None = Delivery.objects.filter(endpoint=endpoint, state=PENDING).aggregate(
-        at=Min("due_at")
-    )["at"]
-    return due_at or NEVER
+    """When the first delivery is due that no earlier one about its task is in the way of."""
+    pending = Delivery.objects.filter(endpoint=endpoint, state=PENDING)
+    earlier = pending.filter(task_id=OuterRef("task_id"), event_id__lt=OuterRef("event_id"))
+    first = pending.filter(~Exists(earlier)).order_by("due_at").values_list("due_at", flat=True).first()
+    return first or NEVER
 
 
 def _record_outcome(outcome: Outcome, *, now: datetime.datetime) -> None:

@@ -12,14 +12,13 @@ from servicekit.database.outages import is_unavailable
 from webhooks import sender
 from webhooks.claims import due_endpoints
 
-QUEUE = "task-api.webhooks"
 # A message only wakes, and there is another one soon.
 EXPIRES_SECONDS = 5
 
 logger = logging.getLogger("webhooks.tasks")
 
 
-@app.task(name="webhooks.deliver", queue=QUEUE)
+@app.task(name="webhooks.deliver")
 def deliver() -> None:
     """Send what is due."""
     try:

@@ -164,6 +164,17 @@ class TestOrder:
         clock.shift(MINUTE)
         assert ids(claim_one()) == [first.id, second.id]
 
+    def test_endpoint_is_not_due_for_what_waits_behind_another(self, clock):
+        endpoint = make_endpoint()
+        make_delivery(endpoint, event_id=1, task_id=1)
+        batch = claim_one()
+        make_delivery(endpoint, event_id=2, task_id=1)
+        record(batch, 500)
+        assert Endpoint.objects.get().due_at == NOW + 5 * SECOND
+        make_delivery(endpoint, event_id=3, task_id=1)
+        record(claim_one())
+        assert Endpoint.objects.get().due_at == NOW + 5 * SECOND
+
     def test_another_endpoint_does_not_wait(self):
         make_delivery(make_endpoint(), event_id=1, task_id=1, due_at=NOW + MINUTE)
         delivery = make_delivery(make_endpoint(), event_id=2, task_id=1)

@@ -20,14 +20,14 @@ from merge import merge
 from servicekit.http.problems import PROBLEMS
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-# Each service and its app.
-APPS = {"auth": "accounts", "tasks": "tasks", "scheduler": "jobs"}
+# Each service and its apps.
+APPS = {"auth": ["accounts"], "tasks": ["tasks"], "scheduler": ["jobs", "webhooks"]}
 # What it takes to load a service's settings. Nothing is connected to, and nothing of this is in the document.
 SETTINGS = {
     "JWT_KEYS": "openapi:" + "k" * 48,
     "DATABASE_URL": "sqlite:////nowhere",
     "REDIS_URL": "unix:///nowhere",
-} | {f"{service.upper()}_SECRET_KEY": service * 12 for service in APPS}
+} | {f"{name.upper()}_SECRET_KEY": name * 12 for name in (*APPS, "webhook")}
 
 
 def main(target: Path) -> None:
@@ -43,14 +43,14 @@ def main(target: Path) -> None:
 
 
 def build_document() -> dict[str, object]:
-    services = (service_document(service, app) for service, app in APPS.items())
+    services = (service_document(service, apps) for service, apps in APPS.items())
     return merge(base_document(), *services, health_document())
 
 
-def service_document(service: str, app: str) -> dict[str, object]:
+def service_document(service: str, apps: list[str]) -> dict[str, object]:
     """Made by the service's own Python: no two of them can be loaded into one."""
     result = subprocess.run(
-        [CHECKOUT / f"var/env/{service}-dev/bin/python", "-m", "servicekit.openapi.document", app],
+        [CHECKOUT / f"var/env/{service}-dev/bin/python", "-m", "servicekit.openapi.document", *apps],
         cwd=CHECKOUT / "services" / service,
         env={**SETTINGS, "DJANGO_SETTINGS_MODULE": f"{service}_service.settings", "PATH": os.defpath},
         stdout=subprocess.PIPE,

@@ -19,8 +19,8 @@ Keep tasks with a title and a duration. `POST /api/auth/register` makes an accou
 
 - JSON in and out, in UTF-8. Times are in UTC, with microseconds.
 - Bodies are strict: an unknown member, a repeated one or a wrong type is a 400 that names it, and changes nothing.
-- The addresses of auth, tasks and jobs work with or without a slash at the end, and tell anybody their methods by
-  `OPTIONS`. `HEAD` is `GET` without the body, everywhere.
+- The addresses of auth, tasks, jobs and webhooks work with or without a slash at the end, and tell anybody their
+  methods by `OPTIONS`. `HEAD` is `GET` without the body, everywhere.
 - Every error is a problem document (RFC 9457) whose `type` leads to [its page](/problems).
 - Every answer has an `X-Request-ID`, under which it is logged.
 - What no operation is chosen for is refused in the same form:

@@ -76,8 +76,9 @@ class Outcome:
 
 def due_endpoints(*, now: datetime.datetime) -> QuerySet[Endpoint]:
     """Return the endpoints that a worker may claim, the longest due first."""
-    # A claim that ends later than any can was made by a clock that was wrong.
-    unclaimed = Q(claimed_until__lte=now) | Q(claimed_until__gt=now + LEASE)
+    # A claim that ends much later than any can was made by a clock that was wrong. Not at once: another worker's clock
+    # may be ahead, and its ``now`` is later where this one has waited for its turn.
+    unclaimed = Q(claimed_until__lte=now) | Q(claimed_until__gt=now + 2 * LEASE)
     return Endpoint.objects.filter(unclaimed, due_at__lte=now, enabled=True, slot__gte=0).order_by("due_at")
 
 

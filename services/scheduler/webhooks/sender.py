@@ -1,14 +1,15 @@
 """Send what is due, from threads of a worker's process.
 
-A receiver that hangs takes up to 5 s of a thread, and of no process: the Celery task waits half a second, and leaves
-what is not complete by then to its threads. So two processes serve everybody else while dozens of receivers hang.
+A receiver that hangs takes up to 5 s of a thread, and of no process: the Celery task waits a quarter of a second, and
+leaves what is not complete by then to its threads. So two processes serve everybody else while dozens of receivers
+hang.
 """
 
 import datetime
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
@@ -34,7 +35,7 @@ FAILING_AT_ONCE = 8
 # How long a Celery task goes on claiming; then the worker may have something else to do.
 SLICE_SECONDS = 1.0
 # How long it waits for its batches before it leaves them to their threads.
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.25
 # A track begins no further request after that, so that a batch ends well before its claim.
 TRACK_SECONDS = 2.0
 
@@ -77,13 +78,14 @@ class Sender:
         """Claim, send and record until nothing is due or the time is over."""
         until = time.monotonic() + SLICE_SECONDS
         recorded = 0
-        while (sendings := self._claim()) and time.monotonic() < until:
+        # Whatever is claimed is sent and recorded, also where the time is over by then.
+        while time.monotonic() < until and (sendings := self._claim()):
             recorded += self._record(sendings)
         return recorded
 
     def close(self) -> None:
         """Let everything that was claimed come to its end."""
-        self._pool.shutdown()
+        self._pool.shutdown()  # The last tracks hand their batches to the late thread.
         self._late.submit(connections.close_all)
         self._late.shutdown()
 
@@ -109,20 +111,27 @@ class Sender:
         return future
 
     def _record(self, sendings: "list[_Sending]") -> int:
-        """Wait for a moment, record what is complete, and leave the rest to be recorded later."""
-        wait([track for sending in sendings for track in sending.tracks], timeout=PATIENCE_SECONDS)
+        """Wait for a moment, record what is complete, and have the rest recorded when it is."""
+        # Not for endpoints that are failing, which are likely to take their whole time.
+        awaited = [sending for sending in sendings if not sending.batch.failing]
+        wait([track for sending in awaited for track in sending.tracks], timeout=PATIENCE_SECONDS)
         complete = [sending for sending in sendings if sending.is_complete()]
         for sending in sendings:
             if sending not in complete:
-                self._late.submit(self._record_late, sending)
+                self._leave(sending)
         return self._finish(complete)
 
+    def _leave(self, sending: "_Sending") -> None:
+        """Have the batch recorded by the late thread as soon as its last track ends."""
+        left = _Countdown(len(sending.tracks), lambda: self._late.submit(self._record_late, sending))
+        for track in sending.tracks:
+            track.add_done_callback(left.count)
+
     def _record_late(self, sending: "_Sending") -> None:
-        wait(sending.tracks)
         close_old_connections()
         try:
             self._finish([sending])
-        # Nobody waits for this thread's result. The claim expires, and the batch is sent again.
+        # Nothing waits for this thread's result. The claim expires, and the batch is sent again.
         except DatabaseLayerError:
             logger.exception("deliveries not recorded", extra={"webhook": sending.batch.endpoint_id})
             connection.close()
@@ -141,7 +150,23 @@ class Sender:
             self._failing += failing
 
 
-@dataclass(frozen=True, kw_only=True)
+class _Countdown:
+    """Calls ``then`` when as many things have ended as there are."""
+
+    def __init__(self, things: int, then: Callable[[], object]) -> None:
+        self._lock = threading.Lock()
+        self._left = things
+        self._then = then
+
+    def count(self, _: object) -> None:
+        with self._lock:
+            self._left -= 1
+            is_last = self._left == 0
+        if is_last:
+            self._then()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Sending:
     """A batch on its way: one future for each of its tracks."""
 

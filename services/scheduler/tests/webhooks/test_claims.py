@@ -97,6 +97,15 @@ class TestClaim:
         clock.move_to(NOW)
         assert len(claim()) == 1
 
+    @pytest.mark.parametrize("seconds", [0.001, 1, 10])
+    def test_of_a_worker_whose_clock_is_ahead_holds(self, clock, seconds: float):
+        """Or of one that has looked at its clock later, and had its turn earlier."""
+        make_delivery(make_endpoint())
+        clock.shift(seconds)
+        assert len(claim()) == 1
+        clock.move_to(NOW)
+        assert claim() == []
+
     def test_longest_due_comes_first(self):
         endpoints = [make_endpoint() for _ in range(3)]
         for endpoint in endpoints:

@@ -78,6 +78,19 @@ def test_old_and_new_secret_verify():
     assert Webhook(endpoint.plain_secret).verify(body, headers)
 
 
+def test_whatever_is_claimed_is_recorded_when_the_time_is_over(monkeypatch):
+    """A batch that was claimed and then left would be sent a second time, when its claim has expired."""
+    monkeypatch.setattr(sender, "SLICE_SECONDS", 0.05)
+    with receiving() as receiver:
+        endpoint = make_endpoint(url=receiver.url)
+        for number in range(100):
+            make_delivery(endpoint, task_id=number + 1)
+        while deliver_due():
+            assert Endpoint.objects.get().claim == ""
+    assert len(receiver.received) == 100
+    assert set(states()) == {"delivered"}
+
+
 def test_nothing_due_sends_nothing():
     assert deliver_due() == 0
 
@@ -182,14 +195,15 @@ def test_outcome_that_cannot_be_recorded_later_is_logged_and_sent_again(monkeypa
     with receiving(answer) as receiver:
         make_delivery(make_endpoint(url=receiver.url))
         deliver_due()
-        monkeypatch.setattr(sender, "record_batches", unavailable)
-        sender.finish()
-        monkeypatch.undo()
+        with monkeypatch.context() as change:
+            change.setattr(sender, "record_batches", unavailable)
+            sender.finish()
 
         assert "deliveries not recorded" in [record.getMessage() for record in caplog.records]
         assert states() == ["pending"]
         Endpoint.objects.update(claimed_until=Endpoint.objects.get().created_at)
         deliver_due()
+        sender.finish()
         first, second = received_ids(receiver)
     assert first == second
     assert states() == ["delivered"]

@@ -1,6 +1,6 @@
-"""``python -m servicekit.openapi.document APP``: print what a service brings to the OpenAPI document.
+"""``python -m servicekit.openapi.document APP…``: print what a service brings to the OpenAPI document.
 
-The service is that of DJANGO_SETTINGS_MODULE, and ``APP.openapi`` describes its views. Whatever drf-spectacular could
+The service is that of DJANGO_SETTINGS_MODULE, and ``APP.openapi`` describes the views of each of its apps. Whatever drf-spectacular could
 not make out is an error: it would have guessed.
 """
 
@@ -12,7 +12,7 @@ import django
 from django.conf import settings
 
 
-def main(app: str) -> None:
+def main(*apps: str) -> None:
     # Before anything of Django REST framework's is imported, which reads its settings then.
     settings.REST_FRAMEWORK = {
         **settings.REST_FRAMEWORK,
@@ -32,8 +32,7 @@ def main(app: str) -> None:
     from drf_spectacular.drainage import GENERATOR_STATS
     from drf_spectacular.generators import SchemaGenerator
 
-    described = import_module(f"{app}.openapi")
-    tag = described.TAG
+    described = {app: import_module(f"{app}.openapi") for app in apps}
     document = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     if GENERATOR_STATS:
         GENERATOR_STATS.emit_summary()
@@ -41,12 +40,16 @@ def main(app: str) -> None:
     paths = {}
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            operation["tags"] = [tag["name"]]
+            operation["tags"] = [described[app].TAG["name"] for app in operation["tags"]]
         # The routes take a slash at the end as well; the document names the one form.
         paths[path.rstrip("/")] = operations
     components = document["components"]
-    components["schemas"] = {**described.SCHEMAS, **components["schemas"]}
-    json.dump({"tags": [tag], "paths": paths, "components": components}, sys.stdout)
+    for module in described.values():
+        components["schemas"] = {**module.SCHEMAS, **components["schemas"]}
+    result = {"tags": [module.TAG for module in described.values()], "paths": paths, "components": components}
+    # What is sent to others; most apps send nothing.
+    webhooks = {name: item for module in described.values() for name, item in getattr(module, "WEBHOOKS", {}).items()}
+    json.dump(result | ({"webhooks": webhooks} if webhooks else {}), sys.stdout)
 
 
 if __name__ == "__main__":

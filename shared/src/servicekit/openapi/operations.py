@@ -213,6 +213,10 @@ class AutoSchema(spectacular.AutoSchema):
             return field_errors(error.detail)
         return None
 
+    def get_tags(self) -> list[str]:
+        """The app that the view is of; servicekit.openapi.document puts its tag in place."""
+        return [type(self.view).__module__.partition(".")[0]]
+
     def _map_serializer_field(self, *args: Any, **kwargs: Any) -> Schema:
         schema: Schema = super()._map_serializer_field(*args, **kwargs)  # type: ignore[no-untyped-call]
         # A mark for drf-spectacular's own later steps, which are not taken.

@@ -1,0 +1,362 @@
+"""What the OpenAPI document says of the views, beyond what they say themselves. Imported only when it is built."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from servicekit.http.problems import CONFLICT
+from servicekit.openapi.components import Schema, reference
+from servicekit.openapi.operations import BEFORE, Answer, IdField, TimeField, describe, identifier, limit, operation
+from webhooks.models import DEAD, DELIVERED, EXCERPT_BYTES, PENDING, URL_MAXIMUM
+from webhooks.payloads import EVENT_TYPES, PING
+from webhooks.serializers import EnabledField, EventsField, URLField, WebhookCreateSerializer, WebhookUpdateSerializer
+from webhooks.views import (
+    DISABLED,
+    LIST_LENGTH,
+    TOO_MANY,
+    DeliveryDetailView,
+    DeliveryListView,
+    RedeliveryView,
+    WebhookDetailView,
+    WebhookListView,
+    WebhookSecretView,
+    WebhookTestView,
+)
+
+TAG = {
+    "name": "webhooks",
+    "description": "Have your server told when a task of yours is created, renamed or deleted.",
+}
+
+TYPE: Schema = {"type": "string", "enum": list(EVENT_TYPES)}
+SCHEMAS: dict[str, Schema] = {
+    "WebhookURL": {
+        "type": "string",
+        "format": "uri",
+        "maxLength": URL_MAXIMUM,
+        "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[!-~]+$",
+        "description": "https or http, port 80, 443, or 1024 and higher. The host is a name or a public IP address in "
+        "its usual form.",
+        "examples": ["https://receiver.example/hooks"],
+    },
+    "EventTypes": {"type": "array", "items": TYPE, "minItems": 1, "maxItems": len(EVENT_TYPES), "uniqueItems": True},
+    "TaskEvent": {
+        "type": "object",
+        "description": "What has happened to a task.",
+        "properties": {
+            "type": TYPE,
+            "timestamp": reference("schemas", "Timestamp"),
+            "data": {
+                "allOf": [reference("schemas", "Task")],
+                "description": "The task after the change, or before it was deleted.",
+            },
+        },
+        "required": ["type", "timestamp", "data"],
+    },
+    "Ping": {
+        "type": "object",
+        "description": "What `POST /api/webhooks/{webhook_id}/test` sends.",
+        "properties": {
+            "type": {"const": PING},
+            "timestamp": reference("schemas", "Timestamp"),
+            "data": {
+                "type": "object",
+                "properties": {"webhook_id": reference("schemas", "Id")},
+                "required": ["webhook_id"],
+            },
+        },
+        "required": ["type", "timestamp", "data"],
+    },
+}
+extend_schema_field(reference("schemas", "WebhookURL"))(URLField)
+extend_schema_field(reference("schemas", "EventTypes"))(EventsField)
+extend_schema_field({"type": "boolean"})(EnabledField)
+extend_schema_serializer(component_name="NewWebhook")(WebhookCreateSerializer)
+extend_schema_serializer(component_name="WebhookChange")(WebhookUpdateSerializer)
+
+
+class Webhook(serializers.Serializer[Any]):
+    """A URL that hears of events."""
+
+    id = IdField()
+    url = URLField()
+    events = EventsField()
+    enabled = EnabledField()
+    disabled_reason = serializers.CharField(allow_null=True, help_text="In words; null while it is enabled.")
+    failing_since = TimeField(allow_null=True, help_text="The first failure since the last success.")
+    created_at = TimeField()
+    updated_at = TimeField()
+
+
+class WebhookWithSecret(Webhook):
+    """A webhook with the secret that signs its deliveries. It is shown this once."""
+
+    secret = serializers.RegexField("^whsec_[A-Za-z0-9+/]{43}=$")
+
+
+class Delivery(serializers.Serializer[Any]):
+    """One event on its way to one webhook, over all its attempts."""
+
+    id = IdField()
+    webhook_id = IdField()
+    message_id = serializers.RegexField("^[0-9a-f]{32}$", help_text="The header `webhook-id` of every attempt.")
+    type = serializers.ChoiceField(choices=[*EVENT_TYPES, PING])
+    task_id = IdField(allow_null=True, help_text="null for a ping.")
+    state = serializers.ChoiceField(choices=[PENDING, DELIVERED, DEAD])
+    attempts = serializers.IntegerField(min_value=0)
+    created_at = TimeField()
+    attempted_at = TimeField(allow_null=True, help_text="When the last attempt began.")
+    next_attempt_at = TimeField(allow_null=True, help_text="null unless it is pending.")
+    status = serializers.IntegerField(allow_null=True, help_text="Of the last response, where there was one.")
+    latency_ms = serializers.IntegerField(allow_null=True, min_value=0)
+    error = serializers.CharField(allow_null=True, help_text="What went wrong, in words.")
+    response = serializers.CharField(
+        allow_null=True, max_length=EXCERPT_BYTES, help_text=f"The first {EXCERPT_BYTES} bytes of the last response."
+    )
+
+
+WEBHOOK = {
+    "id": 1,
+    "url": "https://receiver.example/hooks",
+    "events": ["task.created", "task.deleted"],
+    "enabled": True,
+    "disabled_reason": None,
+    "failing_since": None,
+    "created_at": "2026-01-31T09:30:00.123456Z",
+    "updated_at": "2026-01-31T09:30:00.123456Z",
+}
+WITH_SECRET = {**WEBHOOK, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwOGxbBcqKXeo="}
+QUEUED = {
+    "id": 1,
+    "webhook_id": 1,
+    "message_id": "9a1d4b0c6a7f4d4f8b8e0d6f3a2c1e5b",
+    "type": "task.created",
+    "task_id": 1,
+    "state": "pending",
+    "attempts": 0,
+    "created_at": "2026-01-31T09:31:00.104113Z",
+    "attempted_at": None,
+    "next_attempt_at": "2026-01-31T09:31:00.104113Z",
+    "status": None,
+    "latency_ms": None,
+    "error": None,
+    "response": None,
+}
+DELIVERED_EXAMPLE = {
+    **QUEUED,
+    "state": "delivered",
+    "attempts": 1,
+    "attempted_at": "2026-01-31T09:31:00.612954Z",
+    "next_attempt_at": None,
+    "status": 204,
+    "latency_ms": 48,
+    "response": "",
+}
+PING_EXAMPLE = {**QUEUED, "type": PING, "task_id": None}
+
+WEBHOOK_ID = identifier("webhook_id", "The webhook's id.")
+DELIVERY_ID = identifier("delivery_id", "The delivery's id.")
+PARAMETERS = {"webhook_id": "$response.body#/id"}
+DELIVERY_PARAMETERS = {"webhook_id": "$response.body#/webhook_id", "delivery_id": "$response.body#/id"}
+
+describe(
+    WebhookListView,
+    get=operation(
+        name="listWebhooks",
+        summary="List webhooks",
+        description="Your own webhooks, newest first: ten at most.",
+        answers={200: Answer(description="The webhooks.", body=Webhook(many=True), example=[WEBHOOK])},
+    ),
+    post=operation(
+        name="createWebhook",
+        summary="Create a webhook",
+        description="From now on, the URL gets a POST for each of these events of your tasks, signed by the `secret` of the "
+        "response ([Standard Webhooks](https://www.standardwebhooks.com)). Keep the secret: it is not shown again.",
+        request=WebhookCreateSerializer,
+        example={"url": WEBHOOK["url"], "events": WEBHOOK["events"]},
+        answers={
+            201: Answer(
+                description="The new webhook, and its secret.",
+                body=WebhookWithSecret,
+                example=WITH_SECRET,
+                headers=("Location",),
+                links={
+                    "get": {"operationId": "getWebhook", "parameters": PARAMETERS},
+                    "change": {"operationId": "changeWebhook", "parameters": PARAMETERS},
+                    "exchange": {"operationId": "exchangeWebhookSecret", "parameters": PARAMETERS},
+                    "test": {"operationId": "testWebhook", "parameters": PARAMETERS},
+                    "deliveries": {"operationId": "listDeliveries", "parameters": PARAMETERS},
+                    "delete": {"operationId": "deleteWebhook", "parameters": PARAMETERS},
+                },
+            )
+        },
+        problems=[CONFLICT],
+        details={CONFLICT: TOO_MANY},
+    ),
+)
+describe(
+    WebhookDetailView,
+    get=operation(
+        name="getWebhook",
+        summary="Read a webhook",
+        description="A webhook of your own, without its secret.",
+        parameters=[WEBHOOK_ID],
+        answers={200: Answer(description="The webhook.", body=Webhook, example=WEBHOOK)},
+    ),
+    patch=operation(
+        name="changeWebhook",
+        summary="Change a webhook",
+        description="The URL, the events, or whether it is enabled. What waits for a webhook that is disabled is given "
+        "up, and it hears of no event until it is enabled again.",
+        request=WebhookUpdateSerializer,
+        example={"events": ["task.created"]},
+        parameters=[WEBHOOK_ID],
+        answers={
+            200: Answer(
+                description="The webhook as it is now.", body=Webhook, example={**WEBHOOK, "events": ["task.created"]}
+            )
+        },
+    ),
+    delete=operation(
+        name="deleteWebhook",
+        summary="Delete a webhook",
+        description="For good, with its deliveries.",
+        parameters=[WEBHOOK_ID],
+        answers={204: Answer(description="The webhook is deleted.")},
+    ),
+)
+describe(
+    WebhookSecretView,
+    post=operation(
+        name="exchangeWebhookSecret",
+        summary="Exchange a webhook's secret",
+        description="For 24 hours the new and the old secret both sign every delivery. A second exchange ends the "
+        "first secret at once, which helps where it has leaked.",
+        parameters=[WEBHOOK_ID],
+        answers={
+            200: Answer(description="The webhook, and its new secret.", body=WebhookWithSecret, example=WITH_SECRET)
+        },
+    ),
+)
+describe(
+    WebhookTestView,
+    post=operation(
+        name="testWebhook",
+        summary="Send a ping",
+        description="A signed POST of the type `webhook.ping`, within a second or two.",
+        parameters=[WEBHOOK_ID],
+        answers={
+            202: Answer(
+                description="The delivery; read it again to see how it went.",
+                body=Delivery,
+                example=PING_EXAMPLE,
+                headers=("Location",),
+                links={"get": {"operationId": "getDelivery", "parameters": DELIVERY_PARAMETERS}},
+            )
+        },
+        problems=[CONFLICT],
+        details={CONFLICT: DISABLED},
+    ),
+)
+describe(
+    DeliveryListView,
+    get=operation(
+        name="listDeliveries",
+        summary="List a webhook's deliveries",
+        description="Newest first. Where there are more, the `Link` header leads to the next page.",
+        parameters=[WEBHOOK_ID, limit(LIST_LENGTH), BEFORE],
+        answers={
+            200: Answer(
+                description="A page of deliveries.",
+                body=Delivery(many=True),
+                example=[DELIVERED_EXAMPLE],
+                headers=("Link",),
+            )
+        },
+    ),
+)
+describe(
+    DeliveryDetailView,
+    get=operation(
+        name="getDelivery",
+        summary="Read a delivery",
+        description="One event on its way to one webhook.",
+        parameters=[WEBHOOK_ID, DELIVERY_ID],
+        answers={200: Answer(description="The delivery.", body=Delivery, example=DELIVERED_EXAMPLE)},
+    ),
+)
+describe(
+    RedeliveryView,
+    post=operation(
+        name="redeliver",
+        summary="Send a delivery again",
+        description="Now, whatever its state is, and with all its attempts before it. The receiver knows it by the "
+        "same `webhook-id`.",
+        parameters=[WEBHOOK_ID, DELIVERY_ID],
+        answers={202: Answer(description="The delivery, pending again.", body=Delivery, example=QUEUED)},
+        problems=[CONFLICT],
+        details={CONFLICT: DISABLED},
+    ),
+)
+
+
+def _header(name: str, description: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "header", "required": True, "description": description, "schema": schema}
+
+
+HEADERS = [
+    _header("webhook-id", "The event's id, the same at each attempt.", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+    _header(
+        "webhook-timestamp", "The attempt's time, in seconds since 1970.", {"type": "string", "pattern": "^[0-9]+$"}
+    ),
+    _header(
+        "webhook-signature",
+        "HMAC-SHA256 of `webhook-id.webhook-timestamp.body` by the secret, in base64. Two, separated by a space, for a "
+        "day after the secret was exchanged.",
+        {"type": "string", "pattern": "^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)?$"},
+    ),
+]
+
+
+def _received(*, name: str, summary: str, schema: str, example: Schema) -> Schema:
+    """A request that the receiver gets."""
+    return {
+        "post": {
+            "operationId": name,
+            "summary": summary,
+            "description": "Respond with 2xx within 5 seconds. Anything else is tried again, ten times over about a "
+            "day; 410 disables the webhook. Redirects are not followed.",
+            "tags": [TAG["name"]],
+            "security": [],
+            "parameters": HEADERS,
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": reference("schemas", schema), "example": example}},
+            },
+            "responses": {"2XX": {"description": "Received."}, "410": {"description": "Send no more."}},
+        }
+    }
+
+
+TASK = {
+    "id": 1,
+    "title": "Write the report",
+    "duration": 90,
+    "created_at": "2026-01-31T09:30:00.123456Z",
+    "updated_at": "2026-01-31T09:30:00.123456Z",
+}
+WEBHOOKS: Schema = {
+    "task": _received(
+        name="receiveTaskEvent",
+        summary="A task was created, renamed or deleted",
+        schema="TaskEvent",
+        example={"type": "task.created", "timestamp": TASK["created_at"], "data": TASK},
+    ),
+    "ping": _received(
+        name="receivePing",
+        summary="A ping",
+        schema="Ping",
+        example={"type": PING, "timestamp": "2026-01-31T09:31:00.104113Z", "data": {"webhook_id": 1}},
+    ),
+}

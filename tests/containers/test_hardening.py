@@ -70,15 +70,19 @@ def test_no_secret_can_be_read_but_in_the_files_of_who_needs_it(project: Project
     assert "JWT_KEYS_FILE" in shown
     assert [name for name, value in values.items() if value in shown] == []
 
-    own = {"auth": "AUTH_SECRET_KEY", "tasks": "TASKS_SECRET_KEY", "scheduler": "SCHEDULER_SECRET_KEY"}
-    for service, name in own.items():
+    own = {
+        "auth": ["AUTH_SECRET_KEY"],
+        "tasks": ["TASKS_SECRET_KEY"],
+        "scheduler": ["SCHEDULER_SECRET_KEY", "WEBHOOK_SECRET_KEY"],
+    }
+    for service, names in own.items():
         files = project.execute(service, "sh", "-c", "cd /run/secrets && ls && cat *")
-        assert files.splitlines()[:4] == sorted([name, "DATABASE_URL", "JWT_KEYS", "REDIS_URL"])
+        expected = sorted([*names, "DATABASE_URL", "JWT_KEYS", "REDIS_URL"])
+        assert files.splitlines()[: len(expected)] == expected
         held = {secret for secret, value in values.items() if value in files}
-        assert held == {"JWT_KEYS", "REDIS_PASSWORD", name}
-        assert values[name] not in project.execute(
-            service, "sh", "-c", "cat /proc/*/environ 2>/dev/null; env", check=False
-        )
+        assert held == {"JWT_KEYS", "REDIS_PASSWORD", *names}
+        environ = project.execute(service, "sh", "-c", "cat /proc/*/environ 2>/dev/null; env", check=False)
+        assert not any(values[name] in environ for name in names)
         refused = project.execute(service, "sh", "-c", "echo x >/run/secrets/JWT_KEYS", check=False)
         assert "Read-only file system" in refused
 

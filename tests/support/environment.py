@@ -6,7 +6,10 @@ from pathlib import Path
 
 from support.paths import project_variables
 
-SECRETS = ("JWT_KEYS", "AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY", "REDIS_PASSWORD")
+SECRETS = (
+    *("JWT_KEYS", "AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY", "WEBHOOK_SECRET_KEY"),
+    "REDIS_PASSWORD",
+)
 # The name of the key that signs the tokens of a stack.
 KID = "e2e"
 
@@ -45,6 +48,8 @@ def for_stack(*, state: Path, port: int, secret: str, **changes: str) -> dict[st
             "LOG_LEVEL": "INFO",
             "LOG_FORMAT": "json",
             "REPORT_USER_ID": "1",
+            # The tests' receivers are on this machine.
+            "WEBHOOK_ALLOW_PRIVATE_NETWORKS": "1",
             "STATE_DIR": str(state),
             "GATEWAY_PORT": str(port),
             "JWT_KEYS": f"{KID}:{secret}",

@@ -1,4 +1,4 @@
-"""Run Celery as this project does: ``python -m scheduler_service worker`` or ``… beat``, and Celery's own options."""
+"""Run Celery as this project does: ``python -m scheduler_service worker|sender|beat``, and Celery's own options."""
 
 import os
 import sys
@@ -9,9 +9,12 @@ from celery.exceptions import SecurityWarning
 
 from scheduler_service.environment import forget_foreign_variables
 
+# No workers that talk to each other: each of these keeps a subscription that an outage would have to restore.
+WORKER = ["worker", "--without-gossip", "--without-mingle", "--without-heartbeat"]
 COMMANDS = {
-    # No workers that talk to each other: each of these keeps a subscription that an outage would have to restore.
-    "worker": ["worker", "--without-gossip", "--without-mingle", "--without-heartbeat"],
+    "worker": WORKER,
+    # A worker for webhooks alone, which jobs cannot hold up.
+    "sender": [*WORKER, "--queues", "task-api.webhooks", "--hostname", "sender@%h"],
     # A pid file that a killed beat has left would keep the next one from starting.
     "beat": ["beat", "--pidfile="],
 }

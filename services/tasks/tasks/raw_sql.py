@@ -124,7 +124,13 @@ class TaskRow:
 
 def retrieve(*, task_id: int, owner_id: int) -> TaskRow | None:
     """Return the owner's task; None where there is none of this id or it is another user's."""
-    return _task(_first(RETRIEVE, [task_id, owner_id]))
+    row = _first(RETRIEVE, [task_id, owner_id])
+    return None if row is None else _task(row)
+
+
+def fetch(sql: str, parameters: list[Any]) -> list[TaskRow]:
+    """Return the tasks that a SELECT of the columns of TaskRow finds."""
+    return [_task(row) for row in _rows(sql, parameters)]
 
 
 def create(*, owner_id: int, title: str, duration: int, now: datetime.datetime) -> TaskRow:
@@ -151,12 +157,13 @@ def rename(
     at, new, event_id = _bound(now), new_version(), uuid.uuid4().hex
     change = [title, at, new, task_id, owner_id, version]
     if connection.vendor == "microsoft":
-        return _task(_first(RENAME["microsoft"], [*change, event_id, request_id(), task_id, owner_id, new]))
-    with transaction.atomic():
-        row = _first(RENAME["sqlite"], change)
-        if row is not None:
-            _record("task.renamed", owner_id, row, event_id=event_id, at=at)
-    return _task(row)
+        row = _first(RENAME["microsoft"], [*change, event_id, request_id(), task_id, owner_id, new])
+    else:
+        with transaction.atomic():
+            row = _first(RENAME["sqlite"], change)
+            if row is not None:
+                _record("task.renamed", owner_id, row, event_id=event_id, at=at)
+    return None if row is None else _task(row)
 
 
 def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int = ANY_VERSION) -> bool:
@@ -185,14 +192,19 @@ def _bound(time: datetime.datetime) -> Any:
 
 
 def _first(sql: str, parameters: list[Any]) -> tuple[Any, ...] | None:
+    rows = _rows(sql, parameters)
+    return rows[0] if rows else None
+
+
+def _rows(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         # All of them: SQLite ends, and so commits, a statement when its last row is read.
-        rows = cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
         # A driver reports what fails later in a batch, such as its COMMIT, only when it is asked for that result.
         while connection.vendor == "microsoft" and cursor.nextset():
             pass
-    return rows[0] if rows else None
+    return rows
 
 
 def _one(sql: str, parameters: list[Any]) -> tuple[Any, ...]:
@@ -202,9 +214,7 @@ def _one(sql: str, parameters: list[Any]) -> tuple[Any, ...]:
     return row
 
 
-def _task(row: tuple[Any, ...] | None) -> TaskRow | None:
-    if row is None:
-        return None
+def _task(row: tuple[Any, ...]) -> TaskRow:
     task_id, title, duration, version, created_at, updated_at = row
     return TaskRow(task_id, title, duration, version, _utc(created_at), _utc(updated_at))
 

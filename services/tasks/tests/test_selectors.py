@@ -1,9 +1,12 @@
+import dataclasses
 import datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from servicekit.http.pagination import Cursor, Page
-from tasks.selectors import list_tasks, retrieve_task
+from tasks.selectors import list_tasks, page_query, retrieve_task
 from tests.conftest import AT
 
 pytestmark = pytest.mark.django_db
@@ -64,3 +67,30 @@ def test_page_is_one_statement(make_task, django_assert_num_queries, before):
 def test_rows_are_equal_to_retrieved_ones(make_task):
     task = make_task()
     assert list_tasks(owner_id=1, page=FIRST)[0] == [retrieve_task(task_id=task.id, owner_id=1)]
+
+
+PAGES = pytest.mark.parametrize(
+    "page",
+    [FIRST, Page(limit=1, before=None), Page(limit=100, before=None), Page(limit=2, before=Cursor(at=AT, id=5))],
+    ids=["first", "shortest", "longest", "after a cursor"],
+)
+
+
+@PAGES
+def test_what_is_sent_is_what_the_orm_makes_of_the_query(db, page):
+    with CaptureQueriesContext(connection) as queries:
+        list_tasks(owner_id=7, page=page)
+        list(page_query(owner_id=7, limit=page.limit, before=page.before))
+    compiled, made_now = (query["sql"] for query in queries.captured_queries)
+    assert compiled == made_now
+
+
+@PAGES
+def test_rows_are_those_that_the_orm_returns(make_task, page):
+    for number in range(6):
+        make_task(created_at=AT - number * SECOND)
+    tasks, more = list_tasks(owner_id=1, page=page)
+    rows = list(page_query(owner_id=1, limit=page.limit, before=page.before))
+    assert [dataclasses.astuple(task) for task in tasks] == rows[: page.limit]
+    assert more == (len(rows) > page.limit)
+    assert tasks

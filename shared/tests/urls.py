@@ -68,7 +68,7 @@ class EchoView(APIView):
 
     def get(self, request: Request) -> Response:
         caller = principal(request)
-        return Response({"user_id": caller.user_id, "query": request.query_params})
+        return Response({"user_id": caller.user_id, "query": request.query_params.dict()})
 
     def post(self, request: Request) -> Response:
         return Response(request.data)

@@ -136,7 +136,7 @@ def test_beat_killed_is_back_soon_and_every_minute_is_printed_once(project: Proj
     assert probe(project, "beat") == 0
 
     time.sleep(1)
-    reports = [line for line in project.log("worker", since=since) if '"message": "report"' in line]
+    reports = [line for line in project.log("worker", since=since) if '"message":"report"' in line]
     # It sends the minute in which it was killed again; that report was printed already, and is not printed twice.
     assert len(reports) == len([slot for slot in runs(project) if slot > minute_of(since)])
     every = [slot for slot in runs(project) if slot > minute_of(project.started)]

@@ -54,7 +54,7 @@ def scale(project: Project, count: int) -> None:
 
 def served(project: Project, since: float) -> Counter[str]:
     """Return how many requests each container has answered since then (Unix time)."""
-    lines = [line for line in project.log("tasks", since=since) if f'"path": "{GET_PATH}"' in line]
+    lines = [line for line in project.log("tasks", since=since) if f'"path":"{GET_PATH}"' in line]
     return Counter(line.partition(" ")[0] for line in lines)
 
 

@@ -4,10 +4,10 @@ from typing import NoReturn, TypedDict
 
 from django.http import Http404
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from servicekit.http.exceptions import PreconditionFailed
 from servicekit.http.pagination import Cursor, Page
+from servicekit.http.responses import Response
 from servicekit.http.views import APIView
 from servicekit.tokens.authentication import principal
 from tasks.etags import etag, parse_if_match, parse_if_none_match
@@ -45,9 +45,7 @@ class TaskListView(APIView):
 
     def post(self, request: Request) -> Response:
         """Creates a task of the caller's."""
-        serializer = TaskCreateSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        task = create_task(owner_id=principal(request).user_id, **serializer.validated_data)
+        task = create_task(owner_id=principal(request).user_id, **TaskCreateSerializer.parse(request.data))
         response = _task_response(task, status=201)
         response["Location"] = f"/api/tasks/{task.id}"
         return response
@@ -73,15 +71,14 @@ class TaskDetailView(APIView):
 
     def patch(self, request: Request, task_id: str) -> Response:
         """Renames the task; 412 where If-Match does not name its version, or If-None-Match does."""
-        serializer = TaskRenameSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        new = TaskRenameSerializer.parse(request.data)
         conditions = _conditions(request)
         try:
             task = rename_task(
                 task_id=_identifier(task_id),
                 owner_id=principal(request).user_id,
                 **conditions,
-                **serializer.validated_data,
+                **new,
             )
         except (TaskNotFound, TaskChanged) as error:
             _refuse(error)

@@ -12,9 +12,9 @@ def test_nothing_is_no_bytes():
     assert JSONRenderer().render(None) == b""
 
 
-@pytest.mark.parametrize("data", [{1, 2}, object(), float("nan")])
+@pytest.mark.parametrize("data", [{1, 2}, object()])
 def test_what_is_not_json_is_a_defect(data):
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises(TypeError):
         JSONRenderer().render(data)
 
 

@@ -14,11 +14,16 @@ from servicekit.process.logging import TextFormatter, logging_config
 logger = logging.getLogger("tests.example")
 
 
+@pytest.fixture(autouse=True)
+def outside_of_a_request() -> None:
+    set_request_id("")
+
+
 def text(message: str, *, level: int = logging.INFO, exc_info=None, **fields: object) -> str:
     record = logging.makeLogRecord({"msg": message, "levelno": level, "levelname": logging.getLevelName(level)})
     record.exc_info = exc_info
     record.__dict__.update(fields)
-    _time, _service, rest = TextFormatter().format(record).split(" ", 2)
+    _time, _service, rest = TextFormatter(service="example").format(record).split(" ", 2)
     return rest
 
 
@@ -51,7 +56,6 @@ def test_output_is_utf_8_in_every_locale_and_escapes_what_has_no_form_in_it():
 
 
 def test_outside_of_a_request_there_is_no_request_id(records):
-    set_request_id("")
     logger.info("it happened")
     assert records()[0]["request_id"] is None
 

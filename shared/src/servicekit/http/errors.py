@@ -8,7 +8,6 @@ from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions
-from rest_framework.response import Response
 
 from servicekit.database.outages import is_unavailable
 from servicekit.http.exceptions import Conflict, ServiceUnavailable, TooManyRequests, UnsupportedContentEncoding
@@ -24,7 +23,7 @@ from servicekit.http.problems import (
     Problem,
     Unlisted,
 )
-from servicekit.http.renderers import JSONRenderer
+from servicekit.http.responses import Response
 from servicekit.process.context import request_id
 from servicekit.tokens.authentication import CHALLENGE
 
@@ -106,8 +105,7 @@ def field_errors(detail: Any) -> dict[str, list[str]]:
 
 
 def _problem_page(problem: Problem, request: HttpRequest) -> HttpResponse:
-    body = JSONRenderer().render(problem_body(problem, path=request.path))
-    return HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE)
+    return _respond(problem_body(problem, path=request.path))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

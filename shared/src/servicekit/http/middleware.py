@@ -1,4 +1,4 @@
-"""The one middleware: request id, log line, and the headers that every answer has."""
+"""The one middleware: request id, log line, and the headers that every response has."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ _PROBES = ("/healthz", "/readyz")
 
 
 def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Gives the request the gateway's id, returns it as X-Request-ID, and writes one log line.
+    """Give the request the gateway's id, return it as X-Request-ID, and write one log line.
 
     The query string is not logged, since people put secrets there; bodies and headers never are.
     """
@@ -31,12 +31,12 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         set_request_id(identifier)
         response = get_response(request)
         response["X-Request-ID"] = identifier
-        # Answers depend on the token and change at any time; a view that knows better says so. nginx would add the
-        # header of an answer that only sends it on to the one it gets there.
+        # Responses depend on the token and change at any time; a view that knows better says so. Where a response only
+        # sends nginx on, nginx would add the header to the one that it gets there.
         if "X-Accel-Redirect" not in response:
             response.setdefault("Cache-Control", "no-store")
         if response.status_code not in (204, 304) and not response.streaming:
-            # Else the server sends it in chunks, which costs more and tells a client less.
+            # Without it the server sends chunks, which costs more and tells a client less.
             response.setdefault("Content-Length", str(len(response.content)))
         user = getattr(request, "user", None)
         level = logging.DEBUG if request.path in _PROBES else logging.INFO

@@ -1,15 +1,24 @@
 """The one renderer: compact UTF-8 JSON, whatever the client's Accept header says."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 
 
+def encode_json(data: Any) -> bytes:
+    """Return compact UTF-8 JSON; raises TypeError for what is not of JSON's types, which is a defect of the view."""
+    return orjson.dumps(data, option=_JSON_TYPES_ONLY)
+
+
+# Times and the like are written by their serializer, in one way, or not at all.
+_JSON_TYPES_ONLY = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+
+
 class JSONRenderer(BaseRenderer):
-    """Values that are already JSON's own to bytes; raises TypeError for others, which is a defect of the view."""
+    """Renders Django REST framework's own Response; raises as encode_json does."""
 
     media_type = "application/json"
     format = "json"
@@ -21,13 +30,11 @@ class JSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        if data is None:
-            return b""
-        return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+        return b"" if data is None else encode_json(data)
 
 
 class OnlyJSON(DefaultContentNegotiation):
-    """Answers in the one form there is (RFC 9110, section 12.4.1 lets a server disregard Accept)."""
+    """Responds in the one form there is (RFC 9110, section 12.4.1 lets a server disregard Accept)."""
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
         return renderers[0], renderers[0].media_type

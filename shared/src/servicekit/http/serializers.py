@@ -1,8 +1,9 @@
 """Input serializers that take what the contract names and nothing else."""
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 
@@ -14,8 +15,17 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     default_error_messages = {
         "invalid": "Send a JSON object.",
+        "null": "Send a JSON object.",
         "unknown": "This field is not known here, or may not be set.",
     }
+
+    @classmethod
+    def parse(cls, data: Any) -> dict[str, Any]:
+        """Return the validated data, or raise ValidationError (400).
+
+        One instance serves every call: validation leaves nothing in it, and a new one would copy all of its fields.
+        """
+        return cast(dict[str, Any], _instance(cls).run_validation(data))
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = {}
@@ -32,6 +42,11 @@ class StrictSerializer(serializers.Serializer[Any]):
         if unknown:
             raise serializers.ValidationError(unknown)
         return value
+
+
+@cache
+def _instance(serializer: type[StrictSerializer]) -> StrictSerializer:
+    return serializer()
 
 
 class StrictCharField(serializers.CharField):

@@ -1,0 +1,28 @@
+"""The response of a view."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpResponse
+
+from servicekit.http.renderers import encode_json
+
+
+class Response(HttpResponse):
+    """Django REST framework's Response, where JSON is the one form there is: encoded at once, without a renderer.
+
+    ``data`` is made of JSON's own types; None stands for no body.
+    """
+
+    def __init__(
+        self,
+        data: Any = None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> None:
+        if data is None:
+            super().__init__(status=status, headers=headers)
+            del self["Content-Type"]
+        else:
+            super().__init__(encode_json(data), status=status, headers=headers, content_type=content_type)

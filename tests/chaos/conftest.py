@@ -1,4 +1,4 @@
-"""Redis, the Celery worker and beat as real processes on their own database, to be killed, frozen and cut off."""
+"""Redis, worker, beat and relay as real processes on their own database, to be killed, frozen and cut off."""
 
 import contextlib
 import json
@@ -25,6 +25,11 @@ from support.waiting import wait_until
 SECRETS = new_secrets()
 # The report of these is some 600 KB, ten times what a pipe holds: unread, it keeps the job from ending.
 TASKS = 2000
+# Redis may be shared with other projects, so no name is Celery's default.
+QUEUE = "task-api:task-api.jobs"
+UNACKED = "task-api:unacked"
+# Settings with a job that counts to 1,000, and with leases of seconds.
+COUNTING = {"DJANGO_SETTINGS_MODULE": "counting.settings", "PYTHONPATH": str(CHECKOUT / "tests/support/apps")}
 
 
 class Output:
@@ -102,15 +107,20 @@ class Process:
 
 
 class JobSystem:
-    """A broker, a database and the workers and beats that a test starts on them, all in one folder."""
+    """A broker, a database and the workers, beats and relays that a test starts on them, all in one folder."""
 
-    def __init__(self, folder: Path, database: Path, redis_server: str) -> None:
+    def __init__(self, folder: Path, database: Path, redis_server: str, **variables: str) -> None:
         self.folder = folder
         self.database = folder / "db.sqlite3"
         shutil.copy(database, self.database)
         self._redis_server = redis_server
         self._socket = folder / "redis.sock"
-        self.env = environment(self.database) | {"REDIS_URL": f"unix://{self._socket}"}
+        self.env = environment(self.database) | {
+            "REDIS_URL": f"unix://{self._socket}",
+            "STATE_DIR": str(folder),
+            "REPORT_LIMIT": "0",
+            **variables,
+        }
         self._processes: list[Process] = []
         self.broker = redis.Redis(unix_socket_path=str(self._socket))
         self.redis = self.start_redis()
@@ -133,14 +143,17 @@ class JobSystem:
         wait_until(self._redis_answers, timeout=10, what="Redis answers")
         return process
 
-    def start_worker(self, *, concurrency: int = 2) -> Process:
+    def start_worker(self) -> Process:
         """Start a worker as the local stack runs it."""
-        flags = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-        return self._celery("worker", "--concurrency", str(concurrency), *flags)
+        return self._scheduler("-m", "scheduler_service", "worker")
 
-    def start_beat(self, schedule: str) -> Process:
-        """Start beat as the local stack runs it, with a schedule file of this name."""
-        return self._celery("beat", "--pidfile=", "--schedule", str(self.folder / schedule))
+    def start_beat(self) -> Process:
+        """Start beat as the local stack runs it."""
+        return self._scheduler("-m", "scheduler_service", "beat")
+
+    def start_relay(self) -> Process:
+        """Start a relay as the local stack runs it."""
+        return self._scheduler("manage.py", "relay")
 
     def publish(self, *slots: str, expires: float = 55) -> None:
         """Send a tick for each slot; return when the broker has them."""
@@ -157,9 +170,28 @@ class JobSystem:
             rows = connection.execute("SELECT slot, state, attempts FROM jobs_run ORDER BY slot").fetchall()
         return [(slot.replace(" ", "T") + "+00:00", state, attempts) for slot, state, attempts in rows]
 
+    def request_run(self, job: str) -> int:
+        """Store a run as the API does, and return its id."""
+        program = (
+            "-c",
+            f"import django; django.setup(); from jobs.schedule import JOBS; from jobs.services import"
+            f" request_run; print(request_run(job=JOBS[{job!r}], user_id=7, request_id='').id)",
+        )
+        return int(output_of(run_in_service("scheduler", *program, env=self.env)))
+
+    def run(self, run_id: int) -> dict[str, Any]:
+        """Return the columns of a run."""
+        with contextlib.closing(sqlite3.connect(self.database)) as connection:
+            connection.row_factory = sqlite3.Row
+            return dict(connection.execute("SELECT * FROM jobs_run WHERE id = ?", [run_id]).fetchone())
+
+    def messages(self) -> int:
+        """Return how many messages wait."""
+        return self.broker.llen(QUEUE)
+
     def broker_is_empty(self) -> bool:
         """Say whether no message waits, and no worker holds one."""
-        return not self.broker.llen("celery") and not self.broker.hlen("unacked")
+        return not self.messages() and not self.broker.hlen(UNACKED)
 
     def end(self) -> None:
         self._publisher.kill()
@@ -168,9 +200,9 @@ class JobSystem:
             process.end()
         self.broker.close()
 
-    def _celery(self, *arguments: str) -> Process:
-        celery = ENVIRONMENTS / "scheduler/bin/celery"
-        return self._start(celery, "-A", "scheduler_service", *arguments, cwd=CHECKOUT / "services/scheduler")
+    def _scheduler(self, *arguments: str) -> Process:
+        python = ENVIRONMENTS / "scheduler/bin/python"
+        return self._start(python, *arguments, cwd=CHECKOUT / "services/scheduler")
 
     def _start(self, *arguments: str | Path, cwd: Path | None = None) -> Process:
         process = Process(*arguments, cwd=cwd or self.folder, env=self.env)
@@ -239,7 +271,7 @@ def make_system(
 
 @pytest.fixture
 def system(tmp_path: Path, database: Path, redis_server: str) -> Iterator[JobSystem]:
-    """The job system of one test."""
-    system = JobSystem(tmp_path, database, redis_server)
+    """The job system of one test, in which a lost worker is noticed after 4 s."""
+    system = JobSystem(tmp_path, database, redis_server, **COUNTING, COUNT_FILE=str(tmp_path / "counted"))
     yield system
     system.end()

@@ -59,7 +59,7 @@ def with_word(processes: Iterable[psutil.Process], word: str) -> list[psutil.Pro
     found = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
-            if any(word in part for part in process.cmdline()):
+            if word in " ".join(process.cmdline()):
                 found.append(process)
     tops = [process for process in found if process.parent() not in found]
     return sorted(tops, key=lambda process: process.create_time())

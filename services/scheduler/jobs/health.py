@@ -14,7 +14,7 @@ from servicekit.http.health import NotReady
 
 # A tick each minute, and half a one for what may delay it.
 LONGEST_SILENCE = datetime.timedelta(seconds=90)
-# The relay renews its lease twice a second, and another one takes over after 20 s.
+# The relay renews its lease twice a second, and another one takes over after 10 s.
 RELAY_SILENCE = datetime.timedelta(seconds=30)
 # A requested run starts within 3 s where the relay and the worker do their work.
 LONGEST_WAIT = datetime.timedelta(seconds=30)

@@ -104,6 +104,12 @@ def test_tick_that_the_broker_does_not_take_is_sent_again_within_its_minute(beat
     assert [record.getMessage() for record in caplog.records] == ["broker unavailable", "broker available", "tick"]
 
 
+def test_tick_counts_as_sent_where_its_file_cannot_be_touched(beat, broker, settings, tmp_path):
+    settings.BEAT_TICK_FILE = tmp_path / "missing" / "beat-tick"
+    tick_at(beat, SLOT, SLOT + SECOND)
+    assert broker.slots == [("report-user-tasks", "09:30")]
+
+
 def test_tick_of_a_minute_that_is_over_is_not_sent(beat, broker):
     broker.error = OperationalError("refused")
     tick_at(beat, SLOT)

@@ -172,6 +172,13 @@ def test_pulse_is_touched_where_the_database_answers(pulse, monkeypatch):
     assert pulse.exists()
 
 
+def test_work_goes_on_where_the_pulse_cannot_be_touched(settings, tmp_path, caplog):
+    settings.RELAY_PULSE_FILE = tmp_path / "missing" / "relay-pulse"
+    step = Rounds(2)
+    run(step)
+    assert (step.done, [record for record in caplog.records if record.levelname == "ERROR"]) == (2, [])
+
+
 def test_lease_is_given_up_at_the_end():
     run(Rounds(1))
     assert RelayLease.objects.get().holder == ""

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
-from jobs.selectors import iterate_tasks
+from jobs.selectors import count_tasks, task_pages
 
-operations: dict[str, Callable[[], object]] = {"report": lambda: list(iterate_tasks(owner_id=7))}
+operations: dict[str, Callable[[], object]] = {
+    "report": lambda: list(task_pages(owner_id=7, limit=1000)),
+    "count": lambda: count_tasks(owner_id=7),
+}

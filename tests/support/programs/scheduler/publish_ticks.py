@@ -2,10 +2,9 @@
 
 import sys
 
-from jobs.schedule import REPORT_USER_TASKS
 from scheduler_service.celery import app
 
 for line in sys.stdin:
     slot, expires = line.split()
-    app.send_task(REPORT_USER_TASKS.task, kwargs={"slot": slot}, expires=float(expires))
+    app.send_task("jobs.tick", kwargs={"job": "report-user-tasks", "slot": slot}, expires=float(expires))
     print("sent", flush=True)

@@ -2,7 +2,6 @@
 
 import sys
 
-from jobs.schedule import REPORT_USER_TASKS
 from scheduler_service.celery import app
 
-app.send_task(REPORT_USER_TASKS.task, kwargs={"slot": sys.argv[1]}, expires=55)
+app.send_task("jobs.tick", kwargs={"job": "report-user-tasks", "slot": sys.argv[1]}, expires=55)

@@ -1,0 +1,6 @@
+"""The scheduler's settings, and a job that counts."""
+
+from scheduler_service.settings import *  # noqa: F403
+from scheduler_service.settings import INSTALLED_APPS as PROJECT_APPS
+
+INSTALLED_APPS = [*PROJECT_APPS, "counting"]

@@ -143,7 +143,7 @@ CONTAINER_FAULTS := $(addprefix tests/containers/test_,faults.py health.py)
 .PHONY: test-containers-use
 test-containers-use: $(RUNTIME) $(call ready,tests)
 	@STACK=containers $(ENV)/tests/bin/pytest tests/e2e $(CONTAINER_FAULTS) \
-	  $(foreach name,admin idle_threads key_rotation,--ignore tests/e2e/test_$(name).py)
+	  $(foreach name,admin idle_threads key_rotation lost_redis crowd,--ignore tests/e2e/test_$(name).py)
 
 .PHONY: test-containers-operate
 test-containers-operate: $(RUNTIME) $(call ready,tests)

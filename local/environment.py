@@ -63,6 +63,7 @@ def load(*, log_format: str = "text") -> dict[str, str]:
         "SERVICE_LOGINS": "0",
         "WEB_WORKERS": "2",
         "WEB_THREADS": "4",
+        "AUTH_WEB_THREADS": "12",
     }
     computed = {
         "STATE_DIR": str(state),

@@ -2,7 +2,7 @@
 
 from rest_framework.exceptions import AuthenticationFailed
 
-from accounts.sessions.selectors import get_session
+from accounts.sessions.selectors import get_caller
 from accounts.users.models import User
 from servicekit.tokens.authentication import SESSION_ENDED, BearerAuthentication
 from servicekit.tokens.verifier import Principal
@@ -13,7 +13,7 @@ class SessionAuthentication(BearerAuthentication):
 
     def check_session(self, caller: Principal) -> User:
         """Return the caller's row for ``request.auth``; raises AuthenticationFailed."""
-        session = get_session(principal=caller)
-        if session is None:
+        user = get_caller(principal=caller)
+        if user is None:
             raise AuthenticationFailed(SESSION_ENDED)
-        return session.user
+        return user

@@ -1,9 +1,11 @@
 """Read sessions."""
 
+from django.db.models import Exists
 from django.utils import timezone
 
-from accounts.sessions.models import Session
-from servicekit.tokens.verifier import Principal
+from accounts.sessions.models import EndedSession, Session
+from accounts.users.models import User
+from servicekit.tokens.verifier import Claims, Principal
 
 
 def list_sessions(*, user_id: int) -> list[Session]:
@@ -11,10 +13,15 @@ def list_sessions(*, user_id: int) -> list[Session]:
     return list(Session.objects.filter(user_id=user_id, expires_at__gt=timezone.now()).order_by("-rotated_at", "-id"))
 
 
-def get_session(*, principal: Principal) -> Session | None:
-    """Return the session of a valid access token with its user; None if it has ended or the user is not active."""
-    return (
-        Session.objects.select_related("user")
-        .filter(id=principal.session_id, user_id=principal.user_id, user__is_active=True)
-        .first()
-    )
+def get_caller(*, principal: Principal) -> User | None:
+    """Return the user of a valid access token; None if the session has ended or the user is not active."""
+    ended = EndedSession.objects.filter(session_id=principal.session_id)
+    return User.objects.filter(~Exists(ended), id=principal.user_id, is_active=True).first()
+
+
+def is_current(*, claims: Claims) -> bool:
+    """Whether a valid token's session goes on and, for a refresh token, this is its current one."""
+    session_id = claims.principal.session_id
+    if claims.token_type == "access":
+        return not EndedSession.objects.filter(session_id=session_id).exists()
+    return Session.objects.filter(id=session_id, refresh_jti=claims.jti).exists()

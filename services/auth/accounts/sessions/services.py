@@ -25,7 +25,6 @@ from servicekit.tokens.authentication import SESSION_ENDED
 from servicekit.tokens.verifier import (
     LEEWAY_SECONDS,
     LIFETIME_SECONDS,
-    Claims,
     InvalidToken,
     Principal,
     verify,
@@ -170,14 +169,6 @@ def end_sessions(
         sessions = sessions.exclude(id=except_session_id)
     with transaction.atomic():
         return _end(sessions, user_id=user_id, reason=reason, client=client)
-
-
-def is_current(claims: Claims) -> bool:
-    """Whether the token's session goes on and, for a refresh token, this is its current one."""
-    session = Session.objects.filter(id=claims.principal.session_id)
-    if claims.token_type == "refresh":
-        session = session.filter(refresh_jti=claims.jti)
-    return session.exists()
 
 
 def _end(sessions: QuerySet[Session], *, user_id: int, reason: str, client: str | None) -> int:

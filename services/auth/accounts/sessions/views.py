@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.credentials.services import InvalidCredentials
-from accounts.sessions.selectors import list_sessions
+from accounts.sessions.selectors import is_current, list_sessions
 from accounts.sessions.serializers import (
     LoginSerializer,
     LogoutSerializer,
@@ -16,7 +16,7 @@ from accounts.sessions.serializers import (
     VerifySerializer,
     represent_session,
 )
-from accounts.sessions.services import end_sessions, is_current, log_in, log_out, rotate_session
+from accounts.sessions.services import end_sessions, log_in, log_out, rotate_session
 from accounts.users.views import PublicAPIView
 from servicekit.http.views import APIView
 from servicekit.process.client_address import client_address
@@ -61,7 +61,7 @@ class TokenVerifyView(PublicAPIView):
             claims = verify_any(serializer.validated_data["token"])
         except InvalidToken as error:
             raise refusal(error, request) from None
-        if not is_current(claims):
+        if not is_current(claims=claims):
             raise AuthenticationFailed(SESSION_ENDED)
         return Response({})
 

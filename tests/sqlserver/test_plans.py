@@ -39,6 +39,10 @@ SESSIONS = FILL.format(
     into="accounts_session (id, user_id, created_at, rotated_at, expires_at, refresh_jti, previous_jti, user_agent,"
     f" address) SELECT RIGHT(CONCAT(N'{'0' * 32}', n), 32), n % 1000 + 1, {NOW}, {NOW}, {NOW}, N'', N'', N'', N''"
 )
+ENDED_SESSIONS = FILL.format(
+    into="accounts_endedsession (session_id, expires_at)"
+    f" SELECT RIGHT(CONCAT(N'{'0' * 32}', n), 32), DATEADD(second, n, {NOW})"
+)
 
 # SQL Server merges the change of one row with its seek: only such a change has a WHERE, here on the primary key.
 SEEK = re.compile(r"Index Seek\(|Clustered Index (?:Update|Delete)\(OBJECT:.* WHERE:\(.*\.\[id\] ?= ?|Index Cond:")
@@ -48,9 +52,9 @@ SCAN = re.compile(r"Table Scan|Index Scan\(|Seq Scan")
 @pytest.fixture(scope="module")
 def database(server: Server) -> str:
     url = server.create(migrate=SERVICES)
-    statements = json.dumps([TASKS, USERS, SESSIONS])
+    statements = json.dumps([TASKS, USERS, SESSIONS, ENDED_SESSIONS])
     filled = manage(*program("any/execute"), statements, DATABASE_URL=f"{url}&query_timeout=110")
-    assert json.loads(output_of(filled)) == [["done", ""]] * 3
+    assert json.loads(output_of(filled)) == [["done", ""]] * 4
     return url
 
 

@@ -40,6 +40,10 @@ TABLES = {
             "user_agent": "nvarchar(200) NOT NULL",
             "address": "nvarchar(45) NOT NULL",
         },
+        "accounts_endedsession": {
+            "session_id": "nvarchar(32) NOT NULL PRIMARY KEY",
+            "expires_at": TIME,
+        },
     },
     ("tasks", "tasks"): {
         "tasks_task": {
@@ -90,6 +94,7 @@ AFTERWARDS = {
         "ALTER TABLE accounts_session ADD CONSTRAINT accounts_session_user_id_d5aaed01_fk_accounts_user_id"
         " FOREIGN KEY (user_id) REFERENCES accounts_user (id)",
         "CREATE INDEX accounts_attemptcount_expires_at_c0f57527 ON accounts_attemptcount (expires_at)",
+        "CREATE INDEX accounts_endedsession_expires_at_c1ad02dc ON accounts_endedsession (expires_at)",
         "CREATE INDEX accounts_session_user_id_d5aaed01 ON accounts_session (user_id)",
     ],
     ("tasks", "tasks"): [

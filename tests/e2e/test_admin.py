@@ -110,7 +110,7 @@ def delete(admin: Admin, user_id: int) -> None:
 
 
 @pytest.mark.parametrize("end", [demote, deactivate, delete])
-def test_whoever_loses_a_right_loses_every_token_everywhere(
+def test_a_user_who_loses_a_right_loses_every_token_everywhere(
     stack: LocalStack, environment: dict[str, str], admin: Admin, end: Callable[[Admin, int], None]
 ) -> None:
     name = f"staff-to-{end.__name__}"

@@ -28,7 +28,7 @@ def problem(response: requests.Response, status: int) -> dict[str, Any]:
     return body
 
 
-class TestSomebodyElsesTask:
+class TestAnotherUsersTask:
     @pytest.mark.parametrize(
         ("method", "arguments"),
         [
@@ -57,7 +57,7 @@ class TestSomebodyElsesTask:
             k: v for k, v in missing.headers.items() if k not in volatile
         }
 
-    def test_is_in_nobody_elses_list(self, stack: Stack, eve: Account, task: dict[str, Any]) -> None:
+    def test_is_in_no_other_list(self, stack: Stack, eve: Account, task: dict[str, Any]) -> None:
         listed = stack.call("GET", "/api/tasks?limit=100", token=eve.access).json()
         assert task["id"] not in [other["id"] for other in listed]
 

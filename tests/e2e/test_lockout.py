@@ -11,8 +11,13 @@ from support.stack import Stack
 
 
 def log_in(stack: Stack, body: dict[str, str]) -> requests.Response:
-    """Not by stack.call, which waits for Retry-After."""
-    return requests.post(stack.url + "/api/auth/token", json=body, timeout=30)
+    """Return what auth says of the password; stack.call would wait for its Retry-After."""
+    while True:
+        response = requests.post(stack.url + "/api/auth/token", json=body, timeout=30)
+        # Neither a busy process nor the gateway's limit, which has this header, has checked or counted anything.
+        if response.status_code != 503 and "RateLimit" not in response.headers:
+            return response
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +27,7 @@ def victim(stack: Stack, first: Account) -> Account:
 
 def test_16_guessers_at_once_get_no_further_than_one(stack: Stack, victim: Account, eve: Account) -> None:
     def guess(n: int) -> requests.Response:
-        body = {"username": victim.username, "password": f"wrong horse {n}"}
-        # A process in which enough logins wait already, counts no failure.
-        while (response := log_in(stack, body)).status_code == 503:
-            time.sleep(0.05)
-        return response
+        return log_in(stack, {"username": victim.username, "password": f"wrong horse {n}"})
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         responses = list(pool.map(guess, range(16)))
@@ -36,8 +37,6 @@ def test_16_guessers_at_once_get_no_further_than_one(stack: Stack, victim: Accou
     assert (len(checked), len(refused)) == (12, 4)
     for response in refused:
         assert response.headers["Content-Type"] == "application/problem+json"
-        # By auth, not by the gateway.
-        assert response.json()["detail"].startswith("Too many attempts")
         assert int(response.headers["Retry-After"]) >= 1
 
     # Their users share the address.

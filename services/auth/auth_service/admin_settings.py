@@ -47,6 +47,7 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 AUTHENTICATION_BACKENDS = ["accounts.credentials.backends.CountingBackend"]
 LOGIN_URL = "admin:login"
 
+SESSION_ENGINE = "auth_service.admin_sessions"
 # Not sessionid: a browser sends a cookie to every port of its host.
 SESSION_COOKIE_NAME = "auth_admin_session"
 CSRF_COOKIE_NAME = "auth_admin_csrf"

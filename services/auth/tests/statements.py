@@ -1,4 +1,4 @@
-"""What is sent to the database, as the ORM writes it: the log of queries has another form for each driver."""
+"""Record the statements that the ORM sends; Django's own log of queries differs between drivers."""
 
 import re
 from collections.abc import Iterator

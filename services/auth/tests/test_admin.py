@@ -1,6 +1,7 @@
 """The admin: who gets in, what it lets them do, and that it ends what it should."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import resolve
 from django.urls.exceptions import Resolver404
+from django.utils import timezone
+from time_machine import TimeMachineFixture
 
 from accounts.admin import UserAdmin
 from accounts.credentials import backends
@@ -91,16 +94,28 @@ class TestTheDoor:
         body = {"username": "grace", "password": PASSWORD}
         assert Client().post("/api/auth/token", body, content_type="application/json").status_code == 429
 
-    def test_does_not_look_at_names_that_nobody_can_have(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_ignores_names_longer_than_any_can_be(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Normalising one of a megabyte takes seconds."""
         monkeypatch.setattr(backends, "check_credentials", None)
         assert "correct username" in errors(log_in(Client(), "\ufdfa" * 601))
         assert log_in(Client(), "x" * 70_000).status_code == 400
 
     @pytest.mark.parametrize("changes", [{"is_staff": False}, {"is_active": False}, {"password": "another"}])
-    def test_shuts_behind_whoever_loses_the_right(self, admin: Client, staff: User, changes: dict[str, Any]) -> None:
+    def test_shuts_behind_a_user_who_loses_the_right(self, admin: Client, staff: User, changes: dict[str, Any]) -> None:
         User.objects.filter(pk=staff.pk).update(**changes)
         assert admin.get("/admin/").status_code == 302
+
+    @pytest.mark.parametrize(("hours", "status"), [(0, 200), (2, 302), (24 * 365, 302)])
+    def test_a_session_from_a_clock_that_was_ahead_is_not_valid(
+        self, staff: User, time_machine: TimeMachineFixture, hours: int, status: int
+    ) -> None:
+        """Or it would last longer than 8 hours."""
+        now = timezone.now()
+        time_machine.move_to(now + timedelta(hours=hours), tick=False)
+        admin = Client()
+        log_in(admin, "grace")
+        time_machine.move_to(now, tick=False)
+        assert admin.get("/admin/").status_code == status
 
     def test_a_cookie_from_before_a_logout_opens_nothing(self, admin: Client) -> None:
         before = dict(admin.cookies)
@@ -122,7 +137,7 @@ class TestTheDoor:
         assert Client().get("/admin/login/", headers={"Host": "rebound.example:8001"}).status_code == 400
         assert Client().get("/admin/login/", headers={"Host": "localhost:8001"}).status_code == 200
 
-    def test_nobody_frames_it(self, admin: Client) -> None:
+    def test_cannot_be_framed(self, admin: Client) -> None:
         assert admin.get("/admin/")["X-Frame-Options"] == "DENY"
 
     @pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/api/auth/admin/"])

@@ -1,4 +1,4 @@
-"""The security events: what happened, to which account, and from where; never what somebody typed."""
+"""The security events: what happened, to which account, and from where; never what was typed."""
 
 import json
 import logging

@@ -129,7 +129,7 @@ class TestRegister:
         assert hashing_in == [before]
 
     @pytest.mark.parametrize("password", [" " * 8, "\u200b" * 8, "\r\n" * 4, "\u3000" * 10, "\u3164" * 8])
-    def test_refuses_a_password_that_nobody_can_see(self, client: Client, password: str) -> None:
+    def test_refuses_an_invisible_password(self, client: Client, password: str) -> None:
         response = post(client, "register", {"username": "ada", "password": password})
         assert (response.status_code, list(response.json()["errors"])) == (400, ["password"])
 

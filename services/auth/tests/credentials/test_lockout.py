@@ -105,7 +105,7 @@ class TestOneAddress:
             assert answer.json()["type"] == "/problems/too-many-requests"
         assert {**right.json(), "request_id": ""} == {**wrong.json(), "request_id": ""}
 
-    def test_starts_afresh_with_the_right_password(self, client: Client, user: User, clock: TimeMachineFixture) -> None:
+    def test_is_reset_by_the_right_password(self, client: Client, user: User, clock: TimeMachineFixture) -> None:
         for _ in range(5):
             log_in(client)
         clock.move_to(NOON + MINUTE, tick=False)
@@ -274,7 +274,7 @@ class TestManyAtOnce:
         assert self.guesses_taken(User(username="ada"), [ATTACKER] * 16) == 5
 
     def test_are_put_in_order_by_a_write(self, user: User) -> None:
-        """SQLite takes its lock when the transaction begins; a server takes a row's when it is written to."""
+        """SQLite locks when the transaction begins; a server locks a row when it is written."""
         guess(user, HOME)
         with statements() as sent:
             guess(user, HOME)
@@ -522,7 +522,7 @@ class TestAClockThatWasAhead:
 
 
 def test_clocks_of_two_servers_may_differ_by_5_seconds(user: User, clock: TimeMachineFixture) -> None:
-    """Or whoever guesses at both in turns would start afresh each time."""
+    """Or guessing at both in turn would reset the count each time."""
     clock.move_to(NOON + datetime.timedelta(seconds=5), tick=False)
     for _ in range(5):
         guess(user, HOME)
@@ -603,7 +603,7 @@ def test_the_answer_to_an_old_token_does_not_tell_whether_its_user_exists(
 
     attempts = {"unknown": attempt(inactive.id + 1), "inactive": attempt(inactive.id)}
     if token_type == "refresh":
-        # Of a session that has ended. An access token of such a one is refused before anybody is looked for.
+        # Of a session that has ended. Its access token is refused before its user is looked for.
         attempts["active"] = attempt(user.id)
     found = medians(attempts)
     assert max(found.values()) - min(found.values()) < 0.020, found

@@ -132,7 +132,7 @@ def _check_encoding(token: str) -> None:
 
 
 def _claims_from(payload: dict[str, Any]) -> Claims:
-    """Turn a payload with a good signature into Claims; nothing in it is taken for granted."""
+    """Turn a payload with a good signature into Claims; assume nothing about its form."""
     token_type, user_id, issued_at, expires_at = (payload[name] for name in ("token_type", "user_id", "iat", "exp"))
     is_staff = payload.get("is_staff", False)
     well_formed = (

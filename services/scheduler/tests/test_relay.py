@@ -201,7 +201,7 @@ def test_command_ends_when_it_is_told_to(tmp_path, number):
     subprocess.run([*command, "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
     process = subprocess.Popen([*command, "relay"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert '"message": "relay leads"' in process.stdout.readline()
+    assert '"message":"relay leads"' in process.stdout.readline()
     process.send_signal(number)
     output, _ = process.communicate(timeout=10)
     assert (output, process.returncode) == ("", 0)

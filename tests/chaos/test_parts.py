@@ -101,22 +101,11 @@ def quiet(local: LocalStack, clients: Clients) -> Clients:
     return clients
 
 
-def process_of(local: LocalStack, name: str) -> psutil.Process | None:
-    """Return the main process of a part, if there is one just now."""
-    local.family()
-    pid = int(re.findall(rf"^supervisor: {name} started \(pid (\d+)\)", local.output, re.MULTILINE)[-1])
-    try:
-        process = psutil.Process(pid)
-        return process if process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
-        return None
-
-
 def kill_and_wait(local: LocalStack, clients: Clients, name: str, *, child: bool = False) -> list[psutil.Process]:
     """Kill the part's main process, or a child of it; return what it ran before, once another has its place."""
 
     def current() -> psutil.Process | None:
-        main = process_of(local, name)
+        main = local.main_process(name)
         return main if main is None or not child else next(iter(main.children()), None)
 
     victim = current()
@@ -168,11 +157,11 @@ def test_part_that_is_killed_is_back_and_the_others_respond(
 
 @pytest.mark.parametrize("name", ["auth", "tasks", "worker", "gateway"])
 def test_process_of_a_part_that_is_killed_is_replaced_by_the_part(local: LocalStack, quiet: Clients, name: str) -> None:
-    main = process_of(local, name)
+    main = local.main_process(name)
 
     kill_and_wait(local, quiet, name, child=True)
 
-    assert process_of(local, name) == main
+    assert local.main_process(name) == main
     # What was in flight in that process; the other one responds meanwhile.
     assert sum(quiet.failures.values()) <= 6
 
@@ -182,7 +171,7 @@ def test_part_that_keeps_ending_is_started_again_later_and_later(local: LocalSta
         return [int(seconds) for seconds in re.findall(r"beat ended .* again in (\d+) s", local.output)]
 
     while delays()[-2:] != [1, 2]:
-        victim = wait_until(lambda: process_of(local, "beat"), timeout=BACK_WITHIN_SECONDS)
+        victim = wait_until(lambda: local.main_process("beat"), timeout=BACK_WITHIN_SECONDS)
         victim.kill()
         victim.wait(timeout=5)
     assert {who for who, _ in quiet.failures} == set()
@@ -195,7 +184,7 @@ def test_damaged_file_of_redis_is_set_aside(local: LocalStack, quiet: Clients) -
     for path in files:
         with path.open("ab") as file:
             file.write(bytes(512))
-    redis = process_of(local, "redis")
+    redis = local.main_process("redis")
     assert redis is not None
 
     redis.kill()

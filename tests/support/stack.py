@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import secrets
 import select
 import signal
@@ -193,6 +194,16 @@ class LocalStack(Stack):
 
     def parts(self, word: str) -> list[psutil.Process]:
         return processes.with_word(self.family(), word)
+
+    def main_process(self, name: str) -> psutil.Process | None:
+        """Return the main process of a part by the supervisor's lines, if there is one just now."""
+        self.family()
+        pid = int(re.findall(rf"^supervisor: {name} started \(pid (\d+)\)", self.output, re.MULTILINE)[-1])
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                return process
+        return None
 
     def alive(self) -> list[psutil.Process]:
         """Return the processes of the stack that have not ended."""

@@ -172,7 +172,7 @@ describe(
         name="createWebhook",
         summary="Create a webhook",
         description="From now on, the URL gets a POST for each of these events of your tasks, signed by the `secret` of "
-        "the response ([Standard Webhooks](https://www.standardwebhooks.com)). Keep the secret: it is not shown again.",
+        "the response ([Standard Webhooks](https://www.standardwebhooks.com)). Keep it: it is not shown again.",
         request=WebhookCreateSerializer,
         example={"url": WEBHOOK["url"], "events": WEBHOOK["events"]},
         answers={

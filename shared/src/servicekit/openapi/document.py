@@ -1,7 +1,7 @@
 """``python -m servicekit.openapi.document APP…``: print what a service brings to the OpenAPI document.
 
-The service is that of DJANGO_SETTINGS_MODULE, and ``APP.openapi`` describes the views of each of its apps. A warning of
-drf-spectacular is an error here, since it stands for a guess.
+The service is that of DJANGO_SETTINGS_MODULE, and ``APP.openapi`` describes the views of each of its apps. Whatever
+drf-spectacular could not make out is an error: it would have guessed.
 """
 
 import json

@@ -171,8 +171,8 @@ describe(
     post=operation(
         name="createWebhook",
         summary="Create a webhook",
-        description="From now on, the URL gets a POST for each of these events of your tasks, signed by the `secret` of "
-        "the response ([Standard Webhooks](https://www.standardwebhooks.com)). Keep it: it is not shown again.",
+        description="From now on, the URL gets a POST for each of these events of your tasks, signed by the `secret` "
+        "of the response ([Standard Webhooks](https://www.standardwebhooks.com)). Keep it: it is not shown again.",
         request=WebhookCreateSerializer,
         example={"url": WEBHOOK["url"], "events": WEBHOOK["events"]},
         answers={

@@ -166,6 +166,7 @@ check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks tests) ## lint, format, typ
 	  case $$part in any|containers) service=tasks;; launcher) service=local;; *) service=$$part;; esac; \
 	  $(RUN) $$service-dev mypy --no-error-summary "$(CURDIR)/tests/support/programs/$$part"; \
 	done
+	@$(RUN) scheduler-dev mypy --no-error-summary "$(CURDIR)/tests/support/apps"
 	@set -e; for service in $(SERVICES); do \
 	  $(MANAGE) makemigrations --check --dry-run --verbosity 0 \
 	    || { echo "FAILED: the models of $$service need a migration" >&2; exit 1; }; \

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from local.environment import CHECKOUT, SERVICES
@@ -18,12 +18,13 @@ READY_WITHIN_SECONDS = 60
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def run_supervisor(env: Mapping[str, str], port: int) -> int:
+def run_supervisor(env: Mapping[str, str], port: int, *, locks: Iterable[int]) -> int:
     """Run the supervisor until it ends, and return the exit code.
 
     make fails with a Ctrl-C that reaches it, whatever its command answers. So the supervisor gets a process group of
     its own, which is the terminal's foreground while it runs: Ctrl-C goes there and nowhere else. The pipe to its
-    standard input is closed by the end of this process, kill -9 included, and the supervisor takes that for a stop.
+    standard input is closed by the end of this process, kill -9 included, and the supervisor takes that for a stop. It
+    shares the locks, since its parts may use the state for some seconds after that.
     """
     report, write = os.pipe()
     read, hold = os.pipe()
@@ -32,7 +33,7 @@ def run_supervisor(env: Mapping[str, str], port: int) -> int:
         cwd=CHECKOUT,
         env=env,
         stdin=read,
-        pass_fds=[write],
+        pass_fds=[write, *locks],
         process_group=0,
     )
     for ends_of_the_supervisor in (write, read):

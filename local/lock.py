@@ -1,4 +1,4 @@
-"""Who runs here: locks that the end of a process releases, whatever ended it. The standard library alone is needed.
+"""What runs here: locks that end with the last process that has their descriptor. The standard library alone is needed.
 
 The lock of a state folder keeps two stacks from taking each other's sockets; its file holds the gateway's port. A
 running stack also shares the lock of var/, which `make clean` would delete under it.
@@ -14,8 +14,8 @@ from local.errors import CommandError
 
 
 @contextlib.contextmanager
-def hold_state(run: Path, *, port: int, state: str) -> Iterator[None]:
-    """Hold the lock of the state folder; raises CommandError where a stack holds it."""
+def hold_state(run: Path, *, port: int, state: str) -> Iterator[int]:
+    """Hold the lock of the state folder, and yield its descriptor; raises CommandError where a stack holds it."""
     with (run / "lock").open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -24,7 +24,7 @@ def hold_state(run: Path, *, port: int, state: str) -> Iterator[None]:
         file.truncate(0)
         file.write(f"{port}\n")
         file.flush()
-        yield
+        yield file.fileno()
 
 
 def running_port(run: Path) -> int | None:
@@ -38,11 +38,11 @@ def running_port(run: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def use(var: Path) -> Iterator[None]:
-    """Keep `make clean` from deleting the folder meanwhile."""
+def use(var: Path) -> Iterator[int]:
+    """Keep `make clean` from deleting the folder meanwhile; yields the lock's descriptor."""
     var.mkdir(mode=0o700, exist_ok=True)
-    with _folder_lock(var, fcntl.LOCK_SH):
-        yield
+    with _folder_lock(var, fcntl.LOCK_SH) as descriptor:
+        yield descriptor
 
 
 @contextlib.contextmanager
@@ -59,10 +59,10 @@ def refuse_while_used(var: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _folder_lock(folder: Path, operation: int) -> Iterator[None]:
+def _folder_lock(folder: Path, operation: int) -> Iterator[int]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, operation)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)

@@ -22,11 +22,11 @@ def main(arguments: list[str]) -> int:
     env = environment.load()
     port = settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
     run = Path(env["RUN_DIR"])
-    with lock.hold_state(run, port=port, state=env["STATE_DIR"]), lock.use(CHECKOUT / "var"):
+    with lock.hold_state(run, port=port, state=env["STATE_DIR"]) as state, lock.use(CHECKOUT / "var") as var:
         refuse_taken_port(port, "GATEWAY_PORT")
         prepare(env)
         migrate(env)
-        return run_supervisor(env, port)
+        return run_supervisor(env, port, locks=(state, var))
 
 
 def prepare(env: dict[str, str]) -> None:

@@ -75,6 +75,19 @@ def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
     assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) != 0
 
 
+def test_state_of_a_killed_launcher_is_in_use_until_its_parts_have_ended(start: Start) -> None:
+    stack = start(terminal=False).wait_until_ready()
+    # A frozen part takes the seconds that a busy one may take to stop.
+    stack.part("scheduler_service").suspend()
+    command_of(stack, "up").kill()
+
+    next_stack = start(STATE_DIR=str(stack.state))
+
+    assert next_stack.wait(timeout=STOPPED_WITHIN_SECONDS) != 0
+    assert f"the stack is already running in {stack.state}; " in next_stack.output
+    stack.wait(timeout=STOPPED_WITHIN_SECONDS)
+
+
 def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(start: Start) -> None:
     stack = start().wait_until_ready()
 

@@ -14,7 +14,7 @@ from local.errors import CommandError
 from local.network import ask_readyz, ready_text
 
 READY_WITHIN_SECONDS = 120
-READERS = ("redis", "auth", "tasks", "scheduler", "worker", "beat", "relay", "admin")
+READERS = ("redis", "auth", "tasks", "scheduler", "worker", "sender", "beat", "relay", "admin")
 ONE_SHOTS = ("secrets", "auth-migrate", "tasks-migrate", "scheduler-migrate")
 
 

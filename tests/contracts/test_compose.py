@@ -1,6 +1,7 @@
 """The lists of Compose services that the code and the tests hold, against docker-compose.yaml."""
 
 import os
+from typing import Any
 
 import yaml
 
@@ -8,7 +9,13 @@ from support.commands import output_of, program, run_in_launcher
 from support.compose import PARTS
 from support.paths import CHECKOUT
 
-SERVICES = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read_text(encoding="utf-8"))["services"]
+
+def services_of(file: str) -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load((CHECKOUT / file).read_text(encoding="utf-8"))["services"]
+    return services
+
+
+SERVICES = services_of("docker-compose.yaml")
 
 
 def test_every_part_that_reads_secrets_is_restarted_when_they_change() -> None:
@@ -26,3 +33,7 @@ def test_the_suites_of_containers_look_at_every_part_that_always_runs() -> None:
     running = {name for name in running if SERVICES[name].get("restart", "no") != "no"}
 
     assert set(PARTS) == running
+
+
+def test_every_part_of_ours_runs_from_the_checkout_for_developers() -> None:
+    assert set(services_of("docker-compose.dev.yaml")) == set(PARTS) - {"gateway", "redis"}

@@ -52,6 +52,7 @@ class Project:
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "INFO",
             "REPORT_USER_ID": "1",
+            "REPORT_LIMIT": "1000",
             "RUNS_KEPT_DAYS": "30",
             "CORS_ORIGINS": "",
             "WEB_WORKERS": "2",

@@ -48,6 +48,7 @@ def for_stack(*, state: Path, port: int, secret: str, **changes: str) -> dict[st
             "LOG_LEVEL": "INFO",
             "LOG_FORMAT": "json",
             "REPORT_USER_ID": "1",
+            "REPORT_LIMIT": "1000",
             # The tests' receivers are on this machine.
             "WEBHOOK_ALLOW_PRIVATE_NETWORKS": "1",
             "STATE_DIR": str(state),

@@ -105,7 +105,7 @@ def terminal_of(group: int) -> Iterator[None]:
 
 
 def announce(supervisor: subprocess.Popen[bytes], hold: int, env: Mapping[str, str], port: int) -> None:
-    """Say once that the stack responds, and tell the supervisor; say that it does not yet where that takes long."""
+    """Say that the stack is ready, or once that it is late; either ends the start, and the supervisor is told."""
     sockets = [str(Path(env["RUN_DIR"], f"{service}.sock")) for service in SERVICES]
     late = time.monotonic() + READY_WITHIN_SECONDS
     status, response = 0, "nothing"
@@ -114,11 +114,18 @@ def announce(supervisor: subprocess.Popen[bytes], hold: int, env: Mapping[str, s
         if all(map(listens, sockets)):
             status, response = ask_readyz(port)
         if status == 200:
+            end_start(hold)
             with contextlib.suppress(OSError):
-                os.write(hold, b"ready\n")
                 print(ready_text(port, stop="Ctrl-C"), flush=True)
             return
         if time.monotonic() > late:
             late = float("inf")
+            end_start(hold)
             print(f"warning: not ready after {READY_WITHIN_SECONDS} s; /readyz answers {response}", flush=True)
         time.sleep(0.1)
+
+
+def end_start(hold: int) -> None:
+    """Tell the supervisor that every part has started, so one that ends from now on is started again."""
+    with contextlib.suppress(OSError):
+        os.write(hold, b"started\n")

@@ -104,7 +104,7 @@ class Options(ServerOptions):
         return {0: launcher, self._woken: Reader(self._woken)}
 
     def end_of_start(self) -> None:
-        """Note that the launcher has seen the whole stack respond."""
+        """Note that every part has started: the whole stack has responded, or has run for a minute."""
         self.is_starting = False
 
     def stop(self) -> None:

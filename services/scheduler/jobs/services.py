@@ -63,7 +63,11 @@ def claim_slot(*, job: Job, slot: datetime.datetime, request_id: str) -> Run | N
         return None
     with transaction.atomic():
         Run.objects.filter(id=existing.id, state=existing.state).exclude(state__in=ACTIVE).delete()
-        return run if _insert(run) else None
+        if _insert(run):
+            return run
+        # Another run goes on, so the row stays as it is.
+        transaction.set_rollback(True)
+        return None
 
 
 def _clock_was_set_back_since(run: Run) -> bool:

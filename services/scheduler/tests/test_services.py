@@ -103,6 +103,12 @@ class TestSlots:
         assert claim().attempts == 1
         assert rows() == [(SLOT, "running")]
 
+    def test_slot_that_was_recorded_as_missed_stays_so_while_another_run_goes_on(self):
+        make_run(slot=SLOT - MINUTE, state="running")
+        make_run(state="missed")
+        assert claim() is None
+        assert rows() == [(SLOT - MINUTE, "running"), (SLOT, "missed")]
+
     def test_slot_from_before_the_clock_was_set_back_runs_again_once(self):
         make_run(slot=SLOT, outcome="by the wrong clock")
         make_run(slot=SLOT - 2 * HOUR)

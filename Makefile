@@ -3,8 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-# What a command prints is for now: a shell's --output-sync would hold it back until the command ends. Not in macOS' own
-# make.
+# A shell's --output-sync would hold back what a command prints until it ends. macOS' own make does not know the option.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 MAKEFLAGS += $(if $(SYNCED),,$(OUTPUT_SYNC:%=%=none))
 
@@ -120,8 +119,8 @@ test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running
 bench: $(RUNTIME) $(call ready,bench) ## the load benchmark and its table: ours beside a bare function and two frameworks
 	@$(ENV)/bench/bin/python bench/run.py
 
-# The test databases stay on the server and are made anew at the next run: to drop one, Django alters it, which not every
-# login and not every server lets it.
+# The test databases stay on the server and are rebuilt at the next run: to drop one, Django alters it, which not every
+# login and not every server allows.
 .PHONY: test-sqlserver
 test-sqlserver: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## the suites on the SQL Server that DATABASE_URL names
 	@$(LOCAL) doctor --sqlserver
@@ -210,18 +209,18 @@ show-tasks: $(RUNTIME) ## print every task in the database, one each 10 seconds
 ##@ Maintain
 
 .PHONY: openapi
-openapi: $(DEVELOPMENT) ## write console/openapi.json and the pages about problems anew, from the code
+openapi: $(DEVELOPMENT) ## rewrite console/openapi.json and the pages about problems from the code
 	@$(ENV)/shared-dev/bin/python openapi/build.py
 
 .PHONY: lock
-lock: | $(UV_READY) ## resolve every lock file anew
+lock: | $(UV_READY) ## resolve every lock file again
 	@$(INSTALLER) UV="$(UV_PROGRAM)" PYTHON="$(PYTHON)" checks/lock
 
 .PHONY: clean
 clean: ## delete var/: environments, database, all state (.env stays)
 	@"$(or $(wildcard $(ENV)/local/bin/python),$(PYTHON))" -E -m local clean
 
-# Environments. Each is made anew when its lock file, the checkout's place or the Python changes.
+# Environments. Each is rebuilt when its lock file, the checkout's place or the Python changes.
 
 # Compiled once, here: eleven processes of one start would each do it for themselves.
 # $(call environment,NAME,LOCK FILE,folder to install as it is)
@@ -241,7 +240,7 @@ $(eval $(call environment,local-dev,local/requirements-dev.txt,shared))
 $(eval $(call environment,browser,tests/browser/requirements.txt))
 $(foreach name,tests checks bench,$(eval $(call environment,$(name),$(name)/requirements.txt)))
 
-# nginx and redis-server, for a machine without them. Where there are no wheels, up.py says what to install.
+# nginx and redis-server, for a machine without them. Where there are no wheels, `make doctor` says what to install.
 $(ENV)/servers/.ready: local/servers.txt $(ENV)/python | $(UV_READY)
 	@echo "installing $<"
 	@rm -rf $(@D) && mkdir -p $(@D)

@@ -17,7 +17,7 @@ FROM_WHEELS = CHECKOUT / "var/env/servers/bin"
 
 @dataclass(frozen=True)
 class Program:
-    """A program, how to ask its version, and which is needed."""
+    """A program, how to ask for its version, and the version that is needed."""
 
     name: str
     option: str

@@ -9,8 +9,8 @@ NAMES = ("appendonly.aof", "appendonlydir")
 def set_aside(folder: Path) -> Path | None:
     """Rename what Redis would load at its start, and return the new name; None where there is nothing.
 
-    Redis does not start on a damaged file. What it holds can be spared: messages of jobs whose state is in the
-    database, and ended sessions that auth announces again.
+    Redis does not start on a damaged file. Its content is expendable: messages of jobs whose state is in the database,
+    and ended sessions that auth announces again.
     """
     for name in NAMES:
         path, to = folder / name, folder / f"{name}.damaged"

@@ -4,7 +4,7 @@ prepare   a new key: every service verifies with it, none signs
 activate  the new key signs; tokens of the old one go on working
 retire    the old key is gone, once no token of it can be valid any more
 
-A step is refused where it would cost anybody a request. Each may be stopped at any point and given again.
+A step that would make a request fail is refused. Each may be interrupted at any point and repeated.
 """
 
 import argparse
@@ -128,7 +128,7 @@ def catch_up(listed: Keys, published: KeyFile) -> None:
 
 
 def refuse_while_tokens_live(file: KeyFile, published: KeyFile | None) -> None:
-    # Both only ever too late: whatever else is changed in .env, the wait begins anew.
+    # At or after the activation: any other change of .env also restarts the wait.
     activated = max(place.changed_at() for place in (file, published) if place and place.path.exists())
     until = activated + REFRESH_LIFETIME
     if datetime.datetime.now(datetime.UTC) < until:
@@ -139,7 +139,7 @@ def refuse_while_tokens_live(file: KeyFile, published: KeyFile | None) -> None:
 
 
 def wait_until_agreed(run: Path, *, known: Keys, unknown: Keys = ()) -> str | None:
-    """Wait until every service verifies with the one keys and not with the others; returns what is still amiss."""
+    """Wait until every service verifies with the known keys and not with the others; return what is still wrong."""
     # A process may look at its copy of the keys for this long. What comes after it is found out by asking, since a file
     # may be somewhere else than a service looks.
     time.sleep(KEY_FILE_SECONDS)
@@ -164,7 +164,7 @@ def find_disagreement(service: str, path: Path, known: Keys, unknown: Keys) -> s
 
 
 def ask(service: str, path: Path, token: str) -> int:
-    """The status of a call that the service refuses by 401 where it does not know the token's key; 0 for no answer."""
+    """Return the status of a call, which is 401 if the service does not know the token's key; 0 without a response."""
     method, target = CALLS[service]
     connection = http.client.HTTPConnection(service, timeout=5)
     connection.sock = socket.socket(socket.AF_UNIX)

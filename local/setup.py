@@ -4,7 +4,7 @@ from local import environment, odbc
 
 
 def main(arguments: list[str]) -> int:
-    """Make them, and say so."""
+    """Prepare them, and say so."""
     env = environment.load()
     if odbc.is_sqlserver(env):
         print(f"ODBC driver: {odbc.register_driver(env)}")

@@ -40,7 +40,7 @@ class Options(ServerOptions):
         super().__init__()
         self._report = report
         self.is_starting = True
-        # How each part ended last, in words.
+        # How each process ended, in words, by its id.
         self.endings: dict[int, str] = {}
 
     def make_pipes(self, stderr: bool = True) -> dict[str, int | None]:
@@ -166,7 +166,7 @@ class Supervisor(supervisord.Supervisor):
         if self.options.mood != SupervisorStates.RUNNING:
             return
         if name == "redis" and (aside := self._set_redis_files_aside(ending)):
-            say(f"redis ended ({ending}); what it would load may be damaged, can be spared and is now {aside}")
+            say(f"redis ended ({ending}); what it would load may be damaged, so it was moved to {aside}")
         elif self.options.is_starting:
             say(f"{name} could not be started ({ending}), so everything is stopped")
             self.failed = True
@@ -175,7 +175,7 @@ class Supervisor(supervisord.Supervisor):
             say(f"{name} ended ({ending}) and is started again" + f" in {part.backoff} s" * bool(part.backoff))
 
     def _set_redis_files_aside(self, ending: str) -> Path | None:
-        """Set them aside, once in the life of this process, where Redis gave up by itself; return their new name."""
+        """Set them aside if Redis exited by itself, once in the life of this process; return their new name."""
         if self._has_set_aside or not ending.startswith("exit status"):
             return None
         self._has_set_aside = True

@@ -1,6 +1,6 @@
 """`make up`: check what a start needs, migrate, run the stack under a supervisor, and say when it can be used.
 
-Whatever can be wrong before the start is one line and exit code 1.
+Anything wrong before the start is one line and exit code 1.
 """
 
 import os

@@ -9,5 +9,5 @@ class JobsConfig(AppConfig):
     name = "jobs"
 
     def ready(self) -> None:
-        """Loads the module that takes its import for the start of the process; the first request would be too late."""
+        """Load jobs.health now: it takes the time of its import for the start of the process."""
         import jobs.health  # noqa: F401

@@ -19,7 +19,7 @@ from jobs.tasks import continue_
 
 # A message may be lost, or wait for a free worker; a second one does no harm.
 RESEND_SECONDS = 15.0
-# A run that takes its worker down with it every time is given up.
+# A run whose worker is lost this often without progress has failed.
 MAXIMUM_LOSSES = 3
 
 logger = logging.getLogger("jobs.dispatch")
@@ -27,7 +27,7 @@ logger = logging.getLogger("jobs.dispatch")
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """End the run so."""
+    """End the run in this state, with this outcome."""
 
     run: Run
     state: str
@@ -48,7 +48,7 @@ def decide(
     unchanged_for: Callable[[Run], float],
     now: datetime.datetime,
 ) -> list[GiveUp | Send]:
-    """What has to happen with each active run; a run that goes on well is left alone."""
+    """Return what has to happen with each active run; a run that goes on well is left alone."""
     busy = {run.job for run in runs if run.state == RUNNING}
     decisions: list[GiveUp | Send] = []
     for run in runs:
@@ -72,7 +72,7 @@ _LOST = f"Its worker was lost {MAXIMUM_LOSSES} times."
 
 
 def _expired(run: Run, *, job: Job, now: datetime.datetime) -> bool:
-    """A tick's, as its message would be. What was asked for waits, and so does nothing that a wrong clock wrote."""
+    """Whether a tick's run is as late as its message may be, or lies as far ahead; a requested run may wait."""
     return not run.requested_by and abs(now - run.slot) > datetime.timedelta(seconds=job.expires_seconds)
 
 
@@ -84,7 +84,7 @@ class DispatchRuns:
         self._sent: dict[tuple[int, str], float] = {}
 
     def __call__(self) -> None:
-        """Do what is to be done now. Raises what the database or the broker raise."""
+        """Make one round; raises what the database or the broker raises."""
         runs = active_runs()
         self._leases.forget_all_but([run.id for run in runs])
         held = {(run.id, run.holder) for run in runs}

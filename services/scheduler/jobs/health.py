@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from jobs.job import Job
-from jobs.models import FAILED, MISSED
+from jobs.models import FAILED, MISSED, QUEUED
 from jobs.selectors import CLOCK_SKEW, JobRuns, active_runs, last_tick, relay_seen_at
 from servicekit.http.health import NotReady
 
@@ -24,17 +24,17 @@ _started_at = timezone.now()
 
 
 def check_beat() -> None:
-    """Raises NotReady when the last tick that beat sent and a worker took is too long ago."""
+    """Raise NotReady if the last tick that beat sent and a worker took is too long ago."""
     _check_recent(lambda: last_tick(now=timezone.now()), within=LONGEST_SILENCE, silent="has not ticked for")
 
 
 def check_relay() -> None:
-    """Raises NotReady when no relay has led for too long."""
+    """Raise NotReady if no relay has led for too long."""
     _check_recent(relay_seen_at, within=RELAY_SILENCE, silent="has not run for")
 
 
 def _check_recent(read: Callable[[], datetime.datetime | None], *, within: datetime.timedelta, silent: str) -> None:
-    """Ask after check_database, which leaves a connection: where it could not, this does not try for another 3 s."""
+    """Use the connection that check_database has left; without one, do not wait 3 s for another."""
     if connection.connection is None:
         raise NotReady("is unknown without the database")
     try:
@@ -49,9 +49,9 @@ def _check_recent(read: Callable[[], datetime.datetime | None], *, within: datet
 
 
 def measures() -> dict[str, float | None]:
-    """How much waits, and for how long: what /readyz shows beside its checks."""
+    """Return how much waits, and for how long, for /readyz to show beside its checks."""
     now = timezone.now()
-    waiting = [run for run in active_runs() if run.state == "queued"]
+    waiting = [run for run in active_runs() if run.state == QUEUED]
     return {
         "queued_runs": len(waiting),
         "oldest_queued_run_seconds": seconds_since(min((run.slot for run in waiting), default=None), now=now),
@@ -60,12 +60,12 @@ def measures() -> dict[str, float | None]:
 
 
 def seconds_since(since: datetime.datetime | None, *, now: datetime.datetime) -> float | None:
-    """To a tenth, and not below 0, where another machine's clock is ahead."""
+    """Return the seconds, rounded to tenths; 0 if another machine's clock is ahead."""
     return None if since is None else round(max((now - since).total_seconds(), 0.0), 1)
 
 
 def trouble_of(*, job: Job, runs: JobRuns, now: datetime.datetime) -> str | None:
-    """What is wrong with the job, in words; None where it does what it should."""
+    """Return what is wrong with the job, in words; None if it does what it should."""
     if runs.last is not None and runs.last.state in (FAILED, MISSED):
         return f"The last run {'failed' if runs.last.state == FAILED else 'was missed'}: {runs.last.outcome}"
     queued = runs.queued

@@ -46,23 +46,23 @@ class Job:
 
     @property
     def schedule(self) -> crontab:
-        """The times, as Celery's beat understands them."""
+        """Return the times as Celery's beat understands them."""
         return crontab.from_string(self.cron)
 
     def next_due(self, now: datetime.datetime) -> datetime.datetime:
-        """The first time after ``now`` that the job is due."""
+        """Return the first time after ``now`` at which the job is due."""
         last, step, _ = self.schedule.remaining_delta(now, tz=datetime.UTC)
         due: datetime.datetime = last + step
         return due
 
 
 def slot_of(time: datetime.datetime) -> datetime.datetime:
-    """The minute of this time, since a crontab knows nothing finer."""
+    """Return the minute of this time, since a crontab knows nothing finer."""
     return time.astimezone(datetime.UTC).replace(second=0, microsecond=0)
 
 
 def is_due(schedule: Any, slot: datetime.datetime) -> bool:
-    """Whether this minute, in UTC, is one of the crontab's, whose sets celery-types does not know."""
+    """Return whether this minute, in UTC, is one of the crontab's, whose sets celery-types does not know."""
     return (
         slot.minute in schedule.minute
         and slot.hour in schedule.hour
@@ -75,7 +75,7 @@ def is_due(schedule: Any, slot: datetime.datetime) -> bool:
 def slots_between(
     schedule: crontab, *, first: datetime.datetime, last: datetime.datetime
 ) -> Iterator[datetime.datetime]:
-    """The slots of the schedule after ``first`` and before ``last``, newest first."""
+    """Yield the slots of the schedule after ``first`` and before ``last``, newest first."""
     slot = last - MINUTE
     while slot > first:
         if is_due(schedule, slot):
@@ -84,12 +84,12 @@ def slots_between(
 
 
 def slot_text(slot: datetime.datetime) -> str:
-    """The slot as text for a message."""
+    """Return the slot as text for a message."""
     return slot_of(slot).isoformat()
 
 
 def parse_slot(text: object) -> datetime.datetime:
-    """The reverse of slot_text; raises ValueError for anything else, since a message may hold anything."""
+    """Reverse slot_text; raises ValueError for anything else, since a message may hold anything."""
     try:
         slot = datetime.datetime.fromisoformat(text) if isinstance(text, str) else None
         if slot is not None and slot_text(slot) == text:

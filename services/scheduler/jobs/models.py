@@ -70,7 +70,7 @@ class Run(models.Model):
 
 
 def turn_of(state: str, slot: datetime.datetime) -> int:
-    """0 for the running run of a job, 1 for the queued one, and for one that is over a number that no other has.
+    """Return 0 for the running run of a job, 1 for the queued one, and for one that is over a number that no other has.
 
     UNIQUE (job, turn) then does what a partial index on the state would do, on every engine.
     """
@@ -79,7 +79,7 @@ def turn_of(state: str, slot: datetime.datetime) -> int:
 
 
 class RelayLease(models.Model):
-    """The one row that says which relay leads. The holder counts ``beats`` up, and leads until it stops to."""
+    """The one row that says which relay leads. The holder counts ``beats`` up, and leads until it stops counting."""
 
     id = models.IntegerField(primary_key=True)
     holder = models.CharField(max_length=32)

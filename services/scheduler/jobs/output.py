@@ -6,7 +6,7 @@ STRICT_LOGGER = "jobs.report"
 
 
 class StdoutHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Raise what goes wrong with the report's lines. As logging does, pass over what goes wrong with others."""
+    """Raise errors of writing the report's lines; ignore those of other lines, as logging does."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         if record.name == STRICT_LOGGER:

@@ -1,8 +1,8 @@
-"""Carry out a run: a piece of work after the other, and between them whatever belongs to no job in particular.
+"""Carry out a run piece by piece, and do between the pieces what every job needs.
 
-Here the deadline is looked at, the lease renewed and a stop obeyed, so that no job can forget to, and nothing is ever
-raised into the middle of one. What cannot wait for the end of a piece is done by the kernel: a process whose piece
-outlasts its lease is ended before another one may take the run over.
+That is to check the deadline, renew the lease and obey a stop, so that no job can forget it and no exception is raised
+into the middle of one. What cannot wait for the end of a piece is left to the kernel: a process whose piece outlasts
+its lease is killed before another process may take over the run.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ from servicekit.process.context import set_request_id
 RENEW_SECONDS = 1.0
 # More than the 10 s that a statement may wait for its answer (servicekit.database.url).
 PIECE_SECONDS = 12
-# A run that has a checkpoint makes room after this time for what else waits for the worker, and is continued in its
-# turn: long runs may be more than the worker has processes.
+# A run that has a checkpoint makes room after this time for other runs, and is continued in its turn: there may be more
+# long runs than the worker has processes.
 TURN_SECONDS = 30.0
 # How long a lease has to stand still before the run counts as lost. More than PIECE_SECONDS, which begin before the
 # renewal that the relay sees.
@@ -97,11 +97,11 @@ class _Attempt:
         self._started_at = self._renewed_at = time.monotonic()
 
     def spent_ms(self) -> int:
-        """How long the run has been worked on, the stretches before this one included."""
+        """Return how long the run has been worked on, including the stretches before this one."""
         return self._run.spent_ms + round((time.monotonic() - self._started_at) * 1000)
 
     def work(self) -> tuple[str, str]:
-        """Return state and outcome; raises _Ended, and what says that the database is unavailable."""
+        """Return state and outcome; raises _Ended, and errors of a database that is unavailable."""
         try:
             with contextlib.closing(self._job.work(self._run.checkpoint)) as pieces:
                 return self._pieces(pieces)
@@ -137,10 +137,10 @@ class _Attempt:
 
 @contextlib.contextmanager
 def _ended_before_the_lease() -> Iterator[None]:
-    """End this process by SIGALRM, whose default is that, PIECE_SECONDS after the last renewal.
+    """Have SIGALRM end this process, its default action, PIECE_SECONDS after the last renewal.
 
-    The kernel counts by a clock that nobody sets, and also while the process is frozen: once it is continued it ends
-    before it could do a thing. The relay starts the run again.
+    The kernel counts by a clock that cannot be set, also while the process is frozen: when it is continued, it ends
+    before it can do anything. The relay starts the run again.
     """
     signal.alarm(PIECE_SECONDS)
     try:

@@ -1,4 +1,4 @@
-"""Reads."""
+"""Read runs, the relay's lease and tasks."""
 
 import datetime
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q, Subquery
 
-from jobs.models import ACTIVE, RelayLease, Run, Task
+from jobs.models import ACTIVE, MISSED, QUEUED, RUNNING, RelayLease, Run, Task
 from servicekit.http.pagination import Cursor, Page
 
 TASKS_AT_ONCE = 500
@@ -28,28 +28,28 @@ class JobRuns:
 
 
 def job_runs(*, names: Iterable[str], now: datetime.datetime) -> dict[str, JobRuns]:
-    """The telling runs of each job, by its name. One statement, with two seeks for each job."""
+    """Return the runs that tell how each job is doing, by its name: one statement, with two seeks for each job."""
     past = Run.objects.filter(slot__lte=now + CLOCK_SKEW).order_by("-slot")
     newest = [past.filter(job=name) for name in names]
     newest += [query.filter(requested_by=0) for query in newest]
     ids = [Subquery(query.values("id")[:1]) for query in newest]
     # The stubs do not know that In takes expressions.
     rows = list(Run.objects.filter(Q(id__in=ids) | Q(state__in=ACTIVE)).order_by("-slot"))
-    return {name: _telling([row for row in rows if row.job == name], now=now) for name in names}
+    return {name: _select([row for row in rows if row.job == name], now=now) for name in names}
 
 
-def _telling(rows: list[Run], *, now: datetime.datetime) -> JobRuns:
+def _select(rows: list[Run], *, now: datetime.datetime) -> JobRuns:
     past = [row for row in rows if row.slot <= now + CLOCK_SKEW]
     return JobRuns(
         last=next(iter(past), None),
         last_scheduled=next((row for row in past if not row.requested_by), None),
-        running=next((row for row in rows if row.state == "running"), None),
-        queued=next((row for row in rows if row.state == "queued"), None),
+        running=next((row for row in rows if row.state == RUNNING), None),
+        queued=next((row for row in rows if row.state == QUEUED), None),
     )
 
 
 def list_runs(*, job: str | None, state: str | None, page: Page) -> tuple[list[Run], bool]:
-    """The runs (of the job and in the state, where given), newest slot first: one page, and whether there are more."""
+    """Return a page of runs, newest slot first, of the job and in the state if given, and whether there are more."""
     query = Run.objects.order_by("-slot", "-id")
     if job is not None:
         query = query.filter(job=job)
@@ -62,35 +62,35 @@ def list_runs(*, job: str | None, state: str | None, page: Page) -> tuple[list[R
 
 
 def retrieve_run(*, run_id: int) -> Run | None:
-    """The run of this id."""
+    """Return the run of this id."""
     return Run.objects.filter(id=run_id).first()
 
 
 def active_runs() -> list[Run]:
-    """The runs that are queued or running: two of each job at most."""
+    """Return the runs that are queued or running: two of each job at most."""
     return list(Run.objects.filter(state__in=ACTIVE).order_by("slot", "id"))
 
 
 def last_tick(*, now: datetime.datetime) -> datetime.datetime | None:
-    """The newest slot that a tick has reached, whichever job's it is."""
-    ticks = Run.objects.filter(slot__lte=now + CLOCK_SKEW, requested_by=0).exclude(state="missed")
+    """Return the newest slot of any job that a tick has reached."""
+    ticks = Run.objects.filter(slot__lte=now + CLOCK_SKEW, requested_by=0).exclude(state=MISSED)
     return ticks.order_by("-slot", "-id").values_list("slot", flat=True).first()
 
 
 def relay_seen_at() -> datetime.datetime | None:
-    """When the leading relay last said so."""
+    """Return when the leading relay last renewed its lease."""
     return RelayLease.objects.values_list("seen_at", flat=True).first()
 
 
 def count_tasks(*, owner_id: int) -> int:
-    """How many tasks the user has; an index alone answers it."""
+    """Return how many tasks the user has; an index alone answers it."""
     return Task.objects.filter(owner_id=owner_id).count()
 
 
 def task_pages(*, owner_id: int, limit: int) -> Iterator[list[Task]]:
-    """The newest tasks of the user, ``limit`` at most, newest first.
+    """Yield the newest tasks of the user, ``limit`` at most, newest first.
 
-    Read in pages by key, so that neither the memory nor the life of a cursor or transaction grows with their number.
+    They are read in pages by key, so neither memory nor the life of a cursor or transaction grows with their number.
     """
     query = Task.objects.filter(owner_id=owner_id).order_by("-created_at", "-id")
     rest = query

@@ -12,13 +12,13 @@ from servicekit.http.times import iso_utc
 
 
 class RequestRunSerializer(StrictSerializer):
-    """An object without members; no body at all is one, too."""
+    """An object without members, or no body."""
 
 
 def represent_job(
     *, job: Job, runs: JobRuns, relay_seen_at: datetime.datetime | None, now: datetime.datetime
 ) -> dict[str, Any]:
-    """A job, its schedule, what became of it last, and what waits."""
+    """Render a job: its schedule, its last run, and what waits."""
     trouble = trouble_of(job=job, runs=runs, now=now)
     return {
         "name": job.name,
@@ -37,7 +37,7 @@ def represent_job(
 
 
 def represent_run(run: Run) -> dict[str, Any]:
-    """A run as clients see it: what its state has no room for is null."""
+    """Render a run; what does not apply to its state is null."""
     return {
         "id": run.id,
         "job": run.job,

@@ -1,7 +1,7 @@
 """Writes: the life of a run, from its slot to its end.
 
 Ticks can be sent twice (two beats), delivered twice (a worker that was killed) and late (an outage). The rows make one
-run of each slot, and let one run of a job go on at a time: the database's constraints decide, not a look before.
+run of each slot, and let one run of a job go on at a time: the database's constraints decide, not an earlier read.
 """
 
 import datetime
@@ -39,7 +39,7 @@ def request_run(*, job: Job, user_id: int, request_id: str) -> Run:
     if Run.objects.filter(job=job.name, state__in=ACTIVE).exists():
         raise RunActive
     run = _new_run(job=job, slot=timezone.now(), state=QUEUED, request_id=request_id, requested_by=user_id)
-    # Somebody may have asked since.
+    # Another request may have been faster.
     if not _insert(run):
         raise RunActive
     return run
@@ -47,9 +47,9 @@ def request_run(*, job: Job, user_id: int, request_id: str) -> Run:
 
 @retries_deadlocks
 def claim_slot(*, job: Job, slot: datetime.datetime, request_id: str) -> Run | None:
-    """The slot's run where it is the caller's to carry out; None where it was claimed before, or has to wait.
+    """Return the slot's run for the caller to carry out; None if it was claimed before, or has to wait.
 
-    It waits while another run of the job goes on, and where one waits already it is missed.
+    It is queued while another run of the job goes on, and missed if one is queued already.
     """
     run = _new_run(job=job, slot=slot, state=RUNNING, request_id=request_id)
     if _insert(run):
@@ -71,9 +71,9 @@ def claim_slot(*, job: Job, slot: datetime.datetime, request_id: str) -> Run | N
 
 
 def _clock_was_set_back_since(run: Run) -> bool:
-    """Whether slots well before the run's were claimed after it: then its slot has not come yet.
+    """Return whether slots well before the run's were claimed after it: then its slot has not come yet.
 
-    A message is delivered a minute late at most; and missed slots are written down later than they were due.
+    A message is delivered a minute late at most. Missed slots do not count: they are recorded long after they were due.
     """
     later = Run.objects.filter(job=run.job, id__gt=run.id, slot__lt=run.slot - 2 * MINUTE, requested_by=0)
     return later.exclude(state=MISSED).exists()
@@ -81,7 +81,7 @@ def _clock_was_set_back_since(run: Run) -> bool:
 
 @retries_deadlocks
 def claim_run(*, run_id: int, holder: str) -> Run | None:
-    """The active run, where its last holder is still this one; None where somebody was faster, or it has to wait.
+    """Return the active run if this is still its last holder; None if another worker was faster, or it has to wait.
 
     The caller knows that this holder, if there is one, has lost its lease or handed the run back.
     """
@@ -110,7 +110,7 @@ def claim_run(*, run_id: int, holder: str) -> Run | None:
 
 @retries_deadlocks
 def renew_lease(*, run: Run, progress: Progress, spent_ms: int) -> bool:
-    """Record that the attempt goes on, and how far it is. False where it has been taken over, and has to end."""
+    """Record that the attempt goes on, and how far it is; False if it has been taken over, and has to end."""
     advanced = {"losses": 0} if progress.checkpoint != run.checkpoint else {}
     _held(run).update(lease=F("lease") + 1, **_columns(progress, spent_ms), **advanced)
     return _held(run).exists()
@@ -118,13 +118,13 @@ def renew_lease(*, run: Run, progress: Progress, spent_ms: int) -> bool:
 
 @retries_deadlocks
 def hand_back(*, run: Run, progress: Progress, spent_ms: int) -> None:
-    """Give the run up, for the relay to have it continued."""
+    """Release the run, for the relay to have it continued."""
     _held(run).update(lease=0, losses=0, **_columns(progress, spent_ms))
 
 
 @retries_deadlocks
 def finish_run(*, run: Run, state: str, outcome: str, progress: Progress, spent_ms: int) -> None:
-    """Record the end of the run; nothing, where another attempt has taken over."""
+    """Record the end of the run, unless another attempt has taken over."""
     _held(run).update(
         state=state,
         turn=turn_of(state, run.slot),
@@ -136,16 +136,16 @@ def finish_run(*, run: Run, state: str, outcome: str, progress: Progress, spent_
 
 @retries_deadlocks
 def give_up(*, run: Run, state: str, outcome: str) -> None:
-    """End a run that nobody carries out, unless somebody has begun to."""
+    """End a run that no worker carries out, unless one has begun to."""
     Run.objects.filter(id=run.id, holder=run.holder, lease=run.lease, state=run.state).update(
         state=state, turn=turn_of(state, run.slot), outcome=outcome, finished_at=timezone.now()
     )
 
 
 def record_missed_slots(*, job: Job, run: Run) -> None:
-    """Write down the slots between this run's and the scheduled one before it: no tick of theirs can come any more.
+    """Record the slots between this run's and the scheduled one before it as missed: their ticks are overdue.
 
-    One that comes after all is let in by claim_slot.
+    If one arrives after all, claim_slot lets it run.
     """
     before = Run.objects.filter(job=job.name, slot__lt=run.slot, requested_by=0).order_by("-slot")
     last = before.values_list("slot", flat=True).first()
@@ -165,7 +165,7 @@ def record_missed_slots(*, job: Job, run: Run) -> None:
 
 @retries_deadlocks
 def delete_old_runs() -> int:
-    """Delete the oldest runs that are older than RUNS_KEPT_DAYS, OLD_RUNS_AT_ONCE at most, and say how many."""
+    """Delete the oldest runs that are older than RUNS_KEPT_DAYS, OLD_RUNS_AT_ONCE at most; return how many."""
     kept_since = timezone.now() - datetime.timedelta(days=settings.RUNS_KEPT_DAYS)
     old = Run.objects.filter(slot__lt=kept_since).exclude(state__in=ACTIVE).order_by("slot", "id")
     # Read first: not every engine can limit a DELETE, and mostly there is none.
@@ -196,7 +196,7 @@ def _new_run(
 
 
 def _insert(run: Run) -> bool:
-    """False where the slot or the turn is taken."""
+    """Store the run; return False if its slot or its turn is taken."""
     try:
         with transaction.atomic():
             run.save(force_insert=True)

@@ -1,4 +1,4 @@
-"""HTTP: parse, one domain call, render. For staff only."""
+"""Parse, one domain call, render; for staff only."""
 
 from django.http import Http404
 from django.utils import timezone
@@ -33,7 +33,7 @@ class JobListView(APIView):
     permission_classes = (IsStaff,)
 
     def get(self, request: Request) -> Response:
-        """Every job with its schedule, its last run, when it is due next, and how it is doing."""
+        """Return every job with its schedule, its last run, when it is due next, and how it is doing."""
         now = timezone.now()
         runs = job_runs(names=JOBS, now=now)
         seen_at = relay_seen_at()
@@ -48,7 +48,7 @@ class JobRunsView(APIView):
     permission_classes = (IsStaff,)
 
     def post(self, request: Request, name: str) -> Response:
-        """Ask for a run of the job now."""
+        """Request a run of the job now."""
         if name not in JOBS:
             raise Http404
         RequestRunSerializer(data=request.data).is_valid(raise_exception=True)
@@ -65,7 +65,7 @@ class RunListView(APIView):
     permission_classes = (IsStaff,)
 
     def get(self, request: Request) -> Response:
-        """The runs of every job, or of those that the query names, newest first."""
+        """Return the runs of every job, or those that the query selects, newest first."""
         filters = self._filters(request)
         page = Page.from_query(request.query_params, default_limit=LIST_LENGTH)
         runs, more = list_runs(job=filters.get("job"), state=filters.get("state"), page=page)
@@ -89,7 +89,7 @@ class RunDetailView(APIView):
     permission_classes = (IsStaff,)
 
     def get(self, request: Request, run_id: str) -> Response:
-        """The run."""
+        """Return the run."""
         number = int(run_id)
         # What a bigint cannot hold is not found, like any other missing run.
         run = retrieve_run(run_id=number) if 1 <= number <= LARGEST_ID else None

@@ -1,4 +1,4 @@
-"""REDIS_URL, as redis-py writes it, to the address of Celery's broker, as kombu writes it."""
+"""Convert REDIS_URL from redis-py's form to kombu's, for Celery."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -8,7 +8,7 @@ VARIABLE = "REDIS_URL"
 
 
 def broker_url(redis_url: str) -> str:
-    """kombu's form of ``redis://``, ``rediss://`` or ``unix://[user:password@]/path[?db=number]``.
+    """Return kombu's form of ``redis://``, ``rediss://`` or ``unix://[user:password@]/path[?db=number]``.
 
     The two agree on TCP. For a socket kombu has a scheme of its own, and calls the database a virtual host. Raises
     ConfigurationError, which never shows the password.

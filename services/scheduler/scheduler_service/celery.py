@@ -23,7 +23,7 @@ _stopping = mmap.mmap(-1, 1)
 
 
 def is_stopping() -> bool:
-    """Whether the worker that this process belongs to was told to stop."""
+    """Return whether the worker that this process belongs to was told to stop."""
     return _stopping[0] == 1
 
 
@@ -58,5 +58,5 @@ def enter_job(task_id: str, **kwargs: Any) -> None:
 
 @signals.task_postrun.connect
 def leave_job(**kwargs: Any) -> None:
-    """What the process logs between two jobs belongs to neither."""
+    """Forget the id: what the process logs between two jobs belongs to neither."""
     set_request_id("")

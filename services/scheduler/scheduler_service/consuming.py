@@ -1,7 +1,7 @@
-"""Whether the worker on this host waits for messages, as Redis sees it: ``python -m scheduler_service.consuming``.
+"""Check that the worker on this host waits for messages: ``python -m scheduler_service.consuming``.
 
-A worker whose process is alive may still have lost its queue. What Redis says of the worker's connection cannot be
-wrong about that. Exit code 0 or 1; it loads neither Django nor Celery, since it runs every few seconds.
+A worker whose process is alive may still have lost its queue; Redis' list of clients shows whether it consumes. Exit
+code 0 or 1. This loads neither Django nor Celery, since it runs every few seconds.
 """
 
 import socket
@@ -24,7 +24,7 @@ def client_name() -> str:
 
 
 def is_consuming(clients: Iterable[Mapping[str, str]], *, name: str) -> bool:
-    """Whether one of Redis' clients has this name, and asked for a message not long ago."""
+    """Return whether one of Redis' clients has this name, and asked for a message not long ago."""
     return any(
         client["name"] == name and client["cmd"] == "brpop" and int(client["idle"]) <= LONGEST_SILENCE_SECONDS
         for client in clients

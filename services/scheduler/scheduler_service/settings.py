@@ -44,7 +44,7 @@ LOGGING = logging_config("scheduler")
 # Two lines of Celery's for each job, where the job's own line says the same and more.
 LOGGING["loggers"] |= {name: {"level": "WARNING"} for name in ("celery.worker.strategy", "celery.app.trace")}
 
-# One that fails the report rather than to lose its lines.
+# A report whose lines cannot be written fails.
 LOGGING["handlers"]["stdout"]["class"] = "jobs.output.StdoutHandler"
 
 # The user whose tasks the report prints, and how many of them at most; 0 is all.
@@ -67,13 +67,13 @@ RELAY_STEPS = [
 # Touched in each round in which the database answered: the check of the relay's container looks at its age.
 RELAY_PULSE_FILE = STATE_DIR / "relay-pulse"
 
-# Celery. It takes unknown options without a word, so a test holds these against the ones it knows.
+# Celery. It accepts unknown options silently, so a test holds these against the ones it knows.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html
 
 REDIS_URL = env.require("REDIS_URL")
 CELERY_BROKER_URL = broker_url(REDIS_URL)
 CELERY_TIMEZONE = TIME_ZONE
-# Anything but JSON could run code in the worker for whoever can write to Redis.
+# Anything but JSON would let everyone who can write to Redis run code in the worker.
 CELERY_ACCEPT_CONTENT = ["json"]
 
 # The Redis may be one that other projects use: names of our own for queues and keys.
@@ -115,11 +115,11 @@ CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 # SIGTERM waits for the running jobs; those that have a checkpoint are handed back after the piece they are at. SIGQUIT,
 # or Ctrl-C twice, gives them this long.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3.0
-# The runs are rows in the database: nobody reads results, and without them beat has none to clean up.
+# The runs are rows in the database, so no results are stored, and beat has none to clean up.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_EXPIRES = None
 CELERY_BEAT_SCHEDULER = "scheduler_service.beat:SlotScheduler"
 # Touched at each tick that the broker has taken: the check of beat's container looks at its age.
 BEAT_TICK_FILE = STATE_DIR / "beat-tick"
-# Nobody commands the workers from afar, and the subscription would be one more thing to restore after an outage.
+# Remote control is not used, and its subscription would be one more thing to restore after an outage.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False

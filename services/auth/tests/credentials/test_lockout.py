@@ -270,7 +270,7 @@ class TestManyAtOnce:
             return sum(pool.map(attempt, addresses))
 
     @pytest.mark.django_db(transaction=True)
-    def test_at_one_address_get_no_more_guesses_than_one(self) -> None:
+    def test_at_one_address_get_no_more_guesses_than_one(self, clock: TimeMachineFixture) -> None:
         assert self.guesses_taken(User(username="ada"), [ATTACKER] * 16) == 5
 
     def test_are_put_in_order_by_a_write(self, user: User) -> None:
@@ -291,7 +291,7 @@ class TestManyAtOnce:
         assert AttemptCount.objects.count() == 1
 
     @pytest.mark.django_db(transaction=True)
-    def test_at_an_address_each_get_no_more_guesses_than_one(self) -> None:
+    def test_at_an_address_each_get_no_more_guesses_than_one(self, clock: TimeMachineFixture) -> None:
         assert self.guesses_taken(User(username="ada"), [f"10.0.{n}.1" for n in range(48)]) == 30
 
     @pytest.mark.django_db(transaction=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jwt
 import pytest
-from playwright.sync_api import BrowserContext, Page, Request, expect
+from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 from browser.conftest import PHONE, profile_of
 from browser.console import Console
@@ -178,12 +178,22 @@ def test_two_tabs_without_locks_between_them_do_not_lose_the_session(
         tab.open()
         tab.loaded()
     tabs[0].change_session(access=expired(stack, tabs[0].access()))
+    renewals: list[Route] = []
 
+    def send_together(route: Route) -> None:
+        renewals.append(route)
+        if len(renewals) == len(tabs):
+            for renewal in renewals:
+                renewal.continue_()
+
+    context.route("**/token/refresh", send_together)
     for tab in tabs:
-        tab.page.evaluate("setTimeout(() => document.getElementById('sessions-toggle').click(), 300)")
+        tab.page.evaluate("document.getElementById('sessions-toggle').click()")
 
     for tab in tabs:
         expect(tab.page.get_by_text("this one", exact=True)).to_be_visible()
+    [first, second] = [renewal.request.post_data for renewal in renewals]
+    assert first == second
 
 
 def test_logging_out_in_one_tab_logs_out_in_the_other(

@@ -239,6 +239,21 @@ def test_the_next_action_and_a_reload_delete_for_good(desk: Console, stack: Loca
     assert stored(stack, desk) == ["c"]
 
 
+def test_a_deletion_that_the_page_could_not_send_as_it_went_is_sent_by_the_next(
+    desk: Console, stack: LocalStack
+) -> None:
+    desk.add("a")
+    desk.row("a").get_by_role("button", name="Delete").click()
+    # The page is left, and what it sends then is lost.
+    desk.page.route("**/api/tasks/*", lambda route: route.abort(), times=1)
+    with desk.page.expect_event("requestfailed"):
+        desk.page.evaluate("dispatchEvent(new Event('pagehide'))")
+    desk.page.reload()
+
+    expect(desk.page.get_by_text("No tasks yet.")).to_be_visible()
+    assert stored(stack, desk) == []
+
+
 def test_a_task_renamed_elsewhere_is_not_deleted_by_who_has_not_seen_it(desk: Console, stack: LocalStack) -> None:
     desk.add("Mine")
     rename_by_api(stack, desk, "Important now")

@@ -85,7 +85,8 @@ def test_state_of_a_killed_launcher_is_in_use_until_its_parts_have_ended(start: 
 
     assert next_stack.wait(timeout=STOPPED_WITHIN_SECONDS) != 0
     assert f"the stack is already running in {stack.state}; " in next_stack.output
-    stack.wait(timeout=STOPPED_WITHIN_SECONDS)
+    # Besides, supervisord waits its stopwaitsecs for the frozen part.
+    stack.wait(timeout=STOPPED_WITHIN_SECONDS + 5)
 
 
 def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(start: Start) -> None:

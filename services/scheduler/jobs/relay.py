@@ -101,7 +101,7 @@ class Relay:
     def __init__(self, steps: dict[str, Step], *, leadership: Leadership | None = None) -> None:
         self._steps = steps
         self._leadership = leadership or Leadership()
-        self._leads = False
+        self._leads: bool | None = None
         self._stopped = False
         self._failing: set[str] = set()
 

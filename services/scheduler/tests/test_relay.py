@@ -1,5 +1,6 @@
 """One relay leads, another takes over, and one step's trouble is not the others'."""
 
+import json
 import logging
 import os
 import signal
@@ -184,8 +185,18 @@ def test_lease_is_given_up_at_the_end():
     assert RelayLease.objects.get().holder == ""
 
 
-def test_steps_of_the_settings():
-    assert {name: type(step) for name, step in make_steps().items()} == {"jobs.dispatch.DispatchRuns": DispatchRuns}
+def test_steps_of_the_settings(settings):
+    assert list(make_steps()) == settings.RELAY_STEPS
+    assert isinstance(make_steps()["jobs.dispatch.DispatchRuns"], DispatchRuns)
+
+
+def test_standby_says_so(caplog):
+    caplog.set_level(logging.INFO, logger="jobs.relay")
+    assert Leadership().hold()
+    process = Relay({})
+    process._try("lease", process._lead)
+    process._try("lease", process._lead)
+    assert [record.getMessage() for record in caplog.records] == ["relay stands by"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -199,9 +210,8 @@ def test_command_ends_when_it_is_told_to(tmp_path, number):
     }
     command = [sys.executable, "manage.py"]
     subprocess.run([*command, "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
-    process = subprocess.Popen([*command, "relay"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert '"message":"relay leads"' in process.stdout.readline()
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=10)
-    assert (output, process.returncode) == ("", 0)
+    with subprocess.Popen([*command, "relay"], cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["message"] == "relay leads"
+        process.send_signal(number)
+        assert process.wait(timeout=10) == 0

@@ -278,61 +278,13 @@ class TestMissedSlots:
         assert self.record(SLOT + 2 * MINUTE) == ["09:31"]
 
 
-RACE = """
-import datetime, os, sys, threading
-import django
-django.setup()
-from django.db import connection
-from jobs.models import Run
-from jobs.schedule import REPORT_USER_TASKS
-from jobs.job import Progress
-from jobs.services import RunActive, claim_run, claim_slot, finish_run, request_run
-
-THREADS, ROUNDS = 8, 25
-start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-barrier = threading.Barrier(THREADS)
-won = [[] for _ in range(ROUNDS)]
-
-def claim(index):
-    slot = start + index * datetime.timedelta(minutes=1)
-    return claim_slot(job=REPORT_USER_TASKS, slot=slot, request_id="")
-
-def take_over(index):
-    return claim_run(run_id=target.id, holder=target.holder)
-
-def ask(index):
-    try:
-        return request_run(job=REPORT_USER_TASKS, user_id=1, request_id="")
-    except RunActive:
-        return None
-
-def race():
-    global target
-    for index in range(ROUNDS):
-        if barrier.wait() == 0:
-            Run.objects.update(state="succeeded", turn=django.db.models.F("id") + 10)
-            if sys.argv[1] == "take_over":
-                target = claim(index)
-        barrier.wait()
-        got = globals()[sys.argv[1]](index)
-        if got is not None:
-            won[index].append(got)
-        barrier.wait()
-    connection.close()
-
-threads = [threading.Thread(target=race) for _ in range(THREADS)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-print(sorted({len(runs) for runs in won}))
-"""
-
-
 @pytest.mark.parametrize("contest", ["claim", "take_over", "ask"])
 def test_one_of_eight_at_once_succeeds(tmp_path, contest):
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
+        "PYTHONPATH": str(ROOT),
     }
 
     def python(*arguments: str) -> str:
@@ -342,7 +294,7 @@ def test_one_of_eight_at_once_succeeds(tmp_path, contest):
         ).stdout
 
     python("manage.py", "migrate", "--verbosity", "0")
-    assert python("-c", RACE, contest) == "[1]\n"
+    assert python("tests/programs/race.py", contest) == "[1]\n"
 
 
 class TestOldRuns:

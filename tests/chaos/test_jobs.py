@@ -162,6 +162,16 @@ def test_impatiently_stopped_worker(system: JobSystem, stalled: Process) -> None
     wait_until(succeeded(system, attempts=2), timeout=START_SECONDS, what="the slot ran again")
 
 
+def test_redis_of_another_project_as_well(system: JobSystem) -> None:
+    """Its messages wait in the queue that Celery has by default, and our keys all carry our name."""
+    system.broker.lpush("celery", "a message of another project's")
+    system.start_worker()
+    system.publish(A)
+    wait_until(succeeded(system, attempts=1), timeout=START_SECONDS, what="the slot ran")
+    assert system.broker.llen("celery") == 1
+    assert all(key == b"celery" or key.startswith(b"task-api") for key in system.broker.keys())
+
+
 def test_redis_restarted(system: JobSystem) -> None:
     worker = system.start_worker()
     system.publish(A)

@@ -202,6 +202,10 @@ admin: $(RUNTIME) ## serve the admin of users and sessions on http://localhost:8
 rotate-key: $(call ready,local) ## the next step to a new key for the tokens: prepare, activate, retire (STEP=)
 	@$(LOCAL) rotate-key $(STEP) $(if $(filter 1,$(FORCE)),--force)
 
+.PHONY: reencrypt-webhooks
+reencrypt-webhooks: $(RUNTIME) ## encrypt the secrets of webhooks by the first key of WEBHOOK_SECRET_KEY
+	@$(RUN) scheduler python manage.py reencrypt_webhooks
+
 .PHONY: show-tasks
 show-tasks: $(RUNTIME) ## print every task in the database, one each 10 seconds
 	@$(RUN) tasks python manage.py show_tasks

@@ -38,8 +38,15 @@ READY = {
     "tasks": {"status": "ok", "checks": READY_CHECKS},
     "scheduler": {
         "status": "ok",
-        "checks": {**READY_CHECKS, "beat": "ok", "relay": "ok"},
-        "measures": {"queued_runs": 0, "oldest_queued_run_seconds": None, "relay_lag_seconds": 0.2},
+        "checks": {**READY_CHECKS, "beat": "ok", "relay": "ok", "webhooks": "ok"},
+        "measures": {
+            "queued_runs": 0,
+            "oldest_queued_run_seconds": None,
+            "relay_lag_seconds": 0.2,
+            "oldest_unread_event_seconds": None,
+            "due_webhooks": 0,
+            "oldest_due_delivery_seconds": None,
+        },
     },
 }
 

@@ -43,6 +43,19 @@ ENDED_SESSIONS = FILL.format(
     into="accounts_endedsession (session_id, expires_at)"
     f" SELECT RIGHT(CONCAT(N'{'0' * 32}', n), 32), DATEADD(second, n, {NOW})"
 )
+ENDPOINTS = FILL.replace(f"n < {ROWS}", "n < 1000").format(
+    into="webhooks_endpoint (owner_id, slot, url, events, enabled, disabled_reason, secret, previous_secret,"
+    " previous_until, failures, failing_since, due_at, claim, claimed_until, created_at, updated_at)"
+    f" SELECT n + 1, 0, N'https://receiver.example/', N'task.created', 1, N'', N'', N'', {NOW}, 0, {NOW},"
+    f" CAST('9999-01-01T00:00:00+00:00' AS datetimeoffset), N'', {NOW}, {NOW}, {NOW}"
+)
+DELIVERIES = FILL.format(
+    into="webhooks_delivery (message_id, type, event_id, task_id, state, due_at, attempts, attempted_at, status,"
+    " latency_ms, error, response, created_at, endpoint_id)"
+    f" SELECT RIGHT(CONCAT(N'{'0' * 32}', n), 32), N'task.created', n + 1, n + 1,"
+    f" CASE WHEN n % 10 = 0 THEN N'pending' ELSE N'delivered' END, {NOW}, 1, {NOW}, 204, 5, N'', N'',"
+    f" DATEADD(second, n, {NOW}), n % 1000 + 1"
+)
 
 # SQL Server merges the change of one row with its seek: only such a change has a WHERE, here on the primary key.
 SEEK = re.compile(r"Index Seek\(|Clustered Index (?:Update|Delete)\(OBJECT:.* WHERE:\(.*\.\[id\] ?= ?|Index Cond:")
@@ -52,9 +65,9 @@ SCAN = re.compile(r"Table Scan|Index Scan\(|Seq Scan")
 @pytest.fixture(scope="module")
 def database(server: Server) -> str:
     url = server.create(migrate=SERVICES)
-    statements = json.dumps([TASKS, USERS, SESSIONS, ENDED_SESSIONS])
+    statements = json.dumps([TASKS, USERS, SESSIONS, ENDED_SESSIONS, ENDPOINTS, DELIVERIES])
     filled = manage(*program("any/execute"), statements, DATABASE_URL=f"{url}&query_timeout=110")
-    assert json.loads(output_of(filled)) == [["done", ""]] * 4
+    assert json.loads(output_of(filled)) == [["done", ""]] * 6
     return url
 
 

@@ -88,6 +88,57 @@ TABLES = {
             "CONSTRAINT jobs_run_attempts": "CHECK (attempts >= 1)",
         },
     },
+    ("scheduler", "webhooks"): {
+        "webhooks_endpoint": {
+            "id": KEY,
+            "owner_id": "bigint NOT NULL",
+            "slot": "bigint NOT NULL",
+            "url": "nvarchar(2000) NOT NULL",
+            "events": "nvarchar(200) NOT NULL",
+            "enabled": "bit NOT NULL",
+            "disabled_reason": "nvarchar(16) NOT NULL",
+            "secret": "nvarchar(200) NOT NULL",
+            "previous_secret": "nvarchar(200) NOT NULL",
+            "previous_until": TIME,
+            "failures": "int NOT NULL",
+            "failing_since": TIME,
+            "due_at": TIME,
+            "claim": "nvarchar(32) NOT NULL",
+            "claimed_until": TIME,
+            "created_at": TIME,
+            "updated_at": TIME,
+            "CONSTRAINT webhooks_endpoint_slot": "UNIQUE (owner_id, slot)",
+            "CONSTRAINT webhooks_endpoint_limit": "CHECK (slot < 10)",
+            "CONSTRAINT webhooks_endpoint_reason": "CHECK (((disabled_reason = '' AND enabled = 1)"
+            " OR (disabled_reason IN ('owner', 'gone', 'failing') AND enabled = 0)))",
+        },
+        "webhooks_delivery": {
+            "id": KEY,
+            "message_id": "nvarchar(32) NOT NULL",
+            "type": "nvarchar(20) NOT NULL",
+            "event_id": "bigint NOT NULL",
+            "task_id": "bigint NOT NULL",
+            "state": "nvarchar(16) NOT NULL",
+            "due_at": TIME,
+            "attempts": "int NOT NULL",
+            "attempted_at": TIME,
+            "status": "int NOT NULL",
+            "latency_ms": "int NOT NULL",
+            "error": "nvarchar(200) NOT NULL",
+            "response": "nvarchar(200) NOT NULL",
+            "created_at": TIME,
+            "endpoint_id": "bigint NOT NULL",
+            "CONSTRAINT webhooks_delivery_once": "UNIQUE (endpoint_id, message_id)",
+            "CONSTRAINT webhooks_delivery_state": "CHECK (state IN ('pending', 'delivered', 'dead'))",
+        },
+        "webhooks_position": {"id": "int NOT NULL PRIMARY KEY", "event_id": "bigint NOT NULL"},
+        "webhooks_gap": {
+            "id": KEY,
+            "first_id": "bigint NOT NULL",
+            "last_id": "bigint NOT NULL",
+            "seen_at": TIME,
+        },
+    },
 }
 AFTERWARDS = {
     ("auth", "accounts"): [
@@ -104,6 +155,15 @@ AFTERWARDS = {
         "CREATE INDEX jobs_run_newest ON jobs_run (slot DESC, id DESC)",
         "CREATE INDEX jobs_run_state ON jobs_run (state, started_at)",
     ],
+    ("scheduler", "webhooks"): [
+        "ALTER TABLE webhooks_delivery ADD CONSTRAINT"
+        " webhooks_delivery_endpoint_id_6cbee67d_fk_webhooks_endpoint_id"
+        " FOREIGN KEY (endpoint_id) REFERENCES webhooks_endpoint (id)",
+        "CREATE INDEX webhooks_delivery_due ON webhooks_delivery (endpoint_id, state, due_at)",
+        "CREATE INDEX webhooks_delivery_newest ON webhooks_delivery (endpoint_id, created_at DESC, id DESC)",
+        "CREATE INDEX webhooks_delivery_order ON webhooks_delivery (endpoint_id, task_id, event_id)",
+        "CREATE INDEX webhooks_endpoint_due ON webhooks_endpoint (due_at)",
+    ],
 }
 
 
@@ -112,7 +172,7 @@ def database(server: Server) -> str:
     return server.create()
 
 
-@pytest.fixture(params=TABLES, ids=lambda part: part[0])
+@pytest.fixture(params=TABLES, ids=lambda part: part[1])
 def statements(request: pytest.FixtureRequest, database: str) -> tuple[tuple[str, str], list[str]]:
     """The statements of the initial migration, without the brackets around names."""
     service, app = request.param

@@ -2,9 +2,10 @@
 
 from django.urls import include, path
 
-from jobs.health import check_beat, check_relay, measures
+from jobs import health as jobs
 from jobs.models import Run
 from servicekit.http.health import check_database, check_redis, health_urls
+from webhooks import health as webhooks
 
 urlpatterns = [
     path("", include("jobs.urls")),
@@ -12,8 +13,15 @@ urlpatterns = [
     *health_urls(
         service="scheduler",
         # In this order: without a database, the later ones do not wait for one a second time.
-        checks={"database": check_database(Run), "redis": check_redis, "beat": check_beat, "relay": check_relay},
-        measures=measures,
+        checks={
+            "database": check_database(Run),
+            "redis": check_redis,
+            "beat": jobs.check_beat,
+            "relay": jobs.check_relay,
+        },
+        # Late deliveries keep nobody from the API.
+        useful={"webhooks": webhooks.check_webhooks},
+        measures=lambda: jobs.measures() | webhooks.measures(),
     ),
 ]
 

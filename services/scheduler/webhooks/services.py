@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from servicekit.database.deadlocks import retries_deadlocks
-from webhooks.encryption import encrypt
+from webhooks.encryption import encrypt, reencrypt
 from webhooks.models import BY_OWNER, ENDPOINTS_PER_OWNER, PENDING, Delivery, Endpoint
 from webhooks.payloads import EVENT_TYPES, PING
 from webhooks.reader import wake_endpoints
@@ -169,6 +169,28 @@ def redeliver(*, owner_id: int, endpoint_id: int, delivery_id: int) -> Delivery:
             raise EndpointNotFound
         wake_endpoints({endpoint.id}, now=now)
     return delivery
+
+
+def reencrypt_secrets() -> int:
+    """Encrypt every secret by the first key; return the number of endpoints. Raises cryptography's InvalidToken."""
+    ids = list(Endpoint.objects.filter(slot__gte=0).values_list("id", flat=True))
+    for endpoint_id in ids:
+        _reencrypt(endpoint_id)
+    return len(ids)
+
+
+@retries_deadlocks
+def _reencrypt(endpoint_id: int) -> None:
+    """One endpoint in one transaction, so that no secret that is exchanged meanwhile is overwritten."""
+    with transaction.atomic():
+        this = Endpoint.objects.filter(id=endpoint_id)
+        this.update(failures=F("failures"))
+        endpoint = this.first()
+        # Deleted meanwhile, or marked as deleted and without secrets.
+        if endpoint is None or not endpoint.secret:
+            return
+        previous = endpoint.previous_secret and reencrypt(endpoint.previous_secret)
+        this.update(secret=reencrypt(endpoint.secret), previous_secret=previous)
 
 
 def _lock_enabled(*, owner_id: int, endpoint_id: int) -> Endpoint:

@@ -16,7 +16,7 @@ django.setup()
 
 from django.db import connection, transaction
 
-PREFIXES = ("accounts_", "tasks_", "jobs_")
+PREFIXES = ("accounts_", "tasks_", "jobs_", "webhooks_")
 
 
 def plan(sql: str, parameters: Any) -> list[str]:

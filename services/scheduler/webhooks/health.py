@@ -1,0 +1,46 @@
+"""What /readyz says of webhooks."""
+
+import datetime
+
+from django.db import Error as DatabaseLayerError
+from django.db import connection
+from django.utils import timezone
+
+from servicekit.http.health import NotReady
+from webhooks.claims import due_endpoints
+from webhooks.selectors import oldest_due, oldest_unread_event
+
+# The reader is about a second behind, and a sender takes up what is due in another second.
+LONGEST_WAIT = datetime.timedelta(seconds=30)
+
+
+def check_webhooks() -> None:
+    """Raises NotReady when an event or a delivery that is due has waited for too long.
+
+    A delivery that failed waits for its next attempt, and is not due: it says nothing about this system. Ask after
+    check_database, which leaves a connection.
+    """
+    if connection.connection is None:
+        raise NotReady("are unknown without the database")
+    now = timezone.now()
+    try:
+        waiting = [time for time in (oldest_unread_event(), oldest_due(now=now)) if time is not None]
+    except DatabaseLayerError as error:
+        raise NotReady("are unknown without the database") from error
+    if waiting and now - min(waiting) > LONGEST_WAIT:
+        raise NotReady(f"are more than {LONGEST_WAIT.seconds} s late")
+
+
+def measures() -> dict[str, float | None]:
+    """How much waits to be delivered, and for how long."""
+    now = timezone.now()
+    return {
+        "oldest_unread_event_seconds": _age(oldest_unread_event(), now=now),
+        "due_webhooks": due_endpoints(now=now).count(),
+        "oldest_due_delivery_seconds": _age(oldest_due(now=now), now=now),
+    }
+
+
+def _age(time: datetime.datetime | None, *, now: datetime.datetime) -> float | None:
+    """In seconds, to a tenth; not below 0, where another machine's clock is ahead."""
+    return None if time is None else round(max((now - time).total_seconds(), 0.0), 1)

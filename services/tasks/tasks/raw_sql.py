@@ -6,7 +6,8 @@ no row count is trusted (drivers may report -1).
 
 Each change writes its event in the same transaction. On SQL Server that is one round trip: DELETE writes the event
 itself, by OUTPUT … INTO; the other two have a result to return as well, and are a batch of two statements. XACT_ABORT
-rolls the batch back on any error, a cancelled query included, which otherwise leaves its transaction open.
+rolls the batch back on any error, a cancelled query included, which otherwise leaves its transaction open. SQL Server
+restores both options after a batch with parameters; the last line is for compatible servers, which do not.
 
 https://learn.microsoft.com/en-us/sql/t-sql/queries/output-clause-transact-sql · https://sqlite.org/lang_returning.html
 https://learn.microsoft.com/en-us/sql/t-sql/statements/set-xact-abort-transact-sql
@@ -48,6 +49,7 @@ SELECT %s, N'task.created', owner_id, id, version, title, duration, created_at, 
 FROM tasks_task
 WHERE id = @id;
 COMMIT;
+SET XACT_ABORT OFF; SET NOCOUNT OFF;
 """,
     "sqlite": """
 INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at)
@@ -72,6 +74,7 @@ SELECT %s, N'task.renamed', owner_id, id, version, title, duration, created_at, 
 FROM tasks_task
 WHERE id = %s AND owner_id = %s AND version = %s;
 COMMIT;
+SET XACT_ABORT OFF; SET NOCOUNT OFF;
 """,
     "sqlite": """
 UPDATE tasks_task

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from support.commands import manage, program
-from support.sqlserver import DRIVERS, Server
+from support.sqlserver import DRIVERS, PASSWORD, Server
 from support.waiting import wait_until
 
 
@@ -83,6 +83,35 @@ def test_what_is_missing_is_named_in_one_line(server: Server, python_driver: str
     assert line in check.stdout.splitlines()[-1]
     assert len(migrate.stderr.splitlines()) == 1
     assert "hidden-password" not in check.stdout + migrate.stderr
+
+
+@pytest.mark.parametrize("python_driver", DRIVERS)
+def test_login_without_a_user_in_the_database_is_told_the_statement_that_adds_one(
+    server: Server, python_driver: str
+) -> None:
+    administrator = server.create(python_driver=python_driver)
+    login = f"login_{secrets.token_hex(4)}"
+    assert execute(administrator, f"CREATE LOGIN {login} WITH PASSWORD = N'{PASSWORD}'") == ("done", "")
+    url = urlsplit(administrator)
+    own = url._replace(netloc=f"{login}:{PASSWORD}@{url.netloc.rpartition('@')[2]}").geturl()
+    try:
+        results = [manage(*command, DATABASE_URL=own) for command in (("database",), ("database", "--check"))]
+        lines = [results[0].stderr.strip(), results[1].stdout.splitlines()[-1]]
+
+        assert [result.returncode for result in results] == [1, 1]
+        for line in lines:
+            assert f"the database {url.path.strip('/')} exists, but the login has no user in it" in line
+        [statements] = {line.rpartition("runs in it: ")[2] for line in lines}
+        create, role = statements.split("; ")
+        assert execute(administrator, create) == ("done", "")
+        assert manage("database", "--check", DATABASE_URL=own).returncode == 0
+        # The compatible server has the role, and no way into it.
+        outcome, text = execute(administrator, role)
+        assert outcome == "done" or "Adding members to db_owner is not currently supported" in text
+    finally:
+        server.drop(administrator)
+        master = url._replace(path="/master").geturl()
+        wait_until(lambda: execute(master, f"DROP LOGIN {login}")[0] == "done", timeout=20, what="the login is gone")
 
 
 # Characters with a meaning in ODBC connection strings, URLs, SQL or a shell.

@@ -47,7 +47,7 @@ def referencing_first(tables: Iterable[str]) -> list[str]:
     """
     names = sorted(tables)
     models = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
-    order = TopologicalSorter[str]({name: () for name in names})
+    order = TopologicalSorter[str](dict.fromkeys(names, ()))
     for name in names:
         for field in models[name]._meta.local_fields:
             referenced = field.related_model._meta.db_table if field.related_model else name

@@ -35,9 +35,12 @@ const keepPasted = {
   },
 };
 
-/** Show who is logged in, and fill the dialog in as that person; a token that was pasted goes before. */
-function authorize(session) {
+function showPerson(session) {
   document.getElementById("person").textContent = session ? `Logged in as ${session.username}` : "";
+}
+
+/** Fill the dialog in as the person who is logged in; a token that was pasted takes precedence. */
+function authorize(session) {
   const pasted = sessionStorage.getItem(PASTED);
   const before = ours;
   ours = pasted ? undefined : session?.access;
@@ -55,6 +58,8 @@ async function renewed(request) {
 }
 
 followScheme();
+showPerson(current());
+onChange(showPerson);
 // Its settings are the page's only: nothing is taken from the address, and no other host is asked.
 const ui = SwaggerUIBundle({
   dom_id: "#swagger-ui",

@@ -38,7 +38,9 @@ def execute(page: Page, operation: str, body: str) -> Locator:
 def test_it_shows_every_operation_under_its_tag(reference: Page, stack: LocalStack) -> None:
     document = stack.call("GET", "/api/openapi.json").json()
     ids = [
-        f"operations-{o['tags'][0]}-{o['operationId']}" for item in document["paths"].values() for o in item.values()
+        f"operations-{operation['tags'][0]}-{operation['operationId']}"
+        for item in (*document["paths"].values(), *document["webhooks"].values())
+        for operation in item.values()
     ]
 
     assert [block.get_attribute("id") for block in reference.locator(".opblock").all()] == ids

@@ -73,19 +73,37 @@ TABLES = {
         },
     },
     ("scheduler", "jobs"): {
+        "jobs_relay_lease": {
+            "id": "int NOT NULL PRIMARY KEY",
+            "holder": "nvarchar(32) NOT NULL",
+            "beats": "bigint NOT NULL",
+            "seen_at": TIME,
+        },
         "jobs_run": {
             "id": KEY,
             "job": "nvarchar(64) NOT NULL",
             "slot": TIME,
+            "requested_by": "bigint NOT NULL",
             "state": "nvarchar(16) NOT NULL",
+            "turn": "bigint NOT NULL",
             "started_at": TIME,
             "finished_at": TIME,
             "outcome": "nvarchar(200) NOT NULL",
             "attempts": "int NOT NULL",
-            "task_id": "nvarchar(64) NOT NULL",
+            "holder": "nvarchar(32) NOT NULL",
+            "lease": "bigint NOT NULL",
+            "losses": "int NOT NULL",
+            "done": "bigint NOT NULL",
+            "total": "bigint NOT NULL",
+            "spent_ms": "bigint NOT NULL",
+            "checkpoint": "nvarchar(500) NOT NULL",
+            "request_id": "nvarchar(32) NOT NULL",
             "CONSTRAINT jobs_run_once": "UNIQUE (job, slot)",
-            "CONSTRAINT jobs_run_state_known": "CHECK (state IN ('running', 'succeeded', 'failed'))",
-            "CONSTRAINT jobs_run_attempts": "CHECK (attempts >= 1)",
+            "CONSTRAINT jobs_run_one_at_a_time": "UNIQUE (job, turn)",
+            "CONSTRAINT jobs_run_state_known": (
+                "CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'missed'))"
+            ),
+            "CONSTRAINT jobs_run_attempts": "CHECK (attempts >= 0)",
         },
     },
     ("scheduler", "webhooks"): {
@@ -153,7 +171,7 @@ AFTERWARDS = {
     ],
     ("scheduler", "jobs"): [
         "CREATE INDEX jobs_run_newest ON jobs_run (slot DESC, id DESC)",
-        "CREATE INDEX jobs_run_state ON jobs_run (state, started_at)",
+        "CREATE INDEX jobs_run_state ON jobs_run (state, slot DESC, id DESC)",
     ],
     ("scheduler", "webhooks"): [
         "ALTER TABLE webhooks_delivery ADD CONSTRAINT"

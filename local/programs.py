@@ -33,7 +33,12 @@ class Program:
         raise CommandError(self.advice)
 
     def _ask(self, path: str) -> str:
-        done = subprocess.run([path, self.option], capture_output=True, text=True, errors="replace", check=False)
+        try:
+            done = subprocess.run(
+                [path, self.option], capture_output=True, text=True, errors="replace", check=False, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
         return done.stdout + done.stderr
 
 

@@ -7,17 +7,18 @@ NAMES = ("appendonly.aof", "appendonlydir")
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Rename what Redis would load at its start, and return the new name; None where there is nothing.
+    """Rename all that Redis would load at its start, and return a new name; None where there is nothing.
 
     Redis does not start on a damaged file. Its content is expendable: messages of jobs whose state is in the database,
     and ended sessions that auth announces again.
     """
+    aside = None
     for name in NAMES:
         path, to = folder / name, folder / f"{name}.damaged"
         if path.exists():
             _remove(to)
-            return path.rename(to)
-    return None
+            aside = path.rename(to)
+    return aside
 
 
 def _remove(path: Path) -> None:

@@ -116,6 +116,14 @@ def test_redis_killed_and_back_loses_nothing_and_holds_up_nobody(project: Projec
     project.wait_until_ready()
 
 
+def test_redis_starts_on_a_damaged_file(project: Project) -> None:
+    before = restarts(project, "redis")
+    project.execute("redis", "sh", "-c", "for file in appendonlydir/*.incr.aof; do head -c 512 /dev/zero >>$file; done")
+    project.crash(project.containers("redis")[0], user="redis")
+    wait_until(lambda: restarts(project, "redis") > before, timeout=10, what="Redis is started again")
+    project.wait_until_ready()
+
+
 def test_beat_killed_is_back_soon_and_every_minute_is_printed_once(project: Project) -> None:
     # Pretend that the last tick was long ago: only the next tick makes it healthy.
     project.execute("beat", "touch", "--date", "95 seconds ago", "/tmp/beat-tick")

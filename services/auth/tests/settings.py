@@ -22,6 +22,6 @@ os.environ.update(
 from auth_service.admin_settings import *  # noqa: E402, F403
 from auth_service.settings import ALLOWED_HOSTS, DATABASES, MIDDLEWARE, ROOT_URLCONF  # noqa: E402, F401
 
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+if DATABASES["default"]["ENGINE"] == "servicekit.database.sqlite":
     # A file, as in a run: a database in memory knows nothing of the locks that some tests are about.
     DATABASES["default"]["TEST"] = {"NAME": f"{tempfile.mkdtemp(prefix='auth-tests-')}/db.sqlite3"}

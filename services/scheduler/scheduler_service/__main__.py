@@ -8,6 +8,7 @@ from celery.bin.celery import celery
 from celery.exceptions import SecurityWarning
 
 from scheduler_service.environment import forget_foreign_variables
+from servicekit.database.sqlite import base as sqlite
 
 # No workers that talk to each other: each of these keeps a subscription that an outage would have to restore.
 WORKER = ["worker", "--without-gossip", "--without-mingle", "--without-heartbeat"]
@@ -26,6 +27,7 @@ def main() -> None:
         sys.exit(f"usage: python -m scheduler_service {'|'.join(COMMANDS)} [Celery's options]")
     # Celery's command reads its options from CELERY_WORKER_CONCURRENCY and the like, before it loads the application.
     forget_foreign_variables(os.environ)
+    sqlite.DatabaseWrapper.may_create = False
     # Where everything runs as root, such as in CI's container, that is not for Celery to say.
     warnings.simplefilter("ignore", SecurityWarning)
     celery(["--quiet", "-A", "scheduler_service", *COMMANDS[part], *options])

@@ -33,7 +33,7 @@ def database(monkeypatch, url: str):
 
 def test_unset_is_the_sqlite_file_of_the_service():
     entry = database_from_env(default_path=Path("/state/db.sqlite3"))
-    assert (entry["ENGINE"], entry["NAME"]) == ("django.db.backends.sqlite3", "/state/db.sqlite3")
+    assert (entry["ENGINE"], entry["NAME"]) == ("servicekit.database.sqlite", "/state/db.sqlite3")
 
 
 def test_sqlite_waits_for_other_writers_and_takes_the_lock_at_once():

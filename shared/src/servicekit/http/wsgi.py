@@ -12,6 +12,8 @@ from django.db import close_old_connections, connections, reset_queries
 from django.urls import get_resolver
 from django.utils.http import parse_header_parameters
 
+from servicekit.database.sqlite import base as sqlite
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -23,6 +25,7 @@ def service_application() -> "WSGIApplication":
     malformed one, or charset=rot13, would be a 500 on any request. Without it a body is refused by 415.
     """
     django_application = get_wsgi_application()
+    sqlite.DatabaseWrapper.may_create = False
     # Import all of the code now, so that what cannot be imported stops the start and not the first request.
     resolver = get_resolver()
     _ = resolver.url_patterns

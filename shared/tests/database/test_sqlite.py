@@ -1,0 +1,90 @@
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.db import OperationalError
+
+from servicekit.database.sqlite.base import SHORT_WAIT_SECONDS, DatabaseWrapper
+from servicekit.database.url import database_from_url
+
+pytestmark = pytest.mark.django_db
+
+
+def wrapper(path: Path) -> DatabaseWrapper:
+    entry = database_from_url(f"sqlite:///{quote(str(path))}")
+    defaults: dict[str, Any] = {"ATOMIC_REQUESTS": False, "AUTOCOMMIT": True, "CONN_HEALTH_CHECKS": False}
+    entry["OPTIONS"]["timeout"] = 3
+    return DatabaseWrapper({**defaults, "TIME_ZONE": None, **entry})
+
+
+@pytest.fixture
+def serving(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DatabaseWrapper, "may_create", False)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A database whose write lock another process keeps."""
+    path = tmp_path / "a b%41?.sqlite3"
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("CREATE TABLE task (id)")
+        other.execute("BEGIN IMMEDIATE")
+        yield path
+        other.execute("ROLLBACK")
+    other.close()
+
+
+def write(path: Path) -> float:
+    """Try to begin a writing transaction; return for how many seconds it waited to be refused."""
+    database, started = wrapper(path), time.monotonic()
+    try:
+        with pytest.raises(OperationalError, match="locked"):
+            database.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    finally:
+        database.close()
+    return time.monotonic() - started
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_file_that_is_gone_is_not_created_by_a_process_that_serves(tmp_path: Path) -> None:
+    path = tmp_path / "db.sqlite3"
+    with pytest.raises(OperationalError, match="unable to open database file"):
+        wrapper(path).ensure_connection()
+    assert not path.exists()
+
+
+def test_a_command_creates_the_file(tmp_path: Path) -> None:
+    database = wrapper(tmp_path / "db.sqlite3")
+    database.ensure_connection()
+    database.close()
+    assert (tmp_path / "db.sqlite3").exists()
+
+
+@pytest.mark.usefixtures("serving")
+def test_one_writer_waits_and_the_others_do_not(locked: Path) -> None:
+    waits: dict[str, float] = {}
+    first = threading.Thread(target=lambda: waits.update(first=write(locked)))
+    first.start()
+    time.sleep(0.1)
+    waits["second"] = write(locked)
+    waits["third"] = write(locked)
+    reader = wrapper(locked)
+    with reader.cursor() as cursor:
+        assert cursor.execute("SELECT * FROM task").fetchall() == []
+    reader.close()
+    first.join()
+    assert waits["third"] < waits["second"] < waits["first"]
+    assert waits["second"] < SHORT_WAIT_SECONDS + 1
+    assert waits["first"] >= 3
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_writer_that_was_refused_waits_as_long_as_any_the_next_time(locked: Path) -> None:
+    write(locked)
+    assert write(locked) >= 3

@@ -23,6 +23,9 @@ from .documents import Command, commands
 WITHIN_SECONDS = 120
 STOPPED_WITHIN_SECONDS = 20
 
+# The one port besides 8000 that a document opens.
+RECEIVER_PORT = "9999"
+
 # Values that differ in each run are masked, and a … in a document matches anything.
 MASKS = {
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z": "<time>",
@@ -32,7 +35,7 @@ MASKS = {
     r"before=[\w-]+": "before=<cursor>",
     r'etag: "\d+"': "etag: <version>",
     # A number depends on what earlier documents have created.
-    r'"id":\d+': '"id":<number>',
+    r'"(id|webhook_id)":\d+': '"id":<number>',
     r"/api/tasks/\d+": "/api/tasks/<number>",
 }
 
@@ -56,6 +59,8 @@ class Newcomer:
     folder: Path
     port: int
     environment: dict[str, str]
+    # Where the receiver of a webhook listens, in place of RECEIVER_PORT.
+    receiver_port: int = field(default_factory=free_port)
     shells: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def follow(self, document: Path, *, and_stay: bool = False) -> None:
@@ -100,12 +105,14 @@ class Newcomer:
 
     def _run(self, command: Command, shell: "subprocess.Popen[str]") -> None:
         file, printed, done = (self.folder / f"var/block.{suffix}" for suffix in ("sh", "output", "done"))
-        file.write_text(command.text.replace("localhost:8000", f"localhost:{self.port}"), encoding="utf-8")
+        text = command.text.replace("localhost:8000", f"localhost:{self.port}")
+        file.write_text(text.replace(RECEIVER_PORT, str(self.receiver_port)), encoding="utf-8")
         printed.unlink(missing_ok=True)
         done.unlink(missing_ok=True)
 
         def output() -> str:
             text = printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else ""
+            text = text.replace(str(self.receiver_port), RECEIVER_PORT)
             return text.replace(f"localhost:{self.port}", "localhost:8000")
 
         if command.says is None:

@@ -4,14 +4,18 @@ The calls are made here and not by curl, which a machine may not have; a test ho
 """
 
 import argparse
+import contextlib
 import http.client
+import http.server
 import json
 import os
+import queue
 import re
 import secrets
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,9 @@ from local.errors import CommandError
 
 # Of a response's headers, those that a client acts on.
 SHOWN_HEADERS = ("Location", "ETag", "Link", "WWW-Authenticate", "RateLimit-Policy")
-JWT = re.compile(r"(eyJ[\w-]{9})[\w-]*\.[\w-]+\.[\w-]+")
+SECRET = re.compile(r"(eyJ[\w-]{9})[\w-]*\.[\w-]+\.[\w-]+|(whsec_[\w+/]{4})[\w+/=]+")
+# A delivery takes about a second.
+WEBHOOK_WITHIN_SECONDS = 10.0
 VARIABLE = re.compile(r"\$([A-Z_]+)")
 
 
@@ -135,15 +141,58 @@ class Tour:
             if name in response.headers:
                 print(f"{name}: {response.headers[name]}")
         if response.text:
-            print(JWT.sub(r"\1…", json.dumps(response.json(), indent=2, ensure_ascii=False)))
+            print(SECRET.sub(r"\1\2…", json.dumps(response.json(), indent=2, ensure_ascii=False)))
         sys.stdout.flush()
         if response.status != expect:
             raise CommandError(f"the status of this response should have been {expect}")
         time.sleep(self.pause)
         return response
 
+    def show_received(self, received: "queue.Queue[str]") -> None:
+        """Show what a webhook has brought, or that it has brought nothing."""
+        with contextlib.suppress(queue.Empty):
+            print(self._coloured("1", "\n# It arrives at the receiver, signed."))
+            print(self._coloured("32", received.get(timeout=WEBHOOK_WITHIN_SECONDS)))
+            return
+        print("nothing has arrived: the stack may send nothing to this machine, as in containers")
+
     def _coloured(self, code: str, text: str) -> str:
         return f"\033[{code}m{text}\033[0m" if self.colours else text
+
+
+@contextlib.contextmanager
+def receiver() -> Iterator[tuple[str, "queue.Queue[str]"]]:
+    """Listen for webhooks; yield the URL, and what it is sent, one text for each request."""
+    received: queue.Queue[str] = queue.Queue()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            """Keep the request, and accept it."""
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            lines = [f"{name}: {self.headers[name]}" for name in self.headers if name.startswith("webhook-")]
+            received.put("\n".join([self.requestline, *lines, json.dumps(json.loads(body), indent=2)]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", received
+        server.shutdown()
+
+
+def tour_webhooks(stop: Tour) -> None:
+    """Show a delivery at a receiver of this process's own."""
+    with receiver() as (url, received):
+        body = {"url": url, "events": ["task.created"]}
+        title = "Have a server told of new tasks. The secret, shown this once, verifies what it gets."
+        path = stop.show(title, "POST", "/api/webhooks", body, expect=201).headers["Location"]
+        stop.show("A new task …", "POST", "/api/tasks", {"title": "Feed the cat", "duration": 5}, expect=201)
+        stop.show_received(received)
+        stop.show("Every delivery can be looked up.", "GET", f"{path}/deliveries?limit=1", expect=200)
+        stop.show("Tell it no more.", "DELETE", path, expect=204)
 
 
 def tour(stop: Tour) -> None:
@@ -178,6 +227,8 @@ def tour(stop: Tour) -> None:
     stop.show("To Eve, my task does not exist.", "GET", path, expect=404, bearer="EVE")
     stop.show("Without a token, nothing does.", "GET", path, expect=401, bearer=None)
     stop.show("Background jobs are for staff (make superuser).", "GET", "/api/jobs", expect=403)
+
+    tour_webhooks(stop)
 
     title = "The next pair of tokens. Each refresh token is good once."
     body = {"refresh": "$REFRESH"}

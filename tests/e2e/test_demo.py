@@ -18,7 +18,7 @@ from support.environment import inherited
 from support.ports import free_port
 from support.stack import Stack
 
-TOUR = [200, 201, 200, 201, 201, 200, 200, 412, 400, 201, 200, 404, 401, 403, 200, 204, 204, 401]
+TOUR = [200, 201, 200, 201, 201, 200, 200, 412, 400, 201, 200, 404, 401, 403, 201, 201, 200, 204, 200, 204, 204, 401]
 
 CALLS = [
     ("GET", "/api/tasks?limit=1", None, {"Authorization": "Bearer $TOKEN"}),
@@ -42,8 +42,11 @@ def test_the_tour_shows_every_answer_and_can_be_taken_again(stack: Stack) -> Non
         assert [int(status) for status in re.findall(r"^HTTP (\d+) ", result.stdout, re.MULTILINE)] == TOUR
         assert len(re.findall(r"^curl -sS ", result.stdout, re.MULTILINE)) == len(TOUR)
         assert '\n  "title": "Send the report",\n  "duration": 90,\n' in result.stdout
-        # No token on the screen.
-        assert not re.search(r"eyJ[\w-]{20}", result.stdout)
+        # A webhook's delivery, at a receiver of the tour's own.
+        assert re.search(r"^webhook-signature: v1,", result.stdout, re.MULTILINE)
+        assert '\n  "type": "task.created",\n' in result.stdout
+        # No token on the screen, and no secret.
+        assert not re.search(r"eyJ[\w-]{20}|whsec_[\w+/]{5}", result.stdout)
 
 
 def test_it_takes_about_ten_seconds_and_paints_nothing_into_a_pipe(stack: Stack) -> None:

@@ -45,7 +45,7 @@ def call(client: Any, operation: str, **arguments: Any) -> Any:
     """Call an operation; return the typed response and its headers."""
     (module,) = [
         module
-        for tag in ("auth", "tasks", "jobs", "health")
+        for tag in ("auth", "tasks", "jobs", "webhooks", "health")
         if (module := _module(f"task_api.api.{tag}.{operation}")) is not None
     ]
     return module.sync_detailed(client=client, **arguments)

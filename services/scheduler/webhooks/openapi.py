@@ -29,8 +29,11 @@ TAG = {
     "description": "Have your server told when a task of yours is created, renamed or deleted.",
 }
 
-TYPE: Schema = {"type": "string", "enum": list(EVENT_TYPES)}
 SCHEMAS: dict[str, Schema] = {
+    "EventType": {"type": "string", "enum": list(EVENT_TYPES)},
+    "MessageId": {"type": "string", "pattern": "^[0-9a-f]{32}$", "maxLength": 32},
+    "MessageTimestamp": {"type": "string", "pattern": "^[0-9]{10,11}$"},
+    "MessageSignature": {"type": "string", "pattern": "^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)?$"},
     "WebhookURL": {
         "type": "string",
         "format": "uri",
@@ -40,12 +43,18 @@ SCHEMAS: dict[str, Schema] = {
         "its usual form.",
         "examples": ["https://receiver.example/hooks"],
     },
-    "EventTypes": {"type": "array", "items": TYPE, "minItems": 1, "maxItems": len(EVENT_TYPES), "uniqueItems": True},
+    "EventTypes": {
+        "type": "array",
+        "items": reference("schemas", "EventType"),
+        "minItems": 1,
+        "maxItems": len(EVENT_TYPES),
+        "uniqueItems": True,
+    },
     "TaskEvent": {
         "type": "object",
         "description": "What has happened to a task.",
         "properties": {
-            "type": TYPE,
+            "type": reference("schemas", "EventType"),
             "timestamp": reference("schemas", "Timestamp"),
             "data": {
                 "allOf": [reference("schemas", "Task")],
@@ -76,6 +85,11 @@ extend_schema_serializer(component_name="NewWebhook")(WebhookCreateSerializer)
 extend_schema_serializer(component_name="WebhookChange")(WebhookUpdateSerializer)
 
 
+@extend_schema_field(reference("schemas", "MessageId"))
+class MessageIdField(serializers.Field[Any, Any, Any, Any]):
+    """The id of what is delivered."""
+
+
 class Webhook(serializers.Serializer[Any]):
     """A URL that hears of events."""
 
@@ -100,7 +114,7 @@ class Delivery(serializers.Serializer[Any]):
 
     id = IdField()
     webhook_id = IdField()
-    message_id = serializers.RegexField("^[0-9a-f]{32}$", help_text="The header `webhook-id` of every attempt.")
+    message_id = MessageIdField(help_text="The header `webhook-id` of every attempt.")
     type = serializers.ChoiceField(choices=[*EVENT_TYPES, PING])
     task_id = IdField(allow_null=True, help_text="null for a ping.")
     state = serializers.ChoiceField(choices=[PENDING, DELIVERED, DEAD])
@@ -301,20 +315,21 @@ describe(
 )
 
 
-def _header(name: str, description: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "header", "required": True, "description": description, "schema": schema}
+def _header(*, name: str, description: str, schema: str) -> Schema:
+    schema_reference = reference("schemas", schema)
+    return {"name": name, "in": "header", "required": True, "description": description, "schema": schema_reference}
 
 
 HEADERS = [
-    _header("webhook-id", "The event's id, the same at each attempt.", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+    _header(name="webhook-id", description="The event's id, the same at each attempt.", schema="MessageId"),
     _header(
-        "webhook-timestamp", "The attempt's time, in seconds since 1970.", {"type": "string", "pattern": "^[0-9]+$"}
+        name="webhook-timestamp", description="The attempt's time, in seconds since 1970.", schema="MessageTimestamp"
     ),
     _header(
-        "webhook-signature",
-        "HMAC-SHA256 of `webhook-id.webhook-timestamp.body` by the secret, in base64. Two, separated by a space, for a "
-        "day after the secret was exchanged.",
-        {"type": "string", "pattern": "^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)?$"},
+        name="webhook-signature",
+        description="HMAC-SHA256 of `webhook-id.webhook-timestamp.body` by the secret, in base64. For a day after the "
+        "secret was exchanged, two, with a space between.",
+        schema="MessageSignature",
     ),
 ]
 

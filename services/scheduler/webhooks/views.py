@@ -32,7 +32,7 @@ from webhooks.services import (
     update_endpoint,
 )
 
-LIST_LENGTH = 20
+LIST_LENGTH = 10
 LARGEST_ID = 2**63 - 1
 DISABLED = "The webhook is disabled; enable it first."
 TOO_MANY = f"You have {ENDPOINTS_PER_OWNER} webhooks, which is the limit; delete one first."

@@ -202,11 +202,12 @@ class AutoSchema(spectacular.AutoSchema):
         return path
 
     def _example_errors(self, operation: Schema) -> dict[str, list[str]] | None:
-        """What the code itself says of an empty body, or of limit=0."""
+        """What the code itself says of an empty body, of nulls where nothing is required, or of limit=0."""
         try:
             if "requestBody" in operation:
                 form: Any = self.get_request_serializer()
                 form(data={}).is_valid(raise_exception=True)
+                form(data=dict.fromkeys(form().fields)).is_valid(raise_exception=True)
             elif any(parameter["name"] == "limit" for parameter in operation.get("parameters", ())):
                 Page.from_query(QueryDict("limit=0"), default_limit=1)
         except serializers.ValidationError as error:

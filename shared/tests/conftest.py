@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from servicekit.http import health
+from servicekit.http.outages import outages
 from servicekit.process.logging import logging_config
+
+
+@pytest.fixture(autouse=True)
+def nothing_has_failed_yet() -> None:
+    """As in servicekit.pytest_plugin."""
+    outages.forget()
+    health.failing.clear()
 
 
 @pytest.fixture

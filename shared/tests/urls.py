@@ -66,6 +66,8 @@ PLAIN_FAILURES: dict[str, Callable[[], Exception]] = {
 class EchoView(APIView):
     """Sends back who called and what was parsed."""
 
+    query_parameters = ("limit", "name", "format")
+
     def get(self, request: Request) -> Response:
         caller = principal(request)
         return Response({"user_id": caller.user_id, "query": request.query_params.dict()})

@@ -54,7 +54,9 @@ class Project:
             "REPORT_USER_ID": "1",
             "REPORT_LIMIT": "1000",
             "RUNS_KEPT_DAYS": "30",
+            "EVENTS_KEPT_DAYS": "30",
             "CORS_ORIGINS": "",
+            "PUBLIC_URL": "",
             "WEB_WORKERS": "2",
             "WEB_THREADS": "4",
         }

@@ -13,6 +13,7 @@ from jobs.serializers import RequestRunSerializer, represent_job, represent_run
 from jobs.services import RunActive, request_run
 from servicekit.http.exceptions import Conflict
 from servicekit.http.pagination import Cursor, Page
+from servicekit.http.urls import absolute_url
 from servicekit.http.views import APIView
 from servicekit.process.context import request_id
 from servicekit.tokens.authentication import principal
@@ -62,6 +63,7 @@ class JobRunsView(APIView):
 class RunListView(APIView):
     """GET /api/jobs/runs."""
 
+    query_parameters = (*Page.PARAMETERS, *FILTERS)
     permission_classes = (IsStaff,)
 
     def get(self, request: Request) -> Response:
@@ -72,7 +74,7 @@ class RunListView(APIView):
         response = Response([represent_run(run) for run in runs])
         if more:
             last = Cursor(at=runs[-1].slot, id=runs[-1].id)
-            response["Link"] = page.link(path="/api/jobs/runs", last=last, **filters)
+            response["Link"] = page.link(path=absolute_url(request, "/api/jobs/runs"), last=last, **filters)
         return response
 
     def _filters(self, request: Request) -> dict[str, str]:

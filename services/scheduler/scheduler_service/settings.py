@@ -19,6 +19,7 @@ SECRET_KEY = shared.secret_key("SCHEDULER_SECRET_KEY", jwt_keys=JWT_KEYS)
 # Encrypt the secrets of webhooks at rest: the first encrypts, all decrypt.
 WEBHOOK_SECRET_KEYS = webhook_secret_keys(jwt_keys=JWT_KEYS)
 
+PUBLIC_URL = shared.public_url()
 DEBUG = False
 # Nothing here builds a URL from the Host header, and only the gateway reaches this service.
 ALLOWED_HOSTS = ["*"]

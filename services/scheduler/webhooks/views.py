@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from servicekit.http.exceptions import Conflict
 from servicekit.http.pagination import Cursor, Page
+from servicekit.http.urls import absolute_url
 from servicekit.http.views import APIView
 from servicekit.tokens.authentication import principal
 from webhooks.models import ENDPOINTS_PER_OWNER, Endpoint
@@ -109,6 +110,8 @@ class WebhookTestView(APIView):
 class DeliveryListView(APIView):
     """GET /api/webhooks/{id}/deliveries."""
 
+    query_parameters = Page.PARAMETERS
+
     def get(self, request: Request, webhook_id: str) -> Response:
         """The webhook's deliveries, newest first."""
         page = Page.from_query(request.query_params, default_limit=LIST_LENGTH)
@@ -117,7 +120,8 @@ class DeliveryListView(APIView):
         response = Response([represent_delivery(delivery) for delivery in deliveries])
         if more:
             last = Cursor(at=deliveries[-1].created_at, id=deliveries[-1].id)
-            response["Link"] = page.link(path=f"/api/webhooks/{endpoint.id}/deliveries", last=last)
+            url = absolute_url(request, f"/api/webhooks/{endpoint.id}/deliveries")
+            response["Link"] = page.link(path=url, last=last)
         return response
 
 

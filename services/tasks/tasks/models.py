@@ -80,3 +80,23 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.task_id}"
+
+
+class IdempotencyKey(models.Model):
+    """A creation that its client may send again, and which task it made."""
+
+    id = models.BigAutoField(primary_key=True)
+    owner_id = models.BigIntegerField()
+    # SHA-256 of the key, and of what was to be made, hexadecimal: SQL Server's usual collation takes "a" for "A".
+    key = models.CharField(max_length=64)
+    fingerprint = models.CharField(max_length=64)
+    # With the fingerprint's own values, all of the first response.
+    task_id = models.BigIntegerField()
+    version = models.BigIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["owner_id", "key"], name="tasks_idempotencykey_once"),)
+
+    def __str__(self) -> str:
+        return f"task {self.task_id}"

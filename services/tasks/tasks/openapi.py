@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from servicekit.http.problems import PRECONDITION_FAILED
+from servicekit.http.problems import PRECONDITION_FAILED, UNPROCESSABLE_CONTENT
 from servicekit.openapi.components import Schema, reference
 from servicekit.openapi.operations import (
     BEFORE,
@@ -15,24 +15,26 @@ from servicekit.openapi.operations import (
     IdField,
     TimeField,
     describe,
+    examples,
     identifier,
     limit,
     operation,
 )
 from tasks.models import DURATION_MAXIMUM_MINUTES, TITLE_MAXIMUM_UNITS
-from tasks.serializers import DurationField, TaskCreateSerializer, TaskRenameSerializer, TitleField
+from tasks.serializers import INVISIBLE, DurationField, TaskCreateSerializer, TaskRenameSerializer, TitleField
 from tasks.views import LIST_LENGTH, TaskDetailView, TaskListView
 
 TAG = {"name": "tasks", "description": "What there is to do, and how long it takes. Everybody sees their own."}
 
+_CHARACTER = r"[^\u0000-\u001f\u007f-\u009f]"
 SCHEMAS: dict[str, Schema] = {
     "Title": {
         "type": "string",
         "minLength": 1,
         "maxLength": TITLE_MAXIMUM_UNITS,
-        "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
-        "description": f"1–{TITLE_MAXIMUM_UNITS} UTF-16 units after trimming, no control characters. "
-        "Most emoji are two.",
+        "pattern": rf"^{_CHARACTER}*[^{INVISIBLE}\u0000-\u001f\u007f-\u009f]{_CHARACTER}*$",
+        "description": f"1–{TITLE_MAXIMUM_UNITS} UTF-16 units after trimming, no control characters, and not only "
+        "invisible ones. Most emoji are two.",
     },
     "Duration": {
         "type": "integer",
@@ -68,6 +70,14 @@ RENAMED = {**EXAMPLE, "title": "Send the report", "updated_at": "2026-01-31T09:4
 OWN_CACHE = "Cache-Control.own"
 TASK_ID = identifier("task_id", "The task's id.")
 PARAMETERS = {"task_id": "$response.body#/id"}
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"},
+    OpenApiParameter.HEADER,
+    examples=examples(a_uuid="8e03978e-40d5-43dd-bc93-6894a57f9324"),
+    description="A name of your choice for this creation, such as a UUID: 1 to 255 printable ASCII characters. Sent "
+    "again with the same body within 24 hours it makes no second task, and returns the first response.",
+)
 CHANGE: dict[str, Any] = {
     "request": TaskRenameSerializer,
     "example": {"title": "Send the report"},
@@ -94,12 +104,14 @@ describe(
         description="The task belongs to whoever creates it, and nobody else can see it.",
         request=TaskCreateSerializer,
         example={"title": "Write the report", "duration": 90},
+        parameters=[IDEMPOTENCY_KEY],
+        problems=[UNPROCESSABLE_CONTENT],
         answers={
             201: Answer(
                 description="The new task.",
                 body=Task,
                 example=EXAMPLE,
-                headers=("Location", "ETag"),
+                headers=("Location", "ETag", "Idempotency-Replayed"),
                 links={
                     "get": {"operationId": "getTask", "parameters": PARAMETERS},
                     "rename": {"operationId": "renameTask", "parameters": PARAMETERS},

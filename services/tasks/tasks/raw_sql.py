@@ -143,7 +143,7 @@ def create(*, owner_id: int, title: str, duration: int, now: datetime.datetime) 
     if connection.vendor == "microsoft":
         (task_id,) = _one(CREATE["microsoft"], [*task, event_id, request_id()])
     else:
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             (task_id,) = _one(CREATE["sqlite"], task)
             _record("task.created", owner_id, (task_id, title, duration, version, at, at), event_id=event_id, at=at)
     return TaskRow(task_id, title, duration, version, now, now)
@@ -162,7 +162,7 @@ def rename(
     if connection.vendor == "microsoft":
         row = _first(RENAME["microsoft"], [*change, event_id, request_id(), task_id, owner_id, new])
     else:
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             row = _first(RENAME["sqlite"], change)
             if row is not None:
                 _record("task.renamed", owner_id, row, event_id=event_id, at=at)
@@ -175,7 +175,7 @@ def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int 
     which = [task_id, owner_id, version]
     if connection.vendor == "microsoft":
         return _first(DELETE["microsoft"], [event_id, request_id(), at, *which]) is not None
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         row = _first(DELETE["sqlite"], which)
         if row is not None:
             _record("task.deleted", owner_id, row, event_id=event_id, at=at)

@@ -1,5 +1,6 @@
 """What clients may send, and what they get."""
 
+import re
 import unicodedata
 from typing import Any
 
@@ -10,12 +11,23 @@ from servicekit.http.times import iso_utc
 from tasks.models import DURATION_MAXIMUM_MINUTES, TITLE_MAXIMUM_UNITS
 from tasks.raw_sql import TaskRow
 
+# Unicode's Default_Ignorable_Code_Point, white space, and what else shows nothing: annotations, an empty braille cell.
+INVISIBLE = (
+    r"\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+)
+_NOTHING_VISIBLE = re.compile(rf"[{INVISIBLE}\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*")
+
 
 class TitleField(StrictCharField):
-    """1–200 UTF-16 units after trimming, no control characters. Units, since nvarchar(200) holds as many of those."""
+    """1–200 UTF-16 units after trimming, one of them visible, none a control character.
+
+    Units, since nvarchar(200) holds as many of those.
+    """
 
     default_error_messages = {
         "blank": "Must not be empty.",
+        "invisible": "Must have a character that can be seen.",
         "control": "Must not hold control characters.",
         "too_long": f"Must not be longer than {TITLE_MAXIMUM_UNITS} UTF-16 code units.",
     }
@@ -24,6 +36,8 @@ class TitleField(StrictCharField):
         title = super().to_internal_value(data)
         if any(unicodedata.category(character) == "Cc" for character in title):
             self.fail("control")
+        if _NOTHING_VISIBLE.fullmatch(title):
+            self.fail("invisible")
         if len(title.encode("utf-16-le")) // 2 > TITLE_MAXIMUM_UNITS:
             self.fail("too_long")
         return title

@@ -1,16 +1,23 @@
 """Writes."""
 
+import datetime
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from servicekit.database.deadlocks import retries_deadlocks
 from tasks import raw_sql
+from tasks.models import IdempotencyKey
 from tasks.raw_sql import ANY_VERSION, TaskRow
 
-# How often a change with If-None-Match is tried while other changes come in between.
+# How often what depends on another request's work is tried while such work comes in between.
 ATTEMPTS = 5
+# A client may repeat a creation for this long.
+KEY_LIFETIME = datetime.timedelta(hours=24)
 
 
 class TaskNotFound(Exception):
@@ -19,6 +26,10 @@ class TaskNotFound(Exception):
 
 class TaskChanged(Exception):
     """The task is not at a version that the caller's conditions allow."""
+
+
+class KeyReused(Exception):
+    """The owner has created another task with this idempotency key."""
 
 
 # The versions that If-Match or If-None-Match names; "any" stands for ``*``.
@@ -34,6 +45,48 @@ def is_among(version: int, versions: Versions) -> bool:
 def create_task(*, owner_id: int, title: str, duration: int) -> TaskRow:
     """Store a task of validated title and duration (minutes)."""
     return raw_sql.create(owner_id=owner_id, title=title, duration=duration, now=timezone.now())
+
+
+def create_task_once(*, owner_id: int, title: str, duration: int, key: str) -> tuple[TaskRow, bool]:
+    """Store a task as create_task does, unless the key has; return the task as it was made, and whether it is a repeat.
+
+    Of several at once one stores the task, and the others wait for it. Raises KeyReused where the key's task had
+    another title or duration.
+    """
+    hashed, fingerprint = _hash(key), _hash(json.dumps([title, duration]))
+    for _ in range(ATTEMPTS):
+        try:
+            return _create_with_key(owner_id, title, duration, hashed, fingerprint), False
+        except IntegrityError:
+            known = IdempotencyKey.objects.filter(owner_id=owner_id, key=hashed).first()
+        # Where it is not there, it was deleted meanwhile.
+        if known is not None and abs(timezone.now() - known.created_at) < KEY_LIFETIME:
+            if known.fingerprint != fingerprint:
+                raise KeyReused
+            return TaskRow(known.task_id, title, duration, known.version, known.created_at, known.created_at), True
+        if known is not None:
+            IdempotencyKey.objects.filter(id=known.id).delete()
+    raise LookupError("an idempotency key comes and goes")
+
+
+@retries_deadlocks
+@transaction.atomic
+def _create_with_key(owner_id: int, title: str, duration: int, key: str, fingerprint: str) -> TaskRow:
+    task = raw_sql.create(owner_id=owner_id, title=title, duration=duration, now=timezone.now())
+    # Last, so that the wait of another one with the same key ends with this transaction.
+    IdempotencyKey.objects.create(
+        owner_id=owner_id,
+        key=key,
+        fingerprint=fingerprint,
+        task_id=task.id,
+        version=task.version,
+        created_at=task.created_at,
+    )
+    return task
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @retries_deadlocks

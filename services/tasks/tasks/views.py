@@ -1,24 +1,29 @@
 """HTTP: parse, one domain call, render."""
 
-from typing import NoReturn, TypedDict
+from typing import Any, NoReturn, TypedDict
 
 from django.http import Http404
 from rest_framework.request import Request
 
-from servicekit.http.exceptions import PreconditionFailed
+from servicekit.http.exceptions import PreconditionFailed, UnprocessableContent
 from servicekit.http.pagination import Cursor, Page
 from servicekit.http.responses import Response
+from servicekit.http.urls import absolute_url
 from servicekit.http.views import APIView
 from servicekit.tokens.authentication import principal
 from tasks.etags import etag, parse_if_match, parse_if_none_match
+from tasks.housekeeping import housekeeping
+from tasks.idempotency import parse_idempotency_key
 from tasks.raw_sql import TaskRow
 from tasks.selectors import list_tasks, retrieve_task
 from tasks.serializers import TaskCreateSerializer, TaskRenameSerializer, represent_task
 from tasks.services import (
+    KeyReused,
     TaskChanged,
     TaskNotFound,
     Versions,
     create_task,
+    create_task_once,
     delete_task,
     is_among,
     rename_task,
@@ -33,21 +38,32 @@ LARGEST_ID = 2**63 - 1
 class TaskListView(APIView):
     """GET and POST /api/tasks."""
 
+    query_parameters = Page.PARAMETERS
+
     def get(self, request: Request) -> Response:
-        """The caller's last four tasks, or the page that the query asks for."""
+        """Return the caller's last four tasks, or the page that the query asks for."""
         page = Page.from_query(request.query_params, default_limit=LIST_LENGTH)
         tasks, more = list_tasks(owner_id=principal(request).user_id, page=page)
         response = Response([represent_task(task) for task in tasks])
         if more:
             last = Cursor(at=tasks[-1].created_at, id=tasks[-1].id)
-            response["Link"] = page.link(path="/api/tasks", last=last)
+            response["Link"] = page.link(path=absolute_url(request, "/api/tasks"), last=last)
         return response
 
     def post(self, request: Request) -> Response:
-        """Creates a task of the caller's."""
-        task = create_task(owner_id=principal(request).user_id, **TaskCreateSerializer.parse(request.data))
+        """Create a task of the caller's; with an Idempotency-Key that was sent before, return the one that it made."""
+        new = TaskCreateSerializer.parse(request.data)
+        key = parse_idempotency_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
+        owner_id = principal(request).user_id
+        if key is None:
+            task, repeated = create_task(owner_id=owner_id, **new), False
+        else:
+            task, repeated = _create_once(owner_id=owner_id, key=key, **new)
         response = _task_response(task, status=201)
+        if repeated:
+            response["Idempotency-Replayed"] = "true"
         response["Location"] = f"/api/tasks/{task.id}"
+        housekeeping.run_when_due()
         return response
 
 
@@ -55,7 +71,7 @@ class TaskDetailView(APIView):
     """GET, PUT, PATCH and DELETE /api/tasks/{id}: the caller's own, or the same 404 as for none at all."""
 
     def get(self, request: Request, task_id: str) -> Response:
-        """The task; 412 where If-Match does not name its version, and 304 where If-None-Match does."""
+        """Return the task; 412 where If-Match does not name its version, and 304 where If-None-Match does."""
         conditions = _conditions(request)
         task = retrieve_task(task_id=_identifier(task_id), owner_id=principal(request).user_id)
         if task is None:
@@ -70,7 +86,7 @@ class TaskDetailView(APIView):
         return response
 
     def patch(self, request: Request, task_id: str) -> Response:
-        """Renames the task; 412 where If-Match does not name its version, or If-None-Match does."""
+        """Rename the task; 412 where If-Match does not name its version, or If-None-Match does."""
         new = TaskRenameSerializer.parse(request.data)
         conditions = _conditions(request)
         try:
@@ -82,18 +98,20 @@ class TaskDetailView(APIView):
             )
         except (TaskNotFound, TaskChanged) as error:
             _refuse(error)
+        housekeeping.run_when_due()
         return _task_response(task)
 
     # The title is all there is to replace.
     put = patch
 
     def delete(self, request: Request, task_id: str) -> Response:
-        """Deletes the task; 412 as above."""
+        """Delete the task; 412 as above."""
         conditions = _conditions(request)
         try:
             delete_task(task_id=_identifier(task_id), owner_id=principal(request).user_id, **conditions)
         except (TaskNotFound, TaskChanged) as error:
             _refuse(error)
+        housekeeping.run_when_due()
         return Response(status=204)
 
 
@@ -109,6 +127,13 @@ def _conditions(request: Request) -> _Conditions:
         "if_match": parse_if_match(request.META.get("HTTP_IF_MATCH")),
         "if_none_match": parse_if_none_match(request.META.get("HTTP_IF_NONE_MATCH")),
     }
+
+
+def _create_once(**arguments: Any) -> tuple[TaskRow, bool]:
+    try:
+        return create_task_once(**arguments)
+    except KeyReused as error:
+        raise UnprocessableContent from error
 
 
 def _identifier(text: str) -> int:

@@ -17,6 +17,10 @@ SECRET_KEY = shared.secret_key("TASKS_SECRET_KEY", jwt_keys=JWT_KEYS)
 # Where the sessions are that have been ended before their access tokens expire.
 REDIS_URL = redis_url_from_env()
 
+# The log of changes, which the scheduler reads within seconds.
+EVENTS_KEPT_DAYS = env.integer("EVENTS_KEPT_DAYS", 30, minimum=1, maximum=36_500)
+
+PUBLIC_URL = shared.public_url()
 DEBUG = False
 # Nothing here builds a URL from the Host header, and only the gateway reaches this service.
 ALLOWED_HOSTS = ["*"]

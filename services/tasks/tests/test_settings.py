@@ -23,6 +23,7 @@ GOOD = {"JWT_KEYS": f"k1:{'j' * 32}", "TASKS_SECRET_KEY": "s" * 32, "REDIS_URL":
         ({"REDIS_URL": ""}, "REDIS_URL: is not set; see .env.example"),
         ({"REDIS_URL": "localhost:6379"}, "REDIS_URL: must be redis://…, rediss://… or unix:///path"),
         ({"DATABASE_URL": "mysql://db"}, "DATABASE_URL: must start with mssql:// or sqlite://"),
+        ({"EVENTS_KEPT_DAYS": "0"}, "EVENTS_KEPT_DAYS: must be a whole number from 1 to 36500"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: must be one of debug, info, warning, error"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

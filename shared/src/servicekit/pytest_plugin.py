@@ -11,6 +11,9 @@ from django.core.management import call_command
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from servicekit.http import health
+from servicekit.http.outages import outages
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite: about SQLite itself; deselected on another database")
@@ -21,6 +24,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         about_sqlite = [item for item in items if item.get_closest_marker("sqlite")]
         config.hook.pytest_deselected(items=about_sqlite)
         items[:] = [item for item in items if item not in about_sqlite]
+
+
+@pytest.fixture(autouse=True)
+def nothing_has_failed_yet() -> None:
+    """Forget what a process remembers of failures, so that the log of each test begins with the first of its own."""
+    outages.forget()
+    health.failing.clear()
 
 
 @pytest.fixture(scope="session")

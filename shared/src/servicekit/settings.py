@@ -1,6 +1,7 @@
 """The settings that are the same in every service; each service's settings.py says which it takes."""
 
 import os
+import re
 from typing import Any
 
 from servicekit.process import env
@@ -33,6 +34,14 @@ SILENCED_SYSTEM_CHECKS: list[str] = [
     "security.W002",  # XFrameOptionsMiddleware: likewise.
     "security.W003",  # CsrfViewMiddleware: no cookie authenticates anything.
 ]
+
+
+def public_url() -> str:
+    """Return PUBLIC_URL, the scheme and host under which clients reach the API behind another proxy; often empty."""
+    value = env.get("PUBLIC_URL").removesuffix("/")
+    if value and not re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]{1,255}", value, re.ASCII):
+        raise ConfigurationError("PUBLIC_URL", "must be a scheme and a host, such as https://tasks.example.org")
+    return value
 
 
 def secret_key(name: str, *, jwt_keys: tuple[Key, ...]) -> str:

@@ -9,6 +9,7 @@ def test_every_title_is_the_status_in_words():
         404: "Not Found",
         405: "Method Not Allowed",
         409: "Conflict",
+        422: "Unprocessable Content",
         412: "Precondition Failed",
         413: "Payload Too Large",
         414: "URI Too Long",

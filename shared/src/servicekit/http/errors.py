@@ -1,6 +1,5 @@
 """Render every error as ``application/problem+json`` (RFC 9457); the types are in servicekit.http.problems."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ from rest_framework import exceptions
 
 from servicekit.database.outages import is_unavailable
 from servicekit.http.exceptions import Conflict, ServiceUnavailable, TooManyRequests, UnsupportedContentEncoding
+from servicekit.http.outages import outages
 from servicekit.http.problems import (
     BAD_REQUEST,
     CONTENT_TYPE,
@@ -26,9 +26,6 @@ from servicekit.http.problems import (
 from servicekit.http.responses import Response
 from servicekit.process.context import request_id
 from servicekit.tokens.authentication import CHALLENGE
-
-logger = logging.getLogger("servicekit.http.errors")
-
 
 RETRY_AFTER_SECONDS = 2
 
@@ -55,7 +52,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     request = context["request"]
     path = request.path
     if is_unavailable(exc):
-        logger.error("database unavailable", exc_info=exc)
+        outages.refused(request.method, exc)
         # Django keeps a connection that still answers, but that of a SQLite file which was read-only stays read-only.
         if not connection.in_atomic_block:
             connection.close()

@@ -30,6 +30,12 @@ class UnsupportedContentEncoding(APIException):
     default_detail = "The body has a Content-Encoding, which is not supported; send it without."
 
 
+class UnprocessableContent(APIException):
+    """422: the Idempotency-Key belongs to a request with another body."""
+
+    status_code = 422
+
+
 class TooManyRequests(APIException):
     """429: not before ``wait`` seconds have passed; rounded up to whole ones, which is what Retry-After takes."""
 

@@ -20,6 +20,9 @@ from servicekit.process.redis_client import connect
 
 logger = logging.getLogger("servicekit.http.health")
 
+# The checks that failed when they were last run in this process: the log says when that changes.
+failing: set[str] = set()
+
 _NEXT = re.compile(r"/_readyz/[a-z]+", re.ASCII)
 
 
@@ -105,6 +108,11 @@ def _result(name: str, check: Check) -> str:
     try:
         check()
     except NotReady as reason:
-        logger.warning("not ready", extra={"check": name, "reason": str(reason)}, exc_info=reason.__cause__)
+        if name not in failing:
+            failing.add(name)
+            logger.warning("not ready", extra={"check": name, "reason": str(reason)}, exc_info=reason.__cause__)
         return str(reason)
+    if name in failing:
+        failing.discard(name)
+        logger.info("ready again", extra={"check": name})
     return "ok"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from servicekit.http.outages import outages
 from servicekit.process.context import set_request_id
 from servicekit.tokens.verifier import Principal
 
@@ -38,6 +39,8 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         if response.status_code not in (204, 304) and not response.streaming:
             # Without it the server sends chunks, which costs more and tells a client less.
             response.setdefault("Content-Length", str(len(response.content)))
+        if 200 <= response.status_code < 300 and request.method != "OPTIONS" and request.path not in _PROBES:
+            outages.succeeded(request.method or "")
         user = getattr(request, "user", None)
         level = logging.DEBUG if request.path in _PROBES else logging.INFO
         logger.log(

@@ -8,6 +8,7 @@ import base64
 import datetime
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import urlencode
 
 from django.db.models import Q
@@ -63,6 +64,8 @@ class Page:
     limit: int
     before: Cursor | None
 
+    PARAMETERS: ClassVar = ("limit", "before")
+
     @classmethod
     def from_query(cls, query: QueryDict, *, default_limit: int) -> "Page":
         """Reads ``limit`` (1–100) and ``before``; raises ValidationError (400) for anything else in them."""
@@ -83,6 +86,6 @@ class Page:
         return cls(limit=limit, before=before)
 
     def link(self, *, path: str, last: Cursor, **parameters: str) -> str:
-        """The Link header's value for the page after the row at ``last``."""
+        """Return the Link header's value for the page after the row at ``last``; ``path`` is best an absolute URL."""
         query = urlencode({**parameters, "limit": self.limit, "before": last.encode()})
         return f'<{path}?{query}>; rel="next"'

@@ -120,6 +120,14 @@ RANGE_NOT_SATISFIABLE = Problem(
     meaning="A `Range` header asks for a part of a page or file that it does not have.",
     advice="Ask for the whole.",
 )
+UNPROCESSABLE_CONTENT = Problem(
+    status=422,
+    slug="unprocessable-content",
+    detail="This Idempotency-Key was sent before, with another body.",
+    meaning="The `Idempotency-Key` belongs to an earlier request of yours, less than 24 hours ago, whose body was "
+    "another one. Nothing was changed by this request.",
+    advice="Send a new key with a new body. To repeat the earlier request, send its body unchanged.",
+)
 TOO_MANY_REQUESTS = Problem(
     status=429,
     slug="too-many-requests",
@@ -194,6 +202,7 @@ PROBLEMS: Mapping[int, Problem] = {
         URI_TOO_LONG,
         UNSUPPORTED_MEDIA_TYPE,
         RANGE_NOT_SATISFIABLE,
+        UNPROCESSABLE_CONTENT,
         TOO_MANY_REQUESTS,
         REQUEST_HEADER_FIELDS_TOO_LARGE,
         INTERNAL_SERVER_ERROR,

@@ -1,5 +1,6 @@
 """The base of the services' views."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
+from servicekit.http.queries import check_query
 from servicekit.http.responses import Response
 
 
@@ -24,6 +26,9 @@ class APIView(views.APIView):
     third of a request's time.
     """
 
+    # Those that the view takes; others are refused.
+    query_parameters: Collection[str] = ()
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # Django would give each instance a bound method for it: a cycle.
@@ -31,13 +36,15 @@ class APIView(views.APIView):
             cls.head = cls.get  # type: ignore[attr-defined]  # as View.setup() does
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Check who calls; but for OPTIONS: which methods there are is public, in the OpenAPI document."""
+        """Check who calls, and the query; not for OPTIONS, since the OpenAPI document tells the methods to anybody."""
         # Where a view returns Django REST framework's own Response.
         (request.accepted_renderer,) = self.get_renderers()
         request.accepted_media_type = request.accepted_renderer.media_type
         if request.method != "OPTIONS":
             self.perform_authentication(request)
             self.check_permissions(request)
+            if request.META.get("QUERY_STRING"):
+                check_query(request.query_params, known=self.query_parameters)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the response with the view's headers; the parser, which knows the view and the request, is done."""

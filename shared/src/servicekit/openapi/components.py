@@ -44,8 +44,12 @@ HEADERS: Mapping[str, Schema] = {
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Link": {
-        "description": 'The next page, as `<path>; rel="next"` (RFC 8288); absent on the last one.',
-        "schema": {"type": "string", "pattern": '^</api/.+>; rel="next"$'},
+        "description": 'The next page, as `<URL>; rel="next"` (RFC 8288); absent on the last one.',
+        "schema": {"type": "string", "pattern": '^<(https?://[^/>]+)?/api/.+>; rel="next"$'},
+    },
+    "Idempotency-Replayed": {
+        "description": "`true` where an earlier request with this key has made it; else absent.",
+        "schema": {"const": "true"},
     },
     "Cache-Control.none": {
         "description": "No cache may store the answer.",

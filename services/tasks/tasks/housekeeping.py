@@ -1,0 +1,67 @@
+"""Deletes old events and idempotency keys: a little at a time, after a write, since only writes make more of them.
+
+Only this service may delete them, and it has no process beside its web workers (docs/adr/0027).
+"""
+
+import datetime
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import Error as DatabaseLayerError
+from django.db import connection
+from django.db.models import Q
+from django.utils import timezone
+
+from tasks.models import Event, IdempotencyKey
+from tasks.services import KEY_LIFETIME
+
+# In each process. A thousand rows are deleted in a few milliseconds, a hundred a second are more than are made.
+EVERY_SECONDS = 10.0
+AT_ONCE = 1000
+# What is further ahead was written while the clock was wrong, and would stay until then.
+CLOCKS_DIFFER = datetime.timedelta(days=1)
+
+logger = logging.getLogger("tasks.housekeeping")
+
+
+class Housekeeping:
+    """When this process last looked."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due = float("-inf")
+        self._lock = threading.Lock()
+
+    def run_when_due(self) -> None:
+        """Delete what is too old, at most once in EVERY_SECONDS; a failure is logged, and fails no request."""
+        now = self._clock()
+        if now < self._due or connection.in_atomic_block or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._due = now + EVERY_SECONDS
+            delete_old()
+        except DatabaseLayerError as error:
+            logger.warning("housekeeping failed", extra={"error": type(error).__name__})
+        finally:
+            self._lock.release()
+
+
+housekeeping = Housekeeping()
+
+
+def delete_old() -> None:
+    """Delete the oldest events and keys whose time is over, AT_ONCE of each at most."""
+    _delete(Event, datetime.timedelta(days=settings.EVENTS_KEPT_DAYS))
+    _delete(IdempotencyKey, KEY_LIFETIME)
+
+
+def _delete(model: type[Event] | type[IdempotencyKey], lifetime: datetime.timedelta) -> None:
+    """Rows are in the order of their ids, so that one look at the first tells whether there is anything to do."""
+    now = timezone.now()
+    over = Q(created_at__lte=now - lifetime) | Q(created_at__gt=now + CLOCKS_DIFFER)
+    first = model._default_manager.order_by("id").values_list("id", flat=True).first()
+    if first is not None:
+        model._default_manager.filter(over, id__gte=first, id__lt=first + AT_ONCE).delete()

@@ -1,0 +1,21 @@
+"""Absolute URLs, as the client has to write them."""
+
+import re
+
+from django.conf import settings
+from rest_framework.request import Request
+
+# As the gateway lets it through.
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?", re.ASCII)
+
+
+def absolute_url(request: Request, path: str) -> str:
+    """Return the path under PUBLIC_URL, else under the scheme and host that the client used at the gateway.
+
+    Where neither is known it stays a path, which is a valid reference as well.
+    """
+    public: str = getattr(settings, "PUBLIC_URL", "")
+    host, scheme = request.META.get("HTTP_X_FORWARDED_HOST", ""), request.META.get("HTTP_X_FORWARDED_PROTO", "")
+    if not public and _HOST.fullmatch(host) and scheme in ("http", "https"):
+        public = f"{scheme}://{host}"
+    return public + path

@@ -1,6 +1,6 @@
-"""The relay: one process that takes the next steps of what stands in the database. ``manage.py relay`` runs it.
+"""The relay: one process that starts the work that waits in the database. ``manage.py relay`` runs it.
 
-Several may run. One of them leads and does the work; each of the others takes over when the leader stops to count.
+Several may run. One of them leads and does the work; another one takes over when the leader's counter stands still.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 from jobs.models import RelayLease
 
 INTERVAL_SECONDS = 0.5
-# More than a step mostly takes. One that takes longer, for Redis or the database does not answer, may be done by two.
+# Longer than a step usually takes. If Redis or the database does not respond, two relays may do the same step.
 LEASE_SECONDS = 10.0
 
 _ROW = 1
@@ -28,14 +28,14 @@ logger = logging.getLogger("jobs.relay")
 
 
 class Watch:
-    """How long things have stayed as they are, by this process' own clock, which nobody sets."""
+    """Measure how long things have stayed unchanged, by a monotonic clock."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[Hashable, tuple[Hashable, float]] = {}
 
     def unchanged_for(self, thing: Hashable, state: Hashable) -> float:
-        """Seconds since the thing was first seen in this state."""
+        """Return the seconds since the thing was first seen in this state."""
         now = self._clock()
         before, since = self._seen.get(thing, (None, now))
         if before != state:
@@ -44,19 +44,19 @@ class Watch:
         return now - since
 
     def forget_all_but(self, things: Iterable[Hashable]) -> None:
-        """Keep no more than there is."""
+        """Forget the things that no longer exist."""
         self._seen = {thing: self._seen[thing] for thing in things if thing in self._seen}
 
 
 class Leadership:
-    """This process' claim to be the one that works."""
+    """This process' claim to be the leader."""
 
     def __init__(self, *, watch: Watch | None = None) -> None:
         self._name = uuid.uuid4().hex
         self._watch = watch or Watch()
 
     def hold(self) -> bool:
-        """Renew the lease, or take it where its holder has not renewed it for LEASE_SECONDS or has given it up."""
+        """Renew the lease, or take it if its holder has not renewed it for LEASE_SECONDS, or has given it up."""
         now = timezone.now()
         RelayLease.objects.filter(id=_ROW, holder=self._name).update(beats=F("beats") + 1, seen_at=now)
         row = RelayLease.objects.filter(id=_ROW).first()
@@ -72,7 +72,7 @@ class Leadership:
         return RelayLease.objects.filter(id=_ROW, holder=self._name).exists()
 
     def give_up(self) -> None:
-        """Let another one lead at once."""
+        """Let another relay lead at once."""
         RelayLease.objects.filter(id=_ROW, holder=self._name).update(holder="")
 
     def _insert(self) -> bool:
@@ -85,18 +85,18 @@ class Leadership:
 
 
 class Step(Protocol):
-    """Something that the leader does in each round. A round that is cut off, or done by two at once, does no harm."""
+    """Something that the leader does in each round. It must be safe to interrupt, and for two relays to do at once."""
 
     def __call__(self) -> None: ...
 
 
 def make_steps() -> dict[str, Step]:
-    """One of each class that RELAY_STEPS names, by that name."""
+    """Instantiate each class that RELAY_STEPS names; return the instances by that name."""
     return {path: import_string(path)() for path in settings.RELAY_STEPS}
 
 
 class Relay:
-    """Rounds of all steps, until it is told to stop."""
+    """The loop over all steps."""
 
     def __init__(self, steps: dict[str, Step], *, leadership: Leadership | None = None) -> None:
         self._steps = steps
@@ -106,11 +106,11 @@ class Relay:
         self._failing: set[str] = set()
 
     def stop(self) -> None:
-        """End run() after the current round. For signal handlers: it takes no lock."""
+        """End run() after the current round. Takes no lock, so signal handlers may call it."""
         self._stopped = True
 
     def run(self) -> None:
-        """Work until stop() is called."""
+        """Do a round of all steps twice a second, until stop() is called."""
         while not self._stopped:
             close_old_connections()
             self._try("lease", self._lead)
@@ -123,17 +123,17 @@ class Relay:
     def _lead(self) -> None:
         led, self._leads = self._leads, False
         self._leads = self._leadership.hold()
-        # On a full disk, the check of the container fails, and no step does.
+        # On a full disk the container's check fails, but the steps go on.
         with contextlib.suppress(OSError):
             settings.RELAY_PULSE_FILE.touch()
         if led != self._leads:
             logger.info("relay leads" if self._leads else "relay stands by")
 
     def _try(self, name: str, step: Callable[[], None]) -> None:
-        """Run the step. An error is logged when it comes and when it has gone, for the next round tries again."""
+        """Run the step. The next round is the retry, so an error is logged when it begins and when it is over."""
         try:
             step()
-        # Whatever it is, the other steps and later rounds are not to suffer from it.
+        # Whatever it is, the other steps and the next rounds go on.
         except Exception:
             if name not in self._failing:
                 logger.exception("relay step failed", extra={"step": name})

@@ -1,4 +1,4 @@
-"""docs/logs.md lists every security event that auth logs, with its level, and what the other services log of tokens."""
+"""docs/logs.md lists every security event of auth with its level, and what is logged about tokens and webhooks."""
 
 import ast
 import logging
@@ -14,9 +14,10 @@ LISTED = {
     for message, level in zip(re.findall("`([^`]+)`", messages), levels.split(", "), strict=True)
 }
 SECURITY_LOG = CHECKOUT / "services/auth/accounts/security_log.py"
-TOKENS = [
+LOGGERS = [
     *CHECKOUT.glob("shared/src/servicekit/tokens/*.py"),
     CHECKOUT / "services/auth/accounts/sessions/announcements.py",
+    *CHECKOUT.glob("services/scheduler/webhooks/*.py"),
 ]
 
 
@@ -30,12 +31,12 @@ def events() -> set[tuple[str, str]]:
 
 
 def logged() -> set[tuple[str, str]]:
-    """Return the message and level of each call of a logger, but for defects."""
+    """Return the message and level of each call of a logger; an exception is an ERROR."""
     found = set()
-    for path in TOKENS:
+    for path in LOGGERS:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                level = node.func.attr.upper()
+                level = node.func.attr.upper().replace("EXCEPTION", "ERROR")
                 if ast.unparse(node.func.value) == "logger" and level in logging.getLevelNamesMapping():
                     found.add((ast.literal_eval(node.args[0]), level))
     return found

@@ -41,7 +41,7 @@ def test_the_methods_that_every_address_has_are_shown(method: str) -> None:
 def test_every_error_has_to_be_of_a_type_that_there_is() -> None:
     collection = json.loads(COLLECTION.read_text(encoding="utf-8"))
     known = set(re.findall(r"`(/problems/[a-z-]+)` ·", (CHECKOUT / "docs/problems.md").read_text(encoding="utf-8")))
-    assert len(known) == 19
+    assert len(known) == 20
     assert set(re.findall('"(/problems/[a-z-]+)"', script(collection, "test"))) == known
     assert "pm.expect(types).to.include(problem.type)" in script(collection, "test")
 

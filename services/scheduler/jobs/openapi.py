@@ -10,11 +10,11 @@ from jobs.schedule import JOBS, REPORT_USER_TASKS
 from jobs.serializers import RequestRunSerializer
 from jobs.views import LIST_LENGTH, JobListView, JobRunsView, RunDetailView, RunListView
 from servicekit.http.problems import CONFLICT
-from servicekit.openapi.components import Schema
+from servicekit.openapi.components import Schema, reference
 from servicekit.openapi.operations import BEFORE, Answer, IdField, TimeField, describe, identifier, limit, operation
 
 TAG = {"name": "jobs", "description": "What runs in the background, how it went, and running it now. For staff."}
-SCHEMAS: dict[str, Schema] = {}
+SCHEMAS: dict[str, Schema] = {"JobName": {"type": "string", "enum": list(JOBS)}}
 
 
 class Progress(serializers.Serializer[Any]):
@@ -65,7 +65,7 @@ class Job(serializers.Serializer[Any]):
     queue = Queue()
 
 
-NAME = {"type": "string", "enum": list(JOBS), "examples": [REPORT_USER_TASKS.name]}
+NAME = {**reference("schemas", "JobName"), "examples": [REPORT_USER_TASKS.name]}
 RUN = {
     "id": 1,
     "job": REPORT_USER_TASKS.name,

@@ -139,6 +139,7 @@ REFUSED = {"ConnectionError", "ChunkedEncodingError"}
         ("worker", set(), set()),
         ("beat", set(), set()),
         ("relay", set(), set()),
+        ("sender", set(), set()),
         ("redis", set(), set()),
         ("gateway", {"auth", "tasks", "write"}, REFUSED),
     ],

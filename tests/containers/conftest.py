@@ -50,11 +50,11 @@ class Client:
     def titles(self) -> list[str]:
         """Return the titles of all the user's tasks."""
         found: list[str] = []
-        path: str | None = "/api/tasks?limit=100"
+        path = "/api/tasks?limit=100"
         while path:
             response = self.call("GET", path)
             found += [task["title"] for task in response.json()]
-            path = response.links.get("next", {}).get("url")
+            path = response.links.get("next", {}).get("url", "").removeprefix(self.project.url)
         return found
 
 

@@ -69,11 +69,11 @@ class Stack(ABC):
     def all_tasks(self, *, token: str, limit: int = 100) -> list[dict[str, Any]]:
         """Return every task of the user, page after page of ``limit``."""
         tasks: list[dict[str, Any]] = []
-        path: str | None = f"/api/tasks?limit={limit}"
+        path = f"/api/tasks?limit={limit}"
         while path:
             response = self.call("GET", path, token=token)
             tasks += response.json()
-            path = response.links.get("next", {}).get("url")
+            path = response.links.get("next", {}).get("url", "").removeprefix(self.url)
         return tasks
 
     def wait_for_line(self, predicate: Callable[[str], bool], *, timeout: float) -> str:

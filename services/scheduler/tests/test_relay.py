@@ -211,7 +211,10 @@ def test_command_ends_when_it_is_told_to(tmp_path, number):
     command = [sys.executable, "manage.py"]
     subprocess.run([*command, "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
     with subprocess.Popen([*command, "relay"], cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["message"] == "relay leads"
-        process.send_signal(number)
-        assert process.wait(timeout=10) == 0
+        try:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["message"] == "relay leads"
+            process.send_signal(number)
+            assert process.wait(timeout=10) == 0
+        finally:
+            process.kill()

@@ -25,6 +25,9 @@ from webhooks.retry import next_attempt
 LEASE = datetime.timedelta(seconds=20)
 # Deliveries of one endpoint that are claimed at once; of one that failed the last time there is one, as a probe.
 DELIVERIES_AT_ONCE = 32
+# After a failure the endpoint rests for a second, after two in a row for two, and so on up to this: whatever waits for
+# it is due, and would otherwise be tried without a pause.
+LONGEST_REST_SECONDS = 5
 # An endpoint that has had nothing but failures for that long is disabled.
 FAILING_LIMIT = datetime.timedelta(days=5)
 
@@ -162,7 +165,8 @@ def _record(batch: Batch, outcomes: Sequence[Outcome], *, now: datetime.datetime
     # Where it is disabled, housekeeping has to end what is pending.
     enabled = changes.get("enabled", endpoint.enabled)
     due_at = _next_due(endpoint) if enabled else now
-    mine.update(claim="", due_at=due_at, **changes)
+    rest = min(changes.get("failures", endpoint.failures), LONGEST_REST_SECONDS)
+    mine.update(claim="", claimed_until=now + datetime.timedelta(seconds=rest), due_at=due_at, **changes)
 
 
 def _next_due(endpoint: Endpoint) -> datetime.datetime:

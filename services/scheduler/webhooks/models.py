@@ -49,7 +49,8 @@ class Endpoint(models.Model):
     failing_since = models.DateTimeField()
     # When there is something to do: the earliest due_at of its pending deliveries, or NEVER.
     due_at = models.DateTimeField(default=NEVER)
-    # The worker's claim, and when it expires unless the worker has released it before.
+    # The worker's claim, and when it expires unless the worker has released it before. One that is failing rests after
+    # its release: it is not claimed before claimed_until.
     claim = models.CharField(max_length=32, default="")
     claimed_until = models.DateTimeField()
     created_at = models.DateTimeField()

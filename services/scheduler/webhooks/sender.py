@@ -25,9 +25,11 @@ from webhooks.claims import EVENT_EXPIRED, Batch, Message, Outcome, claim_batche
 from webhooks.http_client import Client, SendError
 from webhooks.signing import signed_headers
 
-THREADS = 64
-# Requests to one endpoint at a time.
+THREADS = 128
+# Requests to one endpoint at a time: this many, or a sixteenth of the threads that are free, and always one. So what
+# hangs takes fewer and fewer of them, and some are left for everybody else.
 TRACKS = 8
+SHARE = 16
 # Endpoints that are claimed at once: what a process takes, the other one cannot.
 ENDPOINTS_AT_ONCE = 8
 # Of the endpoints that a process has claimed, those that failed the last time: each may hang again.
@@ -90,16 +92,17 @@ class Sender:
         self._late.shutdown()
 
     def _claim(self) -> "list[_Sending]":
-        room = self._free // TRACKS
-        if not room:
+        healthy = min(ENDPOINTS_AT_ONCE, self._free)
+        failing = min(FAILING_AT_ONCE - self._failing, self._free - healthy)
+        if not healthy:
             # Busy rather than idle, so that the next message goes to another process.
             time.sleep(PATIENCE_SECONDS)
             return []
-        healthy, failing = min(ENDPOINTS_AT_ONCE, room), min(FAILING_AT_ONCE - self._failing, room)
         return [self._start(batch) for batch in claim_batches(healthy=healthy, failing=failing)]
 
     def _start(self, batch: Batch) -> "_Sending":
-        futures = [self._submit(batch, track) for track in split_tracks(batch.messages)]
+        tracks = split_tracks(batch.messages, count=max(1, min(TRACKS, self._free // SHARE)))
+        futures = [self._submit(batch, track) for track in tracks]
         sending = _Sending(batch=batch, tracks=futures)
         self._count(failing=batch.failing)
         return sending
@@ -180,14 +183,14 @@ class _Sending:
         return [outcome for track in self.tracks for outcome in track.result()]
 
 
-def split_tracks(messages: Sequence[Message]) -> list[list[Message]]:
-    """Deal the messages to TRACKS tracks at most, those about one task to the same one and in their order."""
-    tracks: list[list[Message]] = [[] for _ in range(TRACKS)]
+def split_tracks(messages: Sequence[Message], *, count: int) -> list[list[Message]]:
+    """Deal the messages to so many tracks at most, those about one task to the same one and in their order."""
+    tracks: list[list[Message]] = [[] for _ in range(count)]
     numbers: dict[int, int] = {}
     for message in messages:
         # Pings are about no task, and each may go its own way.
         key = message.task_id or -message.delivery_id
-        tracks[numbers.setdefault(key, len(numbers)) % TRACKS].append(message)
+        tracks[numbers.setdefault(key, len(numbers)) % count].append(message)
     return [track for track in tracks if track]
 
 

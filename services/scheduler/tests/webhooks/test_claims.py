@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 import time_machine
+from django.utils import timezone
 
 from tests.webhooks.support import MINUTE, NOW, SECOND, make_delivery, make_endpoint
 from webhooks.claims import (
@@ -181,6 +182,7 @@ class TestOrder:
         record(batch, 500)
         assert Endpoint.objects.get().due_at == NOW + 5 * SECOND
         make_delivery(endpoint, event_id=3, task_id=1)
+        clock.shift(SECOND)
         record(claim_one())
         assert Endpoint.objects.get().due_at == NOW + 5 * SECOND
 
@@ -248,12 +250,47 @@ class TestRecord:
         record(claim_one())
         assert Endpoint.objects.get().failures == 0
 
-    def test_what_was_not_attempted_stays_due(self):
+    def test_what_was_not_attempted_stays_due(self, clock):
         endpoint = make_endpoint()
         first, second = make_delivery(endpoint, task_id=1), make_delivery(endpoint, task_id=2)
         batch = claim_one()
         record_batches([(batch, [Outcome(delivery_id=first.id, attempted_at=NOW, latency_ms=1, status=500)])])
+        clock.shift(SECOND)
         assert ids(claim_one()) == [second.id]
+
+    def test_failing_endpoint_rests_for_longer_and_longer(self, clock):
+        """Whatever is due to it, new events included: to try all of it at once would be a load on both sides."""
+        endpoint = make_endpoint()
+        for number in range(9):
+            make_delivery(endpoint, task_id=number + 1)
+        batch = claim_one()
+        record_batches([(batch, [])])
+        rests = []
+        for _ in range(7):
+            record(claim_one(), 500)
+            rests.append((Endpoint.objects.get().claimed_until - timezone.now()).total_seconds())
+            clock.shift(rests[-1] - 0.001)
+            assert claim() == []
+            clock.shift(0.001)
+            make_delivery(endpoint, task_id=100)
+        # The first batch had nine failures.
+        assert rests == [5] * 7
+
+    def test_rest_is_a_second_for_each_failure_in_a_row(self, clock):
+        make_delivery(make_endpoint())
+        rests = []
+        for seconds in DELAYS_SECONDS[:6]:
+            record(claim_one(), 500)
+            rests.append((Endpoint.objects.get().claimed_until - timezone.now()).total_seconds())
+            clock.shift(seconds)
+        assert rests == [1, 2, 3, 4, 5, 5]
+
+    def test_healthy_endpoint_does_not_rest(self):
+        endpoint = make_endpoint(failures=3)
+        make_delivery(endpoint, task_id=1)
+        make_delivery(endpoint, task_id=2)
+        record(claim_one())
+        assert len(claim()) == 1
 
     def test_gone_disables_the_endpoint_at_once(self):
         endpoint = make_endpoint()

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -31,6 +31,14 @@ def hang(handler: Any) -> None:
     """Answer nothing before the test is over."""
     handler.server.stopping.wait(10)
     handler.close_connection = True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when the condition holds; fail after five seconds."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def states() -> list[str]:
@@ -138,10 +146,8 @@ def test_receiver_that_hangs_holds_up_nobody_else():
         deliver_due()
         Endpoint.objects.filter(url=receiver.url).update(due_at=endpoint.created_at)
         deliver_due()
-        took = time.monotonic() - started
-
-        assert Delivery.objects.filter(state="delivered").count() == 1
-        assert took < 4
+        wait_until(lambda: Delivery.objects.filter(state="delivered").count() == 1)
+        assert time.monotonic() - started < 4
         hanging.stopping.set()
 
 
@@ -209,8 +215,23 @@ def test_outcome_that_cannot_be_recorded_later_is_logged_and_sent_again(monkeypa
     assert states() == ["delivered"]
 
 
+def test_endpoints_that_hang_get_fewer_and_fewer_threads(monkeypatch):
+    monkeypatch.setattr(sender, "PATIENCE_SECONDS", 0.05)
+    with receiving(hang) as hanging:
+        for slot in range(10):
+            endpoint = make_endpoint(url=hanging.url, slot=slot)
+            for number in range(TRACKS):
+                make_delivery(endpoint, task_id=number + 1)
+        for _ in range(3):
+            deliver_due()
+        # 8 + 7 + 7 + 6 + 6 + 5 + 5 + 5 + 4 + 4, where 80 were there to be sent.
+        wait_until(lambda: len(hanging.received) == 57)
+        assert sender._sender()._free == sender.THREADS - 57
+        hanging.stopping.set()
+
+
 def test_full_process_claims_nothing(monkeypatch):
-    monkeypatch.setattr(sender, "THREADS", TRACKS)
+    monkeypatch.setattr(sender, "THREADS", 1)
     monkeypatch.setattr(sender, "PATIENCE_SECONDS", 0.05)
     with receiving(hang) as hanging, receiving() as receiver:
         make_delivery(make_endpoint(url=hanging.url))
@@ -290,7 +311,7 @@ class TestTracks:
 
     def test_one_task_is_on_one_track_in_order(self):
         messages = [self.message(number, number % 11) for number in range(1, 100) if number % 11]
-        tracks = split_tracks(messages)
+        tracks = split_tracks(messages, count=TRACKS)
         assert len(tracks) <= TRACKS
         for task_id in range(1, 11):
             (track,) = [track for track in tracks if any(message.task_id == task_id for message in track)]
@@ -299,7 +320,11 @@ class TestTracks:
         assert sum(map(len, tracks)) == len(messages)
 
     def test_pings_are_on_several(self):
-        assert len(split_tracks([self.message(number, 0) for number in range(3)])) == 3
+        assert len(split_tracks([self.message(number, 0) for number in range(3)], count=TRACKS)) == 3
+
+    def test_one_track_takes_everything(self):
+        messages = [self.message(number, number) for number in range(1, 9)]
+        assert split_tracks(messages, count=1) == [messages]
 
     def test_no_messages_are_no_tracks(self):
-        assert split_tracks([]) == []
+        assert split_tracks([], count=TRACKS) == []

@@ -409,7 +409,7 @@ class TestHostileBodies:
         assert (response.status_code, response.json()["title"]) == (201, "in pieces")
 
     @pytest.mark.parametrize(
-        "title", ["x" * 200, "😀" * 100, "\u200b", "Ａ", "'; DROP TABLE tasks_task; --", "%s %(x)s", "<b>"]
+        "title", ["x" * 200, "😀" * 100, "a\u200b", "Ａ", "'; DROP TABLE tasks_task; --", "%s %(x)s", "<b>"]
     )
     def test_that_only_look_bad_are_stored_as_they_are(self, stack: Stack, ada: Account, title: str) -> None:
         created = stack.call("POST", "/api/tasks", token=ada.access, json={"title": title, "duration": 525_600})
@@ -417,6 +417,11 @@ class TestHostileBodies:
         path = created.headers["Location"]
         assert stack.call("GET", path, token=ada.access).json()["title"] == title
         assert stack.call("PUT", path, token=ada.access, json={"title": title}).json()["title"] == title
+
+    @pytest.mark.parametrize("title", ["\u200b", "\ufeff \u200b", "\u3164"])
+    def test_that_nobody_could_see_are_refused_as_titles(self, stack: Stack, ada: Account, title: str) -> None:
+        refused = stack.call("POST", "/api/tasks", token=ada.access, json={"title": title, "duration": 1})
+        assert (refused.status_code, list(refused.json()["errors"])) == (400, ["title"])
 
 
 class TestHostileAddresses:

@@ -3,7 +3,7 @@
 import re
 import time
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from browser.console import Console
 from support.stack import LocalStack
@@ -62,3 +62,25 @@ def test_a_renewal_that_cannot_be_sent_does_not_log_out(desk: Console, stack: Lo
     desk.page.context.set_offline(False)
 
     expect(desk.page.get_by_text("this one", exact=True)).to_be_visible()
+
+
+def test_a_response_that_is_lost_is_asked_for_again_and_makes_no_second_task(desk: Console, stack: LocalStack) -> None:
+    sent: list[str | None] = []
+
+    def lose_the_first(route: Route) -> None:
+        sent.append(route.request.headers.get("idempotency-key"))
+        if len(sent) > 1:
+            route.continue_()
+            return
+        assert route.fetch().status == 201
+        route.abort()
+
+    desk.page.route("**/api/tasks", lose_the_first)
+    desk.box("Title").fill("Once")
+    desk.box("Duration (minutes)").fill("5")
+    desk.button("Add task").click()
+
+    expect(desk.row("Once")).to_be_visible()
+    assert len(sent) == 2
+    assert sent[0] == sent[1] is not None
+    assert [task["title"] for task in stack.all_tasks(token=desk.access())] == ["Once"]

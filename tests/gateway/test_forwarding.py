@@ -71,7 +71,6 @@ def test_each_api_path_reaches_its_service_as_it_is(
         "/readyz/",
         "/auth/readyz",
         "/.env",
-        "/favicon.ico",
     ],
 )
 def test_nothing_else_is_reachable(gateway: Gateway, upstreams: dict[str, Upstream], path: str) -> None:

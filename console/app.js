@@ -17,6 +17,7 @@ import { startWebhooks } from "./webhooks.js";
 let shown, owner;
 
 function start() {
+  byId("late").remove();
   startStatus();
   startConnection();
   startTasks();

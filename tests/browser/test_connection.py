@@ -3,7 +3,7 @@
 import re
 import time
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from browser.console import Console
 from support.stack import LocalStack
@@ -84,3 +84,18 @@ def test_a_response_that_is_lost_is_asked_for_again_and_makes_no_second_task(des
     assert len(sent) == 2
     assert sent[0] == sent[1] is not None
     assert [task["title"] for task in stack.all_tasks(token=desk.access())] == ["Once"]
+
+
+def test_a_page_of_which_a_part_is_lost_is_loaded_again(page: Page, stack: LocalStack) -> None:
+    page.route("**/console/tasks.js", lambda route: route.abort(), times=1)
+    page.goto(stack.url)
+
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_a_page_of_which_a_part_stays_away_says_so(page: Page, stack: LocalStack) -> None:
+    page.route("**/console/tasks.js", lambda route: route.abort())
+    page.goto(stack.url)
+
+    expect(page.get_by_text("A part of this page did not arrive.")).to_be_visible()
+    expect(page.get_by_role("link", name="Load it again")).to_be_visible()

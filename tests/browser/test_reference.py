@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from browser.conftest import PHONE, profile_of
 from browser.console import Console
@@ -157,7 +157,19 @@ def test_it_follows_the_scheme_of_the_system(page: Page, stack: LocalStack, sche
     assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) is dark
 
 
+def without_most_problems(route: Route) -> None:
+    """Some twenty in each operation look the same, and take the page half a minute to show."""
+    response = route.fetch()
+    document = response.json()
+    for item in document["paths"].values():
+        for operation in item.values():
+            responses = operation["responses"]
+            operation["responses"] = {status: responses[status] for status in responses if status < "401"}
+    route.fulfill(response=response, json=document)
+
+
 def test_every_operation_that_is_opened_fits_a_phone(page: Page, stack: LocalStack) -> None:
+    page.route("**/api/openapi.json", without_most_problems)
     page.set_viewport_size(PHONE)
     page.goto(f"{stack.url}/api/docs")
     expect(page.locator(".opblock").first).to_be_visible()

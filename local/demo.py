@@ -124,7 +124,7 @@ class Tour:
         path: str,
         body: dict[str, Any] | None = None,
         *,
-        expect: int,
+        expect: int | tuple[int, ...],
         bearer: str | None = "TOKEN",
         **headers: str,
     ) -> Response:
@@ -143,8 +143,9 @@ class Tour:
         if response.text:
             print(SECRET.sub(r"\1\2…", json.dumps(response.json(), indent=2, ensure_ascii=False)))
         sys.stdout.flush()
-        if response.status != expect:
-            raise CommandError(f"the status of this response should have been {expect}")
+        expected = (expect,) if isinstance(expect, int) else expect
+        if response.status not in expected:
+            raise CommandError(f"the status of this response should have been {' or '.join(map(str, expected))}")
         time.sleep(self.pause)
         return response
 
@@ -154,7 +155,7 @@ class Tour:
             print(self._coloured("1", "\n# It arrives at the receiver, signed."))
             print(self._coloured("32", received.get(timeout=WEBHOOK_WITHIN_SECONDS)))
             return
-        print("nothing has arrived: the stack may send nothing to this machine, as in containers")
+        print("nothing has arrived")
 
     def _coloured(self, code: str, text: str) -> str:
         return f"\033[{code}m{text}\033[0m" if self.colours else text
@@ -188,7 +189,11 @@ def tour_webhooks(stop: Tour) -> None:
     with receiver() as (url, received):
         body = {"url": url, "events": ["task.created"]}
         title = "Have a server told of new tasks. The secret, shown this once, verifies what it gets."
-        path = stop.show(title, "POST", "/api/webhooks", body, expect=201).headers["Location"]
+        created = stop.show(title, "POST", "/api/webhooks", body, expect=(201, 400))
+        if created.status == 400:
+            print("This stack sends nothing to private addresses (WEBHOOK_ALLOW_PRIVATE_NETWORKS=0, as in containers).")
+            return
+        path = created.headers["Location"]
         stop.show("A new task …", "POST", "/api/tasks", {"title": "Feed the cat", "duration": 5}, expect=201)
         stop.show_received(received)
         stop.show("Every delivery can be looked up.", "GET", f"{path}/deliveries?limit=1", expect=200)

@@ -155,7 +155,9 @@ def test_mssql_python_loads(project: Project, service: str) -> None:
 def test_the_services_are_built_alike() -> None:
     def instructions(service: str) -> list[str]:
         lines = (CHECKOUT / f"services/{service}/Dockerfile").read_text().replace(service, "NAME").splitlines()
-        return [line for line in lines if not line.startswith("#") and "image.description" not in line]
+        # auth has more threads, since some of them wait for password hashes.
+        own = ("#", "ENV GRANIAN_WORKERS=")
+        return [line for line in lines if not line.startswith(own) and "image.description" not in line]
 
     assert instructions("auth") == instructions("tasks") == instructions("scheduler")
     assert len(instructions("auth")) > 20

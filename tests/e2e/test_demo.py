@@ -16,9 +16,11 @@ import pytest
 from support.commands import Completed, output_of, program, run, run_in_launcher, run_launcher
 from support.environment import inherited
 from support.ports import free_port
-from support.stack import Stack
+from support.stack import ContainerStack, Stack
 
-TOUR = [200, 201, 200, 201, 201, 200, 200, 412, 400, 201, 200, 404, 401, 403, 201, 201, 200, 204, 200, 204, 204, 401]
+TASKS = [200, 201, 200, 201, 201, 200, 200, 412, 400, 201, 200, 404, 401, 403]
+WEBHOOKS = [201, 201, 200, 204]
+TOKENS_AND_LOGOUT = [200, 204, 204, 401]
 
 CALLS = [
     ("GET", "/api/tasks?limit=1", None, {"Authorization": "Bearer $TOKEN"}),
@@ -36,15 +38,18 @@ def demo(port: int) -> Completed:
 
 
 def test_the_tour_shows_every_answer_and_can_be_taken_again(stack: Stack) -> None:
+    # Containers send nothing to private addresses, where the tour's receiver is.
+    delivers = not isinstance(stack, ContainerStack)
+    tour = TASKS + (WEBHOOKS if delivers else [400]) + TOKENS_AND_LOGOUT
     for _ in range(2):
         result = demo(stack.port)
         assert (result.returncode, result.stderr) == (0, "")
-        assert [int(status) for status in re.findall(r"^HTTP (\d+) ", result.stdout, re.MULTILINE)] == TOUR
-        assert len(re.findall(r"^curl -sS ", result.stdout, re.MULTILINE)) == len(TOUR)
+        assert [int(status) for status in re.findall(r"^HTTP (\d+) ", result.stdout, re.MULTILINE)] == tour
+        assert len(re.findall(r"^curl -sS ", result.stdout, re.MULTILINE)) == len(tour)
         assert '\n  "title": "Send the report",\n  "duration": 90,\n' in result.stdout
         # A webhook's delivery, at a receiver of the tour's own.
-        assert re.search(r"^webhook-signature: v1,", result.stdout, re.MULTILINE)
-        assert '\n  "type": "task.created",\n' in result.stdout
+        assert bool(re.search(r"^webhook-signature: v1,", result.stdout, re.MULTILINE)) == delivers
+        assert ('\n  "type": "task.created",\n' in result.stdout) == delivers
         # No token on the screen, and no secret.
         assert not re.search(r"eyJ[\w-]{20}|whsec_[\w+/]{5}", result.stdout)
 

@@ -31,7 +31,7 @@ def test_the_code_is_the_checkouts_and_a_change_starts_it_again(project: Project
         wait_until(lambda: client.call("GET", "/api/tasks").status_code == 200, timeout=60)
         touch(project, "services/tasks/tasks/views.py", "/app/tasks/views.py")
         wait_until(lambda: client.call("GET", "/api/tasks").status_code == 200, timeout=60)
-        touch(project, "shared/src/servicekit/views.py", "/shared/servicekit/views.py")
+        touch(project, "shared/src/servicekit/http/views.py", "/shared/servicekit/http/views.py")
         wait_until(lambda: client.create("from the checkout").status_code == 201, timeout=60)
     finally:
         # Not --no-deps: Compose would recreate the container at the next "up".

@@ -52,7 +52,7 @@ class Project:
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "INFO",
             "REPORT_USER_ID": "1",
-            "REPORT_LIMIT": "1000",
+            "REPORT_LIMIT": "0",
             "RUNS_KEPT_DAYS": "30",
             "EVENTS_KEPT_DAYS": "30",
             "CORS_ORIGINS": "",

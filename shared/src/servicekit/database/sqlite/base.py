@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-# How long a further writer waits for the lock while another one of its process waits as well.
-SHORT_WAIT_SECONDS = 0.5
+# How long a further writer waits for the lock while another one of its process waits as well: longer than a crowd's
+# writes take on a busy machine. At the beginning of a long lock, reads may wait for as long.
+SHORT_WAIT_SECONDS = 2.0
 
 
 class _Queue:

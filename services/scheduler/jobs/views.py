@@ -69,7 +69,7 @@ class RunListView(APIView):
     def get(self, request: Request) -> Response:
         """Return the runs of every job, or those that the query selects, newest first."""
         filters = self._filters(request)
-        page = Page.from_query(request.query_params, default_limit=LIST_LENGTH)
+        page = Page.from_request(request, default_limit=LIST_LENGTH)
         runs, more = list_runs(job=filters.get("job"), state=filters.get("state"), page=page)
         response = Response([represent_run(run) for run in runs])
         if more:

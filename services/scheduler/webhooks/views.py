@@ -114,7 +114,7 @@ class DeliveryListView(APIView):
 
     def get(self, request: Request, webhook_id: str) -> Response:
         """The webhook's deliveries, newest first."""
-        page = Page.from_query(request.query_params, default_limit=LIST_LENGTH)
+        page = Page.from_request(request, default_limit=LIST_LENGTH)
         endpoint = _endpoint(request, webhook_id)
         deliveries, more = list_deliveries(endpoint=endpoint, page=page)
         response = Response([represent_delivery(delivery) for delivery in deliveries])

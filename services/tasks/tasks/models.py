@@ -1,6 +1,6 @@
 """The tables. Their integrity is enforced here, in the database; serializers only report it more politely."""
 
-import secrets
+import random
 
 from django.db import models
 from django.db.models import Q
@@ -18,7 +18,8 @@ def new_version() -> int:
     Not a counter: it would start over in a database that is restored or replaced, and a client would take the task
     there for the one that it has.
     """
-    return 1 + secrets.randbelow(VERSION_MAXIMUM)
+    # No secret, and without the system call of one: each worker process has a seed of its own.
+    return random.randint(1, VERSION_MAXIMUM)  # noqa: S311
 
 
 class Task(models.Model):

@@ -14,8 +14,9 @@ https://learn.microsoft.com/en-us/sql/t-sql/statements/set-xact-abort-transact-s
 """
 
 import datetime
-import uuid
+import random
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -131,16 +132,17 @@ def retrieve(*, task_id: int, owner_id: int) -> TaskRow | None:
     return None if row is None else _task(row)
 
 
-def fetch(sql: str, parameters: list[Any]) -> list[TaskRow]:
-    """Return the tasks that a SELECT of the columns of TaskRow finds."""
-    return [_task(row) for row in _rows(sql, parameters)]
+def fetch(sql: str, parameters: list[Any], *, limit: int) -> tuple[list[TaskRow], bool]:
+    """Return the first tasks that a SELECT of the columns of TaskRow finds, and whether it found more."""
+    rows = _rows(sql, parameters)
+    return [_task(row) for row in rows[:limit]], len(rows) > limit
 
 
 def create(*, owner_id: int, title: str, duration: int, now: datetime.datetime) -> TaskRow:
     """Store a task and its event, and return the task."""
-    at, version, event_id = _bound(now), new_version(), uuid.uuid4().hex
+    at, version, event_id = _bound(now), new_version(), _event_id()
     task = [owner_id, title, duration, version, at, at]
-    if connection.vendor == "microsoft":
+    if vendor() == "microsoft":
         (task_id,) = _one(CREATE["microsoft"], [*task, event_id, request_id()])
     else:
         with transaction.atomic(savepoint=False):
@@ -157,9 +159,9 @@ def rename(
     None, and nothing changed, where the owner has no such task or, with ``version``, where it is no longer at that
     version.
     """
-    at, new, event_id = _bound(now), new_version(), uuid.uuid4().hex
+    at, new, event_id = _bound(now), new_version(), _event_id()
     change = [title, at, new, task_id, owner_id, version]
-    if connection.vendor == "microsoft":
+    if vendor() == "microsoft":
         row = _first(RENAME["microsoft"], [*change, event_id, request_id(), task_id, owner_id, new])
     else:
         with transaction.atomic(savepoint=False):
@@ -171,9 +173,9 @@ def rename(
 
 def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int = ANY_VERSION) -> bool:
     """Delete the owner's task (at that version, where given) and write the event; False where there was none."""
-    at, event_id = _bound(now), uuid.uuid4().hex
+    at, event_id = _bound(now), _event_id()
     which = [task_id, owner_id, version]
-    if connection.vendor == "microsoft":
+    if vendor() == "microsoft":
         return _first(DELETE["microsoft"], [event_id, request_id(), at, *which]) is not None
     with transaction.atomic(savepoint=False):
         row = _first(DELETE["sqlite"], which)
@@ -188,6 +190,17 @@ def _record(kind: str, owner_id: int, task: tuple[Any, ...], *, event_id: str, a
         RECORD,
         [event_id, kind, owner_id, task_id, version, title, duration, created_at, updated_at, request_id(), at],
     )
+
+
+@cache
+def vendor() -> str:
+    """Return the database's vendor, as Django names it."""
+    return connection.vendor
+
+
+def _event_id() -> str:
+    # Likewise no secret.
+    return f"{random.getrandbits(128):032x}"
 
 
 def _bound(time: datetime.datetime) -> Any:
@@ -205,7 +218,7 @@ def _rows(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
         # All of them: SQLite ends, and so commits, a statement when its last row is read.
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         # A driver reports what fails later in a batch, such as its COMMIT, only when it is asked for that result.
-        while connection.vendor == "microsoft" and cursor.nextset():
+        while vendor() == "microsoft" and cursor.nextset():
             pass
     return rows
 

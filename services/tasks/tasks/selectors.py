@@ -20,10 +20,9 @@ _OWNER_ID, _BEFORE = -1, Cursor(at=datetime.datetime(1970, 1, 1, tzinfo=datetime
 
 def list_tasks(*, owner_id: int, page: Page) -> tuple[list[TaskRow], bool]:
     """Return one page of the owner's tasks, newest first, and whether there are more. One statement, by the ORM."""
-    sql, names = _compiled(connection.vendor, page.limit, after_a_cursor=page.before is not None)
+    sql, names = _compiled(page.limit, after_a_cursor=page.before is not None)
     values = _values(owner_id, page.before)
-    tasks = raw_sql.fetch(sql, [values[name] for name in names])
-    return tasks[: page.limit], len(tasks) > page.limit
+    return raw_sql.fetch(sql, [values[name] for name in names], limit=page.limit)
 
 
 def retrieve_task(*, task_id: int, owner_id: int) -> TaskRow | None:
@@ -40,7 +39,7 @@ def page_query(*, owner_id: int, limit: int, before: Cursor | None) -> QuerySet[
 
 
 @cache
-def _compiled(vendor: str, limit: int, *, after_a_cursor: bool) -> tuple[str, tuple[str, ...]]:
+def _compiled(limit: int, *, after_a_cursor: bool) -> tuple[str, tuple[str, ...]]:
     """The query as SQL, and the names of its parameters in their order.
 
     Building and compiling it costs ten times as much as running it, and gives the same text each time (docs/adr/0026).

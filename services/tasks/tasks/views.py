@@ -42,7 +42,7 @@ class TaskListView(APIView):
 
     def get(self, request: Request) -> Response:
         """Return the caller's last four tasks, or the page that the query asks for."""
-        page = Page.from_query(request.query_params, default_limit=LIST_LENGTH)
+        page = Page.from_request(request, default_limit=LIST_LENGTH)
         tasks, more = list_tasks(owner_id=principal(request).user_id, page=page)
         response = Response([represent_task(task) for task in tasks])
         if more:

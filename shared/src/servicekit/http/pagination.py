@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from django.db.models import Q
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
 
 MAXIMUM_LIMIT = 100
 
@@ -67,6 +68,13 @@ class Page:
     PARAMETERS: ClassVar = ("limit", "before")
 
     @classmethod
+    def from_request(cls, request: Request, *, default_limit: int) -> "Page":
+        """Read the page from the request's query; raises as from_query does."""
+        if not request.META.get("QUERY_STRING"):
+            return cls(limit=default_limit, before=None)
+        return cls.from_query(request.query_params, default_limit=default_limit)
+
+    @classmethod
     def from_query(cls, query: QueryDict, *, default_limit: int) -> "Page":
         """Reads ``limit`` (1–100) and ``before``; raises ValidationError (400) for anything else in them."""
         errors: dict[str, list[str]] = {}
@@ -87,5 +95,8 @@ class Page:
 
     def link(self, *, path: str, last: Cursor, **parameters: str) -> str:
         """Return the Link header's value for the page after the row at ``last``; ``path`` is best an absolute URL."""
-        query = urlencode({**parameters, "limit": self.limit, "before": last.encode()})
+        # A cursor needs no quoting.
+        query = f"limit={self.limit}&before={last.encode()}"
+        if parameters:
+            query = f"{urlencode(parameters)}&{query}"
         return f'<{path}?{query}>; rel="next"'

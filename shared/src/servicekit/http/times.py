@@ -4,5 +4,5 @@ import datetime
 
 
 def iso_utc(value: datetime.datetime) -> str:
-    """An aware time as ISO 8601 in UTC with microseconds and a Z: 2026-01-31T09:30:00.000000Z."""
-    return value.astimezone(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Return an aware time as ISO 8601 in UTC with microseconds and a Z: 2026-01-31T09:30:00.000000Z."""
+    return f"{value.astimezone(datetime.UTC).isoformat(timespec='microseconds')[:-6]}Z"

@@ -55,7 +55,7 @@ SET XACT_ABORT OFF; SET NOCOUNT OFF;
     "sqlite": """
 INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at)
 VALUES (%s, %s, %s, %s, %s, %s)
-RETURNING id
+RETURNING id, title, duration, version, created_at, updated_at
 """,
 }
 
@@ -143,12 +143,14 @@ def create(*, owner_id: int, title: str, duration: int, now: datetime.datetime) 
     at, version, event_id = _bound(now), new_version(), _event_id()
     task = [owner_id, title, duration, version, at, at]
     if vendor() == "microsoft":
-        (task_id,) = _one(CREATE["microsoft"], [*task, event_id, request_id()])
+        row = _first(CREATE["microsoft"], [*task, event_id, request_id()])
     else:
-        with transaction.atomic(savepoint=False):
-            (task_id,) = _one(CREATE["sqlite"], task)
-            _record("task.created", owner_id, (task_id, title, duration, version, at, at), event_id=event_id, at=at)
-    return TaskRow(task_id, title, duration, version, now, now)
+        row = _change_and_record(
+            CREATE["sqlite"], task, kind="task.created", owner_id=owner_id, event_id=event_id, at=at
+        )
+    if row is None:
+        raise LookupError("an INSERT returned no row")
+    return TaskRow(row[0], title, duration, version, now, now)
 
 
 def rename(
@@ -164,10 +166,9 @@ def rename(
     if vendor() == "microsoft":
         row = _first(RENAME["microsoft"], [*change, event_id, request_id(), task_id, owner_id, new])
     else:
-        with transaction.atomic(savepoint=False):
-            row = _first(RENAME["sqlite"], change)
-            if row is not None:
-                _record("task.renamed", owner_id, row, event_id=event_id, at=at)
+        row = _change_and_record(
+            RENAME["sqlite"], change, kind="task.renamed", owner_id=owner_id, event_id=event_id, at=at
+        )
     return None if row is None else _task(row)
 
 
@@ -177,19 +178,21 @@ def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int 
     which = [task_id, owner_id, version]
     if vendor() == "microsoft":
         return _first(DELETE["microsoft"], [event_id, request_id(), at, *which]) is not None
-    with transaction.atomic(savepoint=False):
-        row = _first(DELETE["sqlite"], which)
-        if row is not None:
-            _record("task.deleted", owner_id, row, event_id=event_id, at=at)
+    row = _change_and_record(DELETE["sqlite"], which, kind="task.deleted", owner_id=owner_id, event_id=event_id, at=at)
     return row is not None
 
 
-def _record(kind: str, owner_id: int, task: tuple[Any, ...], *, event_id: str, at: Any) -> None:
-    task_id, title, duration, version, created_at, updated_at = task
-    _first(
-        RECORD,
-        [event_id, kind, owner_id, task_id, version, title, duration, created_at, updated_at, request_id(), at],
-    )
+def _change_and_record(
+    sql: str, parameters: list[Any], *, kind: str, owner_id: int, event_id: str, at: Any
+) -> tuple[Any, ...] | None:
+    """Run a statement of SQLite's that returns the task which it changes, and write the event of it."""
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        for task_id, title, duration, version, created_at, updated_at in rows:
+            task = [owner_id, task_id, version, title, duration, created_at, updated_at]
+            cursor.execute(RECORD, [event_id, kind, *task, request_id(), at])
+    return rows[0] if rows else None
 
 
 @cache
@@ -221,13 +224,6 @@ def _rows(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
         while vendor() == "microsoft" and cursor.nextset():
             pass
     return rows
-
-
-def _one(sql: str, parameters: list[Any]) -> tuple[Any, ...]:
-    row = _first(sql, parameters)
-    if row is None:
-        raise LookupError("an INSERT returned no row")
-    return row
 
 
 def _task(row: tuple[Any, ...]) -> TaskRow:

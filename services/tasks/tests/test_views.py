@@ -598,7 +598,6 @@ class TestQueries:
             try:
                 response = service_application()(dict(request), lambda status, headers: None)
                 body_sent = b"".join(response)
-                response.close()
                 del response
                 seen.append([thing for thing in gc.get_objects() if type(thing) in (WSGIRequest, Request)])
             finally:

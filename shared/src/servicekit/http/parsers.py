@@ -31,12 +31,9 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         request = parser_context["request"] if parser_context else None
-        kind, parameters = parse_header_parameters(media_type or self.media_type)
-        charset = parameters.get("charset", "utf-8")
         encoding = request.META.get("HTTP_CONTENT_ENCODING", "") if request is not None else ""
-        # Django REST framework matches types by pattern, so that a Content-Type of */* comes here too.
-        if kind != self.media_type or charset.lower() not in ("utf-8", "utf8"):
-            raise UnsupportedMediaType(media_type or "")
+        if media_type not in (None, self.media_type) and not self._is_ours(media_type):
+            raise UnsupportedMediaType(media_type)
         if encoding.lower() not in ("", "identity"):
             raise UnsupportedContentEncoding
         body = stream.read(MAXIMUM_BODY_BYTES + 1)
@@ -44,16 +41,18 @@ class StrictJSONParser(BaseParser):
             raise PayloadTooLarge
         return loads(body)
 
+    def _is_ours(self, media_type: str) -> bool:
+        kind, parameters = parse_header_parameters(media_type)
+        return kind == self.media_type and parameters.get("charset", "utf-8").lower() in ("utf-8", "utf8")
+
 
 def loads(body: bytes) -> Any:
-    """Parses strict JSON; raises ParseError whose message may be shown to the caller."""
+    """Parse strict JSON; raises ParseError whose message may be shown to the caller."""
     try:
-        value = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-        )
+        text = body.decode("utf-8")
+        if text.startswith("\ufeff"):
+            raise ValueError("a byte order mark")
+        value = _decoder.decode(text)
         if b"\\u" in body:
             # Only an escape can make a lone surrogate; it would fail later, when it is stored or sent back.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -85,3 +84,7 @@ def _finite_float(text: str) -> float:
     if not math.isfinite(number):
         raise ParseError("The body holds a number that is too large.")
     return number
+
+
+# json.loads() would make one for each call that asks for other than its defaults.
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite_float)

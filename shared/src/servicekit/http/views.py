@@ -10,10 +10,11 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
-from rest_framework.request import Request
+from rest_framework.request import Request as DRFRequest
 from rest_framework.settings import api_settings
 
 from servicekit.http.queries import check_query
+from servicekit.http.requests import Request
 from servicekit.http.responses import Response
 
 
@@ -35,7 +36,11 @@ class APIView(views.APIView):
         if hasattr(cls, "get") and not hasattr(cls, "head"):
             cls.head = cls.get  # type: ignore[attr-defined]  # as View.setup() does
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Return the request with this view's authenticators."""
+        return Request(request, authenticators=self.get_authenticators(), negotiator=self.get_content_negotiator())
+
+    def initial(self, request: DRFRequest, *args: Any, **kwargs: Any) -> None:
         """Check who calls, and the query; not for OPTIONS, since the OpenAPI document tells the methods to anybody."""
         # Where a view returns Django REST framework's own Response.
         (request.accepted_renderer,) = self.get_renderers()
@@ -46,8 +51,8 @@ class APIView(views.APIView):
             if request.META.get("QUERY_STRING"):
                 check_query(request.query_params, known=self.query_parameters)
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the response with the view's headers; the parser, which knows the view and the request, is done."""
+    def finalize_response(self, request: DRFRequest, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the response with the view's headers; the request lets go of itself, which it has for its parser."""
         request.parser_context.clear()
         return super().finalize_response(request, response, *args, **kwargs)
 

@@ -51,7 +51,7 @@ def service_application() -> "WSGIApplication":
             gc.collect()
         _drop_connection_that_failed()
         content_type = environ.get("CONTENT_TYPE")
-        if content_type and not _is_utf8(content_type):
+        if content_type and content_type != "application/json" and not _is_utf8(content_type):
             environ["CONTENT_TYPE"] = ""
         response: Iterable[bytes] = django_application(environ, start_response)
         return response

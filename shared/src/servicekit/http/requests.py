@@ -1,0 +1,24 @@
+"""The request that a view gets."""
+
+from typing import Any
+
+from rest_framework import request
+
+from servicekit.http.parsers import StrictJSONParser
+
+_parser = StrictJSONParser()
+
+
+class Request(request.Request):
+    """Django REST framework's Request, where a body is JSON: no parser is chosen, and there are no files."""
+
+    _parsed: Any = request.Empty
+
+    @property
+    def data(self) -> Any:
+        """The parsed body, {} where there is none; raises as StrictJSONParser does."""
+        if self._parsed is request.Empty:
+            # Django's request reads like a file.
+            stream: Any = self._request if self.META.get("CONTENT_LENGTH") not in (None, "", "0") else None
+            self._parsed = _parser.parse(stream, self.content_type, {"request": self}) if stream is not None else {}
+        return self._parsed

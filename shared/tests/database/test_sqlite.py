@@ -88,3 +88,41 @@ def test_one_writer_waits_and_the_others_do_not(locked: Path) -> None:
 def test_a_writer_that_was_refused_waits_as_long_as_any_the_next_time(locked: Path) -> None:
     write(locked)
     assert write(locked) >= 4
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseWrapper]:
+    """A connection of a process that serves, to a database with a table."""
+    path = tmp_path / "db.sqlite3"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE task (id)")
+    database.close()
+    monkeypatch.setattr(DatabaseWrapper, "may_create", False)
+    connection = wrapper(path)
+    connection.ensure_connection()
+    yield connection
+    connection.close()
+
+
+def test_a_connection_is_kept_between_requests(opened: DatabaseWrapper) -> None:
+    before = opened.connection
+    opened.close_if_unusable_or_obsolete()
+    assert opened.connection is before
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_connection_to_a_file_that_was_moved_away_is_not_kept(opened: DatabaseWrapper, replaced: bool) -> None:
+    path = Path(opened.settings_dict["NAME"])
+    path.rename(path.with_suffix(".moved"))
+    if replaced:
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE other (id)")
+        database.close()
+    opened.close_if_unusable_or_obsolete()
+    if not replaced:
+        with pytest.raises(OperationalError, match="unable to open database file"):
+            opened.cursor()
+        assert not path.exists()
+        path.with_suffix(".moved").rename(path)
+    with opened.cursor() as cursor:
+        assert cursor.execute("SELECT name FROM sqlite_master").fetchall() == [("other" if replaced else "task",)]

@@ -126,3 +126,22 @@ def test_database_without_the_services_table_is_not_ready():
     assert "django_migrations" not in connection.introspection.table_names()
     with pytest.raises(NotReady):
         check_database(MigrationRecorder.Migration)()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_database_that_takes_no_writes_leaves_the_service_degraded(rf, monkeypatch):
+    def refuse(connection: object) -> None:
+        raise OperationalError("secret: database or disk is full")
+
+    monkeypatch.setattr("servicekit.http.health.check_writes", refuse)
+    MigrationRecorder(connection).ensure_schema()
+    _, readyz = health_urls(service="example", checks={"database": check_database(MigrationRecorder.Migration)})
+    response = readyz.callback(rf.get("/readyz", headers={"X-Readyz-Next": NEXT}))
+    with connection.schema_editor() as editor:
+        editor.delete_model(MigrationRecorder.Migration)
+    assert (response.status_code, response["X-Accel-Redirect"]) == (200, NEXT)
+    assert json.loads(response.content) == {
+        "status": "degraded",
+        "service": "example",
+        "checks": {"database": "takes no writes"},
+    }

@@ -10,10 +10,12 @@ from typing import Any
 
 import redis
 from django.db import Error as DatabaseLayerError
+from django.db import connection
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
 
+from servicekit.database.writes import check_writes
 from servicekit.http import errors
 from servicekit.http.problems import CONTENT_TYPE, SERVICE_UNAVAILABLE
 from servicekit.process.redis_client import connect
@@ -30,17 +32,25 @@ class NotReady(Exception):
     """A check's answer; the message goes to the caller and holds no address, user name or secret."""
 
 
+class Degraded(NotReady):
+    """A check's answer where the service can do a part of its work: it stays ready, and says so."""
+
+
 Check = Callable[[], None]
 
 
 def check_database(model: type[Model]) -> Check:
-    """A check that raises NotReady when a table of the service's own cannot be read: also where it was never made."""
+    """Return a check that raises NotReady where the table cannot be read or was never made, Degraded without writes."""
 
     def check() -> None:
         try:
             model._default_manager.order_by("pk").values_list("pk").first()
         except DatabaseLayerError as error:
             raise NotReady("does not answer") from error
+        try:
+            check_writes(connection)
+        except DatabaseLayerError as error:
+            raise Degraded("takes no writes") from error
 
     return check
 
@@ -75,9 +85,10 @@ def health_urls(
         return JsonResponse({"status": "ok"})
 
     def readyz(request: HttpRequest) -> HttpResponse:
-        results = {name: _result(name, check) for name, check in {**checks, **useful}.items()}
+        reasons = {name: _reason(name, check) for name, check in {**checks, **useful}.items()}
+        results = {name: "ok" if reason is None else str(reason) for name, reason in reasons.items()}
         failed = [f"{name} {result}" for name, result in results.items() if result != "ok"]
-        if any(results[name] != "ok" for name in checks):
+        if any(reasons[name] is not None and not isinstance(reasons[name], Degraded) for name in checks):
             detail = f"{service}: {'; '.join(failed)}."
             body = errors.problem_body(SERVICE_UNAVAILABLE, path=request.path, detail=detail)
             response = JsonResponse(
@@ -104,15 +115,16 @@ def _state(**members: Any) -> str:
     return json.dumps(members, separators=(",", ":"))
 
 
-def _result(name: str, check: Check) -> str:
+def _reason(name: str, check: Check) -> NotReady | None:
+    """Return why the check fails, None where it does not; log when that changes."""
     try:
         check()
     except NotReady as reason:
         if name not in failing:
             failing.add(name)
             logger.warning("not ready", extra={"check": name, "reason": str(reason)}, exc_info=reason.__cause__)
-        return str(reason)
+        return reason
     if name in failing:
         failing.discard(name)
         logger.info("ready again", extra={"check": name})
-    return "ok"
+    return None

@@ -1,5 +1,6 @@
 """Where Django looks for the backend's wrapper."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -48,11 +49,31 @@ class DatabaseWrapper(base.DatabaseWrapper):
     # an empty one, in which writes would succeed.
     may_create = True
 
+    # Which file the connection has open.
+    _opened: tuple[int, int] | None = None
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         if not self.may_create and not self.is_in_memory_db():
             # https://sqlite.org/uri.html
             conn_params = {**conn_params, "database": f"{Path(conn_params['database']).as_uri()}?mode=rw"}
-        return super().get_new_connection(conn_params)
+        connection = super().get_new_connection(conn_params)
+        self._opened = self._file()
+        return connection
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Close the connection also where its file was moved away or replaced: what is written there would be lost."""
+        if self.connection is not None and self._file() != self._opened:
+            self.close()
+        else:
+            super().close_if_unusable_or_obsolete()
+
+    def _file(self) -> tuple[int, int] | None:
+        """The file that is at the path now, by device and number; None where there is none, or it is memory."""
+        try:
+            found = os.stat(self.settings_dict["NAME"])  # noqa: PTH116 - a tenth of Path's time, at each request
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _start_transaction_under_autocommit(self) -> None:
         if _queue.enter():

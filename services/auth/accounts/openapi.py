@@ -36,7 +36,7 @@ from accounts.users.validators import LONGEST_PASSWORD
 from accounts.users.views import MeView, RegisterView
 from servicekit.http.problems import TOO_MANY_REQUESTS, UNAUTHORIZED
 from servicekit.openapi.components import Schema, reference
-from servicekit.openapi.operations import UNTRIMMED_PATTERN, Answer, IdField, TimeField, describe, operation
+from servicekit.openapi.operations import UNTRIMMED_PATTERN, IdField, Response, TimeField, describe, operation
 from servicekit.tokens.verifier import LIFETIME_SECONDS, MAXIMUM_TOKEN_LENGTH
 
 TAG = {"name": "auth", "description": "Accounts, and the tokens that all other calls require."}
@@ -158,8 +158,8 @@ describe(
         "and `@ . + - _`. The password has 8–128 characters, is not common, not only digits and not like the username.",
         request=RegisterSerializer,
         example=CREDENTIALS,
-        answers={
-            201: Answer(
+        responses={
+            201: Response(
                 description="The new account. This does not log in.",
                 body=User,
                 example=USER,
@@ -179,7 +179,7 @@ describe(
         "With it, wrong passwords that others send for the account cannot delay you.",
         request=LoginSerializer,
         example=CREDENTIALS,
-        answers={200: Answer(description="A pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
+        responses={200: Response(description="A pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
         problems=[UNAUTHORIZED, TOO_MANY_REQUESTS],
         details={UNAUTHORIZED: "No active account has this user name and password."},
     ),
@@ -193,7 +193,7 @@ describe(
         "later, that is a replay, which ends the session.",
         request=RefreshSerializer,
         example={"refresh": REFRESH},
-        answers={200: Answer(description="The next pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
+        responses={200: Response(description="The next pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
         problems=[UNAUTHORIZED, TOO_MANY_REQUESTS],
         details={UNAUTHORIZED: UNKNOWN_KEY},
     ),
@@ -206,7 +206,7 @@ describe(
         description="Takes a token of either type. 401 if it is not valid or its session has ended.",
         request=VerifySerializer,
         example={"token": ACCESS},
-        answers={200: Answer(description="The token is valid.", body=VALID, example={})},
+        responses={200: Response(description="The token is valid.", body=VALID, example={})},
         problems=[UNAUTHORIZED],
         details={UNAUTHORIZED: UNKNOWN_KEY},
     ),
@@ -220,7 +220,7 @@ describe(
         "seconds. Also 204 if the token is no longer valid.",
         request=RefreshSerializer,
         example={"refresh": REFRESH},
-        answers={204: Answer(description="The session has ended.")},
+        responses={204: Response(description="The session has ended.")},
     ),
 )
 describe(
@@ -231,7 +231,7 @@ describe(
         description="Ends all your other sessions.",
         request=PasswordSerializer,
         example={"current": "correct horse battery staple", "new": "a better one, with more words"},
-        answers={204: Answer(description="The password is changed.", headers=LIMITED)},
+        responses={204: Response(description="The password is changed.", headers=LIMITED)},
         problems=[TOO_MANY_REQUESTS],
     ),
 )
@@ -241,13 +241,13 @@ describe(
         name="listSessions",
         summary="List your sessions",
         description="Your logins, the session used last first.",
-        answers={200: Answer(description="The sessions.", body=Session(many=True), example=[SESSION])},
+        responses={200: Response(description="The sessions.", body=Session(many=True), example=[SESSION])},
     ),
     delete=operation(
         name="endSessions",
         summary="Log out everywhere",
         description="Ends all your sessions, including this one.",
-        answers={204: Answer(description="You are logged out everywhere.")},
+        responses={204: Response(description="You are logged out everywhere.")},
     ),
 )
 describe(
@@ -269,7 +269,7 @@ describe(
                 description="The session's id.",
             )
         ],
-        answers={204: Answer(description="The session has ended.")},
+        responses={204: Response(description="The session has ended.")},
     ),
 )
 describe(
@@ -278,7 +278,7 @@ describe(
         name="getMe",
         summary="Read your account",
         description="The user to whom the token belongs.",
-        answers={200: Answer(description="The account.", body=User, example=USER)},
+        responses={200: Response(description="The account.", body=User, example=USER)},
     ),
     patch=operation(
         name="updateMe",
@@ -286,6 +286,6 @@ describe(
         description="Only the e-mail address can change here; an empty one removes it.",
         request=ProfileSerializer,
         example={"email": "ada@example.org"},
-        answers={200: Answer(description="The account.", body=User, example={**USER, "email": "ada@example.org"})},
+        responses={200: Response(description="The account.", body=User, example={**USER, "email": "ada@example.org"})},
     ),
 )

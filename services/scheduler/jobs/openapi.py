@@ -11,7 +11,7 @@ from jobs.serializers import RequestRunSerializer
 from jobs.views import LIST_LENGTH, JobListView, JobRunsView, RunDetailView, RunListView
 from servicekit.http.problems import CONFLICT
 from servicekit.openapi.components import Schema, reference
-from servicekit.openapi.operations import BEFORE, Answer, IdField, TimeField, describe, identifier, limit, operation
+from servicekit.openapi.operations import BEFORE, IdField, Response, TimeField, describe, identifier, limit, operation
 
 TAG = {"name": "jobs", "description": "What runs in the background, how it went, and running it now. For staff."}
 SCHEMAS: dict[str, Schema] = {"JobName": {"type": "string", "enum": list(JOBS)}}
@@ -97,8 +97,8 @@ describe(
         name="listJobs",
         summary="List jobs",
         description="Every job with its schedule, its last run, when it is due next, how it is doing, and what waits.",
-        answers={
-            200: Answer(
+        responses={
+            200: Response(
                 description="The jobs.",
                 body=Job(many=True),
                 example=[
@@ -127,7 +127,7 @@ describe(
         parameters=[OpenApiParameter("name", NAME, OpenApiParameter.PATH, description="The job's name.")],
         request=RequestRunSerializer,
         example={},
-        answers={202: Answer(description="The queued run.", body=Run, example=QUEUED, headers=("Location",))},
+        responses={202: Response(description="The queued run.", body=Run, example=QUEUED, headers=("Location",))},
         problems=[CONFLICT],
         details={CONFLICT: "A run of this job is queued or running."},
     ),
@@ -149,7 +149,7 @@ describe(
             limit(LIST_LENGTH),
             BEFORE,
         ],
-        answers={200: Answer(description="A page of runs.", body=Run(many=True), example=[RUN], headers=("Link",))},
+        responses={200: Response(description="A page of runs.", body=Run(many=True), example=[RUN], headers=("Link",))},
     ),
 )
 describe(
@@ -159,6 +159,6 @@ describe(
         summary="Read a run",
         description="One run of a job, and its progress.",
         parameters=[identifier("run_id", "The run's id.")],
-        answers={200: Answer(description="The run.", body=Run, example=RUN)},
+        responses={200: Response(description="The run.", body=Run, example=RUN)},
     ),
 )

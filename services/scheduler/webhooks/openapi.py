@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from servicekit.http.problems import CONFLICT
 from servicekit.openapi.components import Schema, reference
-from servicekit.openapi.operations import BEFORE, Answer, IdField, TimeField, describe, identifier, limit, operation
+from servicekit.openapi.operations import BEFORE, IdField, Response, TimeField, describe, identifier, limit, operation
 from webhooks.models import DEAD, DELIVERED, EXCERPT_BYTES, PENDING, URL_MAXIMUM
 from webhooks.payloads import EVENT_TYPES, PING
 from webhooks.serializers import EnabledField, EventsField, URLField, WebhookCreateSerializer, WebhookUpdateSerializer
@@ -180,7 +180,7 @@ describe(
         name="listWebhooks",
         summary="List webhooks",
         description="Your own webhooks, newest first: ten at most.",
-        answers={200: Answer(description="The webhooks.", body=Webhook(many=True), example=[WEBHOOK])},
+        responses={200: Response(description="The webhooks.", body=Webhook(many=True), example=[WEBHOOK])},
     ),
     post=operation(
         name="createWebhook",
@@ -189,8 +189,8 @@ describe(
         "of the response ([Standard Webhooks](https://www.standardwebhooks.com)). Keep it: it is not shown again.",
         request=WebhookCreateSerializer,
         example={"url": WEBHOOK["url"], "events": WEBHOOK["events"]},
-        answers={
-            201: Answer(
+        responses={
+            201: Response(
                 description="The new webhook, and its secret.",
                 body=WebhookWithSecret,
                 example=WITH_SECRET,
@@ -216,7 +216,7 @@ describe(
         summary="Read a webhook",
         description="A webhook of your own, without its secret.",
         parameters=[WEBHOOK_ID],
-        answers={200: Answer(description="The webhook.", body=Webhook, example=WEBHOOK)},
+        responses={200: Response(description="The webhook.", body=Webhook, example=WEBHOOK)},
     ),
     patch=operation(
         name="changeWebhook",
@@ -226,8 +226,8 @@ describe(
         request=WebhookUpdateSerializer,
         example={"events": ["task.created"]},
         parameters=[WEBHOOK_ID],
-        answers={
-            200: Answer(
+        responses={
+            200: Response(
                 description="The webhook as it is now.", body=Webhook, example={**WEBHOOK, "events": ["task.created"]}
             )
         },
@@ -237,7 +237,7 @@ describe(
         summary="Delete a webhook",
         description="For good, with its deliveries.",
         parameters=[WEBHOOK_ID],
-        answers={204: Answer(description="The webhook is deleted.")},
+        responses={204: Response(description="The webhook is deleted.")},
     ),
 )
 describe(
@@ -248,8 +248,8 @@ describe(
         description="For 24 hours the new and the old secret both sign every delivery. A second exchange ends the "
         "first secret at once, which helps where it has leaked.",
         parameters=[WEBHOOK_ID],
-        answers={
-            200: Answer(description="The webhook, and its new secret.", body=WebhookWithSecret, example=WITH_SECRET)
+        responses={
+            200: Response(description="The webhook, and its new secret.", body=WebhookWithSecret, example=WITH_SECRET)
         },
     ),
 )
@@ -260,8 +260,8 @@ describe(
         summary="Send a ping",
         description="A signed POST of the type `webhook.ping`, within a second or two.",
         parameters=[WEBHOOK_ID],
-        answers={
-            202: Answer(
+        responses={
+            202: Response(
                 description="The delivery; read it again to see how it went.",
                 body=Delivery,
                 example=PING_EXAMPLE,
@@ -280,8 +280,8 @@ describe(
         summary="List a webhook's deliveries",
         description="Newest first. Where there are more, the `Link` header leads to the next page.",
         parameters=[WEBHOOK_ID, limit(LIST_LENGTH), BEFORE],
-        answers={
-            200: Answer(
+        responses={
+            200: Response(
                 description="A page of deliveries.",
                 body=Delivery(many=True),
                 example=[DELIVERED_EXAMPLE],
@@ -297,7 +297,7 @@ describe(
         summary="Read a delivery",
         description="One event on its way to one webhook.",
         parameters=[WEBHOOK_ID, DELIVERY_ID],
-        answers={200: Answer(description="The delivery.", body=Delivery, example=DELIVERED_EXAMPLE)},
+        responses={200: Response(description="The delivery.", body=Delivery, example=DELIVERED_EXAMPLE)},
     ),
 )
 describe(
@@ -308,7 +308,7 @@ describe(
         description="Now, whatever its state is, and with all its attempts before it. The receiver knows it by the "
         "same `webhook-id`.",
         parameters=[WEBHOOK_ID, DELIVERY_ID],
-        answers={202: Answer(description="The delivery, pending again.", body=Delivery, example=QUEUED)},
+        responses={202: Response(description="The delivery, pending again.", body=Delivery, example=QUEUED)},
         problems=[CONFLICT],
         details={CONFLICT: DISABLED},
     ),

@@ -11,8 +11,8 @@ from servicekit.openapi.operations import (
     BEFORE,
     IF_MATCH,
     IF_NONE_MATCH,
-    Answer,
     IdField,
+    Response,
     TimeField,
     describe,
     examples,
@@ -82,7 +82,7 @@ CHANGE: dict[str, Any] = {
     "request": TaskRenameSerializer,
     "example": {"title": "Send the report"},
     "parameters": [TASK_ID, IF_MATCH, IF_NONE_MATCH],
-    "answers": {200: Answer(description="The task as it is now.", body=Task, example=RENAMED, headers=("ETag",))},
+    "responses": {200: Response(description="The task as it is now.", body=Task, example=RENAMED, headers=("ETag",))},
     "problems": [PRECONDITION_FAILED],
 }
 
@@ -94,8 +94,8 @@ describe(
         description=f"Your own tasks, newest first: the last {LIST_LENGTH}, or as many as `limit` says. Where there "
         "are more, the `Link` header leads to the next page, however many tasks are added meanwhile.",
         parameters=[limit(LIST_LENGTH), BEFORE],
-        answers={
-            200: Answer(description="A page of tasks.", body=Task(many=True), example=[EXAMPLE], headers=("Link",)),
+        responses={
+            200: Response(description="A page of tasks.", body=Task(many=True), example=[EXAMPLE], headers=("Link",)),
         },
     ),
     post=operation(
@@ -106,8 +106,8 @@ describe(
         example={"title": "Write the report", "duration": 90},
         parameters=[IDEMPOTENCY_KEY],
         problems=[UNPROCESSABLE_CONTENT],
-        answers={
-            201: Answer(
+        responses={
+            201: Response(
                 description="The new task.",
                 body=Task,
                 example=EXAMPLE,
@@ -129,9 +129,9 @@ describe(
         summary="Read a task",
         description="A task of your own; anybody else's is the same 404 as none.",
         parameters=[TASK_ID, IF_MATCH, IF_NONE_MATCH],
-        answers={
-            200: Answer(description="The task.", body=Task, example=EXAMPLE, headers=("ETag",), cache=OWN_CACHE),
-            304: Answer(description="The task has not changed.", headers=("ETag",), cache=OWN_CACHE),
+        responses={
+            200: Response(description="The task.", body=Task, example=EXAMPLE, headers=("ETag",), cache=OWN_CACHE),
+            304: Response(description="The task has not changed.", headers=("ETag",), cache=OWN_CACHE),
         },
         problems=[PRECONDITION_FAILED],
     ),
@@ -140,7 +140,7 @@ describe(
         summary="Delete a task",
         description="For good. With `If-Match`, only if it has not changed since you read it.",
         parameters=[TASK_ID, IF_MATCH, IF_NONE_MATCH],
-        answers={204: Answer(description="The task is deleted.")},
+        responses={204: Response(description="The task is deleted.")},
         problems=[PRECONDITION_FAILED],
     ),
 )

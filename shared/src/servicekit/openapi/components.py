@@ -52,12 +52,12 @@ HEADERS: Mapping[str, Schema] = {
         "schema": {"const": "true"},
     },
     "Cache-Control.none": {
-        "description": "No cache may store the answer.",
+        "description": "No cache may store the response.",
         "required": True,
         "schema": {"const": "no-store"},
     },
     "Cache-Control.own": {
-        "description": "The client may keep the answer for itself, and asks each time whether it is still the same.",
+        "description": "The client may keep the response for itself, and asks each time whether it is still the same.",
         "required": True,
         "schema": {"const": "private, no-cache"},
     },
@@ -83,7 +83,7 @@ HEADERS: Mapping[str, Schema] = {
         "example": '"auth";r=0;t=1',
     },
 }
-# The headers of a problem, beyond the request id that every answer has.
+# The headers of a problem, beyond the request id that every response has.
 PROBLEM_HEADERS: Mapping[Problem, tuple[str, ...]] = {
     UNAUTHORIZED: ("WWW-Authenticate",),
     TOO_MANY_REQUESTS: ("Retry-After", "RateLimit-Policy", "RateLimit"),
@@ -123,7 +123,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 "description": "What kind of error: a path of this API, which leads to the page about it.",
             },
             "title": {"type": "string", "description": "The kind in words; always the same for one type."},
-            "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "As in the answer."},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "As in the response."},
             "detail": {"type": "string", "description": "What it was this time."},
             "instance": {"type": "string", "description": "The path asked for; `/` where it was not read."},
             "request_id": {"type": "string", "description": "As in X-Request-ID."},
@@ -139,7 +139,7 @@ SCHEMAS: Mapping[str, Schema] = {
 
 
 def common_components() -> Schema:
-    """The schemas, the headers, and the one problem that is the same at every address, since none was read."""
+    """Return the schemas, the headers, and the one problem that is the same at every address, since none was read."""
     return {
         "schemas": dict(SCHEMAS),
         "headers": dict(HEADERS),
@@ -148,7 +148,7 @@ def common_components() -> Schema:
 
 
 def response_name(problem: Problem) -> str:
-    """The name of the problem's answer among the components."""
+    """Return the name of the problem's response among the components."""
     return problem.title.replace(" ", "")
 
 
@@ -159,9 +159,9 @@ def problem_responses(
     details: Mapping[Problem, str] | None = None,
     errors: Mapping[str, list[str]] | None = None,
 ) -> Schema:
-    """The problems as an operation's answers, by their status; ``details`` are those that are not the usual ones.
+    """Return the problems as an operation's responses, by their status.
 
-    ``errors`` are those of a 400, from field to messages.
+    ``details`` are those that are not the usual ones, ``errors`` those of a 400, from field to messages.
     """
     details = details or {}
     return {
@@ -183,7 +183,7 @@ def problem_response(
     schema: str = "Problem",
     **members: Any,
 ) -> Schema:
-    """The problem as an answer, with an example from the path ``instance``; ``members`` are what the schema adds."""
+    """Return the problem as a response; its example is from the path ``instance``, ``members`` are what the schema adds."""
     example = {
         "type": problem.type,
         "title": problem.title,
@@ -202,10 +202,10 @@ def problem_response(
 
 
 def headers(*names: str) -> Schema:
-    """These of HEADERS, for an answer."""
+    """Return these of HEADERS, for a response."""
     return {name.partition(".")[0]: reference("headers", name) for name in names}
 
 
 def reference(kind: str, name: str) -> Schema:
-    """A $ref to a component."""
+    """Return a $ref to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}

@@ -1,7 +1,7 @@
 """Describes a service's views as OpenAPI 3.1, by drf-spectacular. Nothing here is imported to serve a request.
 
 Each service has a module ``openapi`` beside its views that says what these do not. What the services have in common
-(the answers that are problems, the headers) is in ``servicekit.openapi.components`` and only referred to: it stands
+(the responses that are problems, the headers) is in ``servicekit.openapi.components`` and only referred to: it stands
 once in the merged document.
 """
 
@@ -45,7 +45,7 @@ _OURS = "x-servicekit"
 TRIMMED_PATTERN = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 UNTRIMMED_PATTERN = r"^[^\u0000]+$"
 
-# What any call can answer: what the gateway refuses, and where something of ours is wrong.
+# What any call can return: what the gateway refuses, and what is wrong with us.
 ALWAYS = (*REFUSED, INTERNAL_SERVER_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT)
 
 
@@ -94,16 +94,16 @@ def identifier(name: str, description: str) -> OpenApiParameter:
 
 @extend_schema_field(reference("schemas", "Id"))
 class IdField(serializers.Field[Any, Any, Any, Any]):
-    """An id in an answer."""
+    """An id in a response."""
 
 
 @extend_schema_field(reference("schemas", "Timestamp"))
 class TimeField(serializers.Field[Any, Any, Any, Any]):
-    """A time in an answer."""
+    """A time in a response."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Response:
     """A success. ``body`` is a serializer or None; the names of ``headers`` and ``cache`` are keys of HEADERS."""
 
     description: str
@@ -119,7 +119,7 @@ def operation(
     name: str,
     summary: str,
     description: str,
-    answers: Mapping[int, Answer],
+    responses: Mapping[int, Response],
     request: Any = None,
     example: Any = None,
     parameters: Iterable[OpenApiParameter] = (),
@@ -132,14 +132,14 @@ def operation(
     ``problems`` are those which do not follow from the view itself: that it takes tokens, a body, an id, is for staff.
     ``details`` are what is said of them at this address.
     """
-    ours = {"answers": answers, "example": example, "problems": list(problems), "details": details}
+    ours = {"responses": responses, "example": example, "problems": list(problems), "details": details}
     return extend_schema(
         operation_id=name,
         summary=summary,
         description=description,
         request=request,
         parameters=list(parameters),
-        responses={status: answer.body for status, answer in answers.items()},
+        responses={status: response.body for status, response in responses.items()},
         extensions={_OURS: ours},
         methods=methods,
     )
@@ -160,15 +160,15 @@ class AutoSchema(spectacular.AutoSchema):
         ours = operation.pop(_OURS, None)
         if ours is None:
             raise SystemExit(f"{type(self.view).__name__} has no description of its {self.method.lower()}")
-        answers: Mapping[int, Answer] = ours["answers"]
-        for status, answer in answers.items():
-            response = operation["responses"][str(status)]
-            response["description"] = answer.description
-            response["headers"] = headers("X-Request-ID", answer.cache, *answer.headers)
-            for media_type in response.get("content", {}).values():
-                media_type["example"] = answer.example
-            if answer.links:
-                response["links"] = dict(answer.links)
+        responses: Mapping[int, Response] = ours["responses"]
+        for status, response in responses.items():
+            described = operation["responses"][str(status)]
+            described["description"] = response.description
+            described["headers"] = headers("X-Request-ID", response.cache, *response.headers)
+            for media_type in described.get("content", {}).values():
+                media_type["example"] = response.example
+            if response.links:
+                described["links"] = dict(response.links)
         if "requestBody" in operation:
             for media_type in operation["requestBody"]["content"].values():
                 media_type["example"] = ours["example"]

@@ -183,7 +183,7 @@ def problem_response(
     schema: str = "Problem",
     **members: Any,
 ) -> Schema:
-    """Return the problem as a response; its example is from the path ``instance``, ``members`` are what the schema adds."""
+    """Return the problem as a response. Its example is from ``instance``; ``members`` are what the schema adds."""
     example = {
         "type": problem.type,
         "title": problem.title,

@@ -44,10 +44,11 @@ ENDED_SESSIONS = FILL.format(
     f" SELECT RIGHT(CONCAT(N'{'0' * 32}', n), 32), DATEADD(second, n, {NOW})"
 )
 ENDPOINTS = FILL.replace(f"n < {ROWS}", "n < 1000").format(
-    into="webhooks_endpoint (owner_id, slot, url, events, enabled, disabled_reason, secret, previous_secret,"
-    " previous_until, failures, failing_since, due_at, claim, claimed_until, created_at, updated_at)"
-    f" SELECT n + 1, 0, N'https://receiver.example/', N'task.created', 1, N'', N'', N'', {NOW}, 0, {NOW},"
-    f" CAST('9999-01-01T00:00:00+00:00' AS datetimeoffset), N'', {NOW}, {NOW}, {NOW}"
+    into="webhooks_endpoint (owner_id, slot, creation_key, creation_hash, url, events, enabled, disabled_reason,"
+    " secret, previous_secret, previous_until, failures, failing_since, due_at, claim, claimed_until, created_at,"
+    " updated_at)"
+    f" SELECT n + 1, 0, CONCAT(N'', n), N'', N'https://receiver.example/', N'task.created', 1, N'', N'', N'', {NOW},"
+    f" 0, {NOW}, CAST('9999-01-01T00:00:00+00:00' AS datetimeoffset), N'', {NOW}, {NOW}, {NOW}"
 )
 DELIVERIES = FILL.format(
     into="webhooks_delivery (message_id, type, event_id, task_id, state, due_at, attempts, attempted_at, status,"

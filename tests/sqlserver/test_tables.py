@@ -111,6 +111,8 @@ TABLES = {
             "id": KEY,
             "owner_id": "bigint NOT NULL",
             "slot": "bigint NOT NULL",
+            "creation_key": "nvarchar(64) NOT NULL",
+            "creation_hash": "nvarchar(64) NOT NULL",
             "url": "nvarchar(2000) NOT NULL",
             "events": "nvarchar(200) NOT NULL",
             "enabled": "bit NOT NULL",
@@ -126,6 +128,7 @@ TABLES = {
             "created_at": TIME,
             "updated_at": TIME,
             "CONSTRAINT webhooks_endpoint_slot": "UNIQUE (owner_id, slot)",
+            "CONSTRAINT webhooks_endpoint_creation": "UNIQUE (owner_id, creation_key)",
             "CONSTRAINT webhooks_endpoint_limit": "CHECK (slot < 10)",
             "CONSTRAINT webhooks_endpoint_reason": "CHECK (((disabled_reason = '' AND enabled = 1)"
             " OR (disabled_reason IN ('owner', 'gone', 'failing') AND enabled = 0)))",

@@ -35,6 +35,10 @@ class Endpoint(models.Model):
     # Which of its owner's places it takes: unique, so that there are never more than ENDPOINTS_PER_OWNER. One that is
     # deleted has none: minus its id, until housekeeping has deleted its deliveries.
     slot = models.BigIntegerField()
+    # The hashes of the Idempotency-Key that it was created with, and of what was asked for then; a random value and
+    # nothing where there was no key, or where the key may be used again.
+    creation_key = models.CharField(max_length=64)
+    creation_hash = models.CharField(max_length=64, default="")
     url = models.CharField(max_length=URL_MAXIMUM)
     # Event types, separated by commas.
     events = models.CharField(max_length=200)
@@ -60,6 +64,7 @@ class Endpoint(models.Model):
         indexes = (models.Index(fields=["due_at"], name="webhooks_endpoint_due"),)
         constraints = (
             models.UniqueConstraint(fields=["owner_id", "slot"], name="webhooks_endpoint_slot"),
+            models.UniqueConstraint(fields=["owner_id", "creation_key"], name="webhooks_endpoint_creation"),
             models.CheckConstraint(condition=Q(slot__lt=ENDPOINTS_PER_OWNER), name="webhooks_endpoint_limit"),
             models.CheckConstraint(
                 condition=Q(enabled=True, disabled_reason="")

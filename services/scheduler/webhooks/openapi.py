@@ -5,9 +5,19 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from servicekit.http.problems import CONFLICT
+from servicekit.http.problems import CONFLICT, UNPROCESSABLE_CONTENT
 from servicekit.openapi.components import Schema, reference
-from servicekit.openapi.operations import BEFORE, IdField, Response, TimeField, describe, identifier, limit, operation
+from servicekit.openapi.operations import (
+    BEFORE,
+    IDEMPOTENCY_KEY,
+    IdField,
+    Response,
+    TimeField,
+    describe,
+    identifier,
+    limit,
+    operation,
+)
 from webhooks.models import DEAD, DELIVERED, EXCERPT_BYTES, PENDING, URL_MAXIMUM
 from webhooks.payloads import EVENT_TYPES, PING
 from webhooks.serializers import EnabledField, EventsField, URLField, WebhookCreateSerializer, WebhookUpdateSerializer
@@ -189,12 +199,13 @@ describe(
         "of the response ([Standard Webhooks](https://www.standardwebhooks.com)). Keep it: it is not shown again.",
         request=WebhookCreateSerializer,
         example={"url": WEBHOOK["url"], "events": WEBHOOK["events"]},
+        parameters=[IDEMPOTENCY_KEY],
         responses={
             201: Response(
                 description="The new webhook, and its secret.",
                 body=WebhookWithSecret,
                 example=WITH_SECRET,
-                headers=("Location",),
+                headers=("Location", "Idempotency-Replayed"),
                 links={
                     "get": {"operationId": "getWebhook", "parameters": PARAMETERS},
                     "change": {"operationId": "changeWebhook", "parameters": PARAMETERS},
@@ -205,7 +216,7 @@ describe(
                 },
             )
         },
-        problems=[CONFLICT],
+        problems=[CONFLICT, UNPROCESSABLE_CONTENT],
         details={CONFLICT: TOO_MANY},
     ),
 )

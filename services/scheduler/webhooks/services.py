@@ -1,5 +1,7 @@
 """What the owner of an endpoint does with it, and with its deliveries."""
 
+import hashlib
+import secrets
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,12 +12,14 @@ from django.db.models import F
 from django.utils import timezone
 
 from servicekit.database.deadlocks import retries_deadlocks
-from webhooks.encryption import encrypt, reencrypt
+from webhooks.encryption import decrypt, encrypt, reencrypt
 from webhooks.models import BY_OWNER, ENDPOINTS_PER_OWNER, PENDING, Delivery, Endpoint
 from webhooks.payloads import EVENT_TYPES, PING
 from webhooks.reader import wake_endpoints
 from webhooks.signing import new_secret
 
+# A client may repeat a creation for this long.
+KEY_LIFETIME = timedelta(hours=24)
 # How long the secret signs beside the one that it was exchanged for.
 OVERLAP = timedelta(hours=24)
 
@@ -26,6 +30,10 @@ class EndpointNotFound(Exception):
 
 class TooManyEndpoints(Exception):
     """The owner has ENDPOINTS_PER_OWNER already."""
+
+
+class KeyReused(Exception):
+    """The owner has created another endpoint with this idempotency key."""
 
 
 class EndpointDisabled(Exception):
@@ -40,28 +48,71 @@ class NewSecret:
     secret: str
 
 
-def create_endpoint(*, owner_id: int, url: str, events: Iterable[str]) -> NewSecret:
-    """Store an endpoint of a validated URL and event types; raises TooManyEndpoints."""
-    for _ in range(ENDPOINTS_PER_OWNER):
+def create_endpoint(
+    *, owner_id: int, url: str, events: Iterable[str], key: str | None = None
+) -> tuple[NewSecret, bool]:
+    """Store an endpoint of a validated URL and event types, unless the key has; return it, and whether it is a repeat.
+
+    Of several at once with one key, one stores the endpoint. Raises TooManyEndpoints, or KeyReused where the key's
+    endpoint was asked for with another URL or other events.
+    """
+    joined = _join(events)
+    creation_key, creation_hash = (_no_key(), "") if key is None else (_hash(key), _hash(f"{url} {joined}"))
+    for _ in range(ENDPOINTS_PER_OWNER + 1):
+        if key is not None and (known := _created_with(owner_id, creation_key, creation_hash)):
+            return known, True
         taken = set(Endpoint.objects.filter(owner_id=owner_id, slot__gte=0).values_list("slot", flat=True))
         free = [slot for slot in range(ENDPOINTS_PER_OWNER) if slot not in taken]
         if not free:
             break
-        # Another request may take the slot in between; then there is one fewer to try.
-        if created := _insert_endpoint(owner_id=owner_id, slot=free[0], url=url, events=events):
-            return created
+        # Another request may take the slot or the key in between; then there is one fewer to try.
+        created = _insert_endpoint(
+            owner_id=owner_id,
+            slot=free[0],
+            url=url,
+            events=joined,
+            creation_key=creation_key,
+            creation_hash=creation_hash,
+        )
+        if created is not None:
+            return created, False
     raise TooManyEndpoints
 
 
+def _created_with(owner_id: int, creation_key: str, creation_hash: str) -> NewSecret | None:
+    """The endpoint that was created with the key in KEY_LIFETIME, and its secret; raises KeyReused."""
+    mine = Endpoint.objects.filter(owner_id=owner_id, creation_key=creation_key)
+    endpoint = mine.first()
+    if endpoint is None:
+        return None
+    # What lies ahead was written by a clock that was wrong.
+    if abs(timezone.now() - endpoint.created_at) >= KEY_LIFETIME:
+        mine.update(creation_key=_no_key(), creation_hash="")
+        return None
+    if endpoint.creation_hash != creation_hash:
+        raise KeyReused
+    return NewSecret(endpoint, decrypt(endpoint.secret))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _no_key() -> str:
+    """Unique, and the hash of no key that anybody knows."""
+    return secrets.token_hex(32)
+
+
 @retries_deadlocks
-def _insert_endpoint(*, owner_id: int, slot: int, url: str, events: Iterable[str]) -> NewSecret | None:
+def _insert_endpoint(*, owner_id: int, slot: int, url: str, events: str, **creation: str) -> NewSecret | None:
     now = timezone.now()
     secret = new_secret()
     endpoint = Endpoint(
         owner_id=owner_id,
         slot=slot,
         url=url,
-        events=_join(events),
+        events=events,
+        **creation,
         secret=encrypt(secret),
         previous_until=now,
         failing_since=now,
@@ -118,9 +169,10 @@ def delete_endpoint(*, owner_id: int, endpoint_id: int) -> None:
     with transaction.atomic():
         endpoint = _lock_endpoint(owner_id=owner_id, endpoint_id=endpoint_id)
         endpoint.slot, endpoint.enabled, endpoint.disabled_reason = -endpoint.id, False, BY_OWNER
+        endpoint.creation_key = _no_key()
         endpoint.secret = endpoint.previous_secret = ""
         endpoint.due_at = now
-        _save(endpoint, "slot", "enabled", "disabled_reason", "secret", "previous_secret", "due_at")
+        _save(endpoint, "slot", "creation_key", "enabled", "disabled_reason", "secret", "previous_secret", "due_at")
 
 
 @retries_deadlocks

@@ -5,10 +5,11 @@ from typing import TypeVar
 
 from django.http import Http404
 from rest_framework.request import Request
-from rest_framework.response import Response
 
-from servicekit.http.exceptions import Conflict
+from servicekit.http.exceptions import Conflict, UnprocessableContent
+from servicekit.http.idempotency import parse_idempotency_key
 from servicekit.http.pagination import Cursor, Page
+from servicekit.http.responses import Response
 from servicekit.http.urls import absolute_url
 from servicekit.http.views import APIView
 from servicekit.tokens.authentication import principal
@@ -23,6 +24,7 @@ from webhooks.serializers import (
 from webhooks.services import (
     EndpointDisabled,
     EndpointNotFound,
+    KeyReused,
     NewSecret,
     TooManyEndpoints,
     create_endpoint,
@@ -50,14 +52,18 @@ class WebhookListView(APIView):
         return Response([represent_webhook(endpoint) for endpoint in endpoints])
 
     def post(self, request: Request) -> Response:
-        """Creates a webhook of the caller's; 409 where there are ten."""
-        serializer = WebhookCreateSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        """Create a webhook of the caller's; with an Idempotency-Key that was sent before, return the one it made."""
+        new = WebhookCreateSerializer.parse(request.data)
+        key = parse_idempotency_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
         try:
-            created = create_endpoint(owner_id=principal(request).user_id, **serializer.validated_data)
+            created, repeated = create_endpoint(owner_id=principal(request).user_id, key=key, **new)
         except TooManyEndpoints:
             raise Conflict(TOO_MANY) from None
+        except KeyReused:
+            raise UnprocessableContent from None
         response = Response(_with_secret(created), status=201)
+        if repeated:
+            response["Idempotency-Replayed"] = "true"
         response["Location"] = f"/api/webhooks/{created.endpoint.id}"
         return response
 
@@ -71,12 +77,9 @@ class WebhookDetailView(APIView):
 
     def patch(self, request: Request, webhook_id: str) -> Response:
         """Changes the URL, the events, or whether it is enabled."""
-        serializer = WebhookUpdateSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        changes = WebhookUpdateSerializer.parse(request.data)
         endpoint = _found(
-            lambda: update_endpoint(
-                owner_id=principal(request).user_id, endpoint_id=_identifier(webhook_id), **serializer.validated_data
-            )
+            lambda: update_endpoint(owner_id=principal(request).user_id, endpoint_id=_identifier(webhook_id), **changes)
         )
         return Response(represent_webhook(endpoint))
 

@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from servicekit.http.problems import PRECONDITION_FAILED, UNPROCESSABLE_CONTENT
 from servicekit.openapi.components import Schema, reference
 from servicekit.openapi.operations import (
     BEFORE,
+    IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,
     IdField,
     Response,
     TimeField,
     describe,
-    examples,
     identifier,
     limit,
     operation,
@@ -70,14 +70,6 @@ RENAMED = {**EXAMPLE, "title": "Send the report", "updated_at": "2026-01-31T09:4
 OWN_CACHE = "Cache-Control.own"
 TASK_ID = identifier("task_id", "The task's id.")
 PARAMETERS = {"task_id": "$response.body#/id"}
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"},
-    OpenApiParameter.HEADER,
-    examples=examples(a_uuid="8e03978e-40d5-43dd-bc93-6894a57f9324"),
-    description="A name of your choice for this creation, such as a UUID: 1 to 255 printable ASCII characters. Sent "
-    "again with the same body within 24 hours it makes no second task, and returns the first response.",
-)
 CHANGE: dict[str, Any] = {
     "request": TaskRenameSerializer,
     "example": {"title": "Send the report"},

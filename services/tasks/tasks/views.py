@@ -6,6 +6,7 @@ from django.http import Http404
 from rest_framework.request import Request
 
 from servicekit.http.exceptions import PreconditionFailed, UnprocessableContent
+from servicekit.http.idempotency import parse_idempotency_key
 from servicekit.http.pagination import Cursor, Page
 from servicekit.http.responses import Response
 from servicekit.http.urls import absolute_url
@@ -13,7 +14,6 @@ from servicekit.http.views import APIView
 from servicekit.tokens.authentication import principal
 from tasks.etags import etag, parse_if_match, parse_if_none_match
 from tasks.housekeeping import housekeeping
-from tasks.idempotency import parse_idempotency_key
 from tasks.raw_sql import TaskRow
 from tasks.selectors import list_tasks, retrieve_task
 from tasks.serializers import TaskCreateSerializer, TaskRenameSerializer, represent_task

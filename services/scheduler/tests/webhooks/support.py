@@ -51,6 +51,7 @@ def make_endpoint(**values: Any) -> Endpoint:
     defaults = {
         "owner_id": 1,
         "slot": Endpoint.objects.count(),
+        "creation_key": uuid.uuid4().hex,
         "url": "http://127.0.0.1:9/",
         "events": ALL_EVENTS,
         "secret": encrypt(secret),

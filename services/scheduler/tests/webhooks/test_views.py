@@ -10,6 +10,7 @@ from django.test import Client
 
 from servicekit.testing import bearer
 from tests.webhooks.support import MINUTE, NOW, make_delivery, make_endpoint
+from webhooks import services
 from webhooks.encryption import decrypt
 from webhooks.models import NEVER, Delivery, Endpoint
 
@@ -26,9 +27,9 @@ class API:
         self._client = Client(raise_request_exception=False)
         self._user_id = user_id
 
-    def __call__(self, method: str, path: str, body: Any = None) -> Any:
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         arguments = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
-        return getattr(self._client, method.lower())(path, headers=bearer(self._user_id), **arguments)
+        return getattr(self._client, method.lower())(path, headers=bearer(self._user_id) | headers, **arguments)
 
 
 @pytest.fixture
@@ -109,6 +110,78 @@ def test_private_url_is_taken_where_the_setting_says_so(api, settings):
     assert api("POST", "/api/webhooks", {**BODY, "url": "http://127.0.0.1:9000/"}).status_code == 201
 
 
+class TestIdempotencyKey:
+    KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+
+    def create(self, api: API, **changes: Any) -> Any:
+        return api("POST", "/api/webhooks", {**BODY, **changes}, **self.KEY)
+
+    def test_sent_again_is_answered_as_before_and_makes_nothing(self, api):
+        first, again = self.create(api), self.create(api)
+        assert "Idempotency-Replayed" not in first
+        assert again["Idempotency-Replayed"] == "true"
+        assert (again.status_code, again.content, again["Location"]) == (201, first.content, first["Location"])
+        assert Endpoint.objects.count() == 1
+
+    def test_order_of_the_events_makes_no_difference(self, api):
+        self.create(api)
+        assert self.create(api, events=BODY["events"][::-1])["Idempotency-Replayed"] == "true"
+
+    @pytest.mark.parametrize("change", [{"url": f"{URL}/other"}, {"events": ["task.created"]}])
+    def test_another_body_is_422_and_makes_nothing(self, api, change):
+        self.create(api)
+        response = self.create(api, **change)
+        assert (response.status_code, response.json()["type"]) == (422, "/problems/unprocessable-content")
+        assert Endpoint.objects.count() == 1
+
+    def test_key_is_each_users_own(self, api, stranger):
+        assert "Idempotency-Replayed" not in self.create(api)
+        assert "Idempotency-Replayed" not in self.create(stranger)
+
+    def test_key_lasts_a_day(self, api, clock):
+        self.create(api)
+        clock.shift(datetime.timedelta(hours=24, seconds=-1))
+        assert "Idempotency-Replayed" in self.create(api)
+        clock.shift(1)
+        assert "Idempotency-Replayed" not in self.create(api, url=f"{URL}/other")
+        assert Endpoint.objects.count() == 2
+
+    def test_key_of_a_deleted_webhook_can_be_used_again(self, api):
+        path = self.create(api)["Location"]
+        api("DELETE", path)
+        assert "Idempotency-Replayed" not in self.create(api)
+
+    def test_repeat_of_the_tenth_is_no_eleventh(self, api):
+        for _ in range(9):
+            api("POST", "/api/webhooks", BODY)
+        assert [self.create(api).status_code for _ in range(2)] == [201, 201]
+        assert Endpoint.objects.count() == 10
+
+    def test_of_two_at_once_one_makes_it(self, api, monkeypatch):
+        """The other request commits between the look and the insert of this one."""
+        real = services._insert_endpoint
+        others = []
+
+        def insert(**arguments: Any) -> Any:
+            if not others:
+                others.append(real(**arguments))
+            return real(**arguments)
+
+        monkeypatch.setattr(services, "_insert_endpoint", insert)
+        response = self.create(api)
+        assert (response.status_code, response["Idempotency-Replayed"]) == (201, "true")
+        assert response.json()["secret"] == others[0].secret
+        assert Endpoint.objects.count() == 1
+
+    def test_malformed_key_is_refused(self, api):
+        assert api("POST", "/api/webhooks", BODY, **{"Idempotency-Key": '"'}).status_code == 400
+        assert not Endpoint.objects.exists()
+
+    def test_key_is_not_stored(self, api):
+        self.create(api)
+        assert self.KEY["Idempotency-Key"] not in str(Endpoint.objects.values().get())
+
+
 class TestLimit:
     def test_is_ten(self, api, stranger):
         assert [api("POST", "/api/webhooks", BODY).status_code for _ in range(11)] == [201] * 10 + [409]
@@ -127,8 +200,6 @@ class TestLimit:
 
     def test_holds_where_another_request_takes_the_place_in_between(self, api, monkeypatch):
         """As two requests at once: what one has seen free, the other takes."""
-        from webhooks import services
-
         real = services._insert_endpoint
         taken = []
 

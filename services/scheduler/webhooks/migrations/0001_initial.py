@@ -56,6 +56,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('owner_id', models.BigIntegerField()),
                 ('slot', models.BigIntegerField()),
+                ('creation_key', models.CharField(max_length=64)),
+                ('creation_hash', models.CharField(default='', max_length=64)),
                 ('url', models.CharField(max_length=2000)),
                 ('events', models.CharField(max_length=200)),
                 ('enabled', models.BooleanField(default=True)),
@@ -73,7 +75,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [models.Index(fields=['due_at'], name='webhooks_endpoint_due')],
-                'constraints': [models.UniqueConstraint(fields=('owner_id', 'slot'), name='webhooks_endpoint_slot'), models.CheckConstraint(condition=models.Q(('slot__lt', 10)), name='webhooks_endpoint_limit'), models.CheckConstraint(condition=models.Q(models.Q(('disabled_reason', ''), ('enabled', True)), models.Q(('disabled_reason__in', ('owner', 'gone', 'failing')), ('enabled', False)), _connector='OR'), name='webhooks_endpoint_reason')],
+                'constraints': [models.UniqueConstraint(fields=('owner_id', 'slot'), name='webhooks_endpoint_slot'), models.UniqueConstraint(fields=('owner_id', 'creation_key'), name='webhooks_endpoint_creation'), models.CheckConstraint(condition=models.Q(('slot__lt', 10)), name='webhooks_endpoint_limit'), models.CheckConstraint(condition=models.Q(models.Q(('disabled_reason', ''), ('enabled', True)), models.Q(('disabled_reason__in', ('owner', 'gone', 'failing')), ('enabled', False)), _connector='OR'), name='webhooks_endpoint_reason')],
             },
         ),
         migrations.CreateModel(

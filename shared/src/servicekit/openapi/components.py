@@ -103,6 +103,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "examples": ["2026-01-31T09:30:00.000000Z"],
     },
     "Cursor": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 64},
+    "IdempotencyKey": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"},
     "StrongTags": {
         "type": "string",
         "pattern": rf"^(\*|{TAG}(, *{TAG}){{0,9}})?$",

@@ -77,6 +77,14 @@ IF_NONE_MATCH = OpenApiParameter(
     description="Do this only while the `ETag` is none of these (at most 10, or `*`); otherwise 304 without a body "
     "where it is asked for, and 412 where it is to be changed. Empty is none.",
 )
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    reference("schemas", "IdempotencyKey"),
+    OpenApiParameter.HEADER,
+    examples=examples(a_uuid="8e03978e-40d5-43dd-bc93-6894a57f9324"),
+    description="A name of your choice for this creation, such as a UUID: 1 to 255 printable ASCII characters. Sent "
+    "again with the same body within 24 hours it makes nothing new, and returns the first response.",
+)
 
 
 def limit(default: int) -> OpenApiParameter:

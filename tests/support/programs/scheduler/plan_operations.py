@@ -8,7 +8,6 @@ from jobs.selectors import count_tasks, task_pages
 from servicekit.http.pagination import Page
 from webhooks.claims import _next_deliveries, _next_due
 from webhooks.models import Endpoint
-from webhooks.reader import relay_events
 from webhooks.selectors import list_deliveries, list_endpoints, retrieve_delivery
 
 ENDPOINT = Endpoint(id=7, owner_id=7)
@@ -21,5 +20,4 @@ operations: dict[str, Callable[[], object]] = {
     "delivery": lambda: retrieve_delivery(owner_id=7, endpoint_id=7, delivery_id=7),
     "due deliveries": lambda: list(_next_deliveries(7, now=timezone.now())[:32]),
     "next due": lambda: _next_due(ENDPOINT),
-    "new events": relay_events,
 }

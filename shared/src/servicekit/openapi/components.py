@@ -103,7 +103,12 @@ SCHEMAS: Mapping[str, Schema] = {
         "examples": ["2026-01-31T09:30:00.000000Z"],
     },
     "Cursor": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 64},
-    "IdempotencyKey": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"},
+    # As servicekit.http.idempotency reads it: bare, or a quoted string of RFC 9651. nginx passes no empty header on.
+    "IdempotencyKey": {
+        "type": "string",
+        "maxLength": 512,
+        "pattern": r'^([!#-~][!-~]{0,254}|"([ !#-\[\]-~]|\\["\\]){1,255}")?$',
+    },
     "StrongTags": {
         "type": "string",
         "pattern": rf"^(\*|{TAG}(, *{TAG}){{0,9}})?$",

@@ -83,7 +83,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     examples=examples(a_uuid="8e03978e-40d5-43dd-bc93-6894a57f9324"),
     description="A name of your choice for this creation, such as a UUID: 1 to 255 printable ASCII characters. Sent "
-    "again with the same body within 24 hours it makes nothing new, and returns the first response.",
+    "again with the same body within 24 hours it makes nothing new, and returns the first response. Empty is none.",
 )
 
 

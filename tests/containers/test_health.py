@@ -30,7 +30,8 @@ def test_a_worker_that_hangs_is_not_healthy(project: Project) -> None:
     # All of its processes but Docker's init.
     project.run("docker", "exec", container, "sh", "-c", "kill -STOP -1")
     try:
-        wait_until(lambda: probe(project, "worker"), timeout=25, what="the worker's check fails")
+        # It may have been silent for 60 s, where each of its processes has a run.
+        wait_until(lambda: probe(project, "worker"), timeout=75, what="the worker's check fails")
     finally:
         project.run("docker", "exec", container, "sh", "-c", "kill -CONT -1")
     wait_until(lambda: probe(project, "worker") == 0, timeout=10, what="the worker's check passes")

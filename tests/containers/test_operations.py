@@ -28,7 +28,7 @@ def test_a_command_does_what_it_should_and_all_is_well_afterwards(
     upgrade = "auth-migrate" in command.text
     if upgrade:
         # Any changed setting makes new containers, as a new version does.
-        project.env["WEB_THREADS"] = "3"
+        project.env |= {"WEB_THREADS": "3", "AUTH_WEB_THREADS": "6"}
     before = project.containers("auth", "tasks", "scheduler")
     title = f"before {command}"
     assert client.create(title).status_code == 201

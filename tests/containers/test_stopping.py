@@ -26,10 +26,11 @@ def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Cli
             writers = [threading.Thread(target=write, args=(n,)) for n in range(3)]
             for writer in writers:
                 writer.start()
-            time.sleep(0.5)
+            time.sleep(0.3)
             stop = threading.Thread(target=lambda: project.compose("stop"))
             stop.start()
-            time.sleep(3)
+            # All but one writer of a process wait for two seconds at the most.
+            time.sleep(1)
         for writer in writers:
             writer.join(timeout=20)
         stop.join(timeout=60)

@@ -7,7 +7,7 @@ import pytest
 
 from support.accounts import Account, register
 from support.receiver import Receiver, receiving
-from support.stack import ContainerStack, Stack
+from support.stack import Stack
 from support.waiting import wait_until
 
 EVENTS = ["task.created", "task.renamed", "task.deleted"]
@@ -37,12 +37,6 @@ def webhook(stack: Stack, grace: Account, receiver: Receiver) -> Iterator[dict[s
     stack.call("DELETE", f"/api/webhooks/{created['id']}", token=grace.access)
 
 
-@pytest.fixture
-def local(stack: Stack) -> None:
-    if isinstance(stack, ContainerStack):
-        pytest.skip("containers send nothing to private addresses, where the tests' receivers are")
-
-
 def create_task(stack: Stack, account: Account, title: str = "Read") -> dict[str, Any]:
     response = stack.call("POST", "/api/tasks", token=account.access, json={"title": title, "duration": 30})
     assert response.status_code == 201, response.text
@@ -55,7 +49,8 @@ def deliveries(stack: Stack, account: Account, webhook: dict[str, Any]) -> list[
     return found
 
 
-@pytest.mark.usefixtures("local")
+# Containers send nothing to private addresses, where the tests' receivers are.
+@pytest.mark.local
 class TestDelivery:
     def test_life_of_a_task_arrives_in_order(self, stack, grace, receiver, webhook) -> None:
         task = create_task(stack, grace)
@@ -190,9 +185,8 @@ def test_eve_cannot_tell_graces_webhook_from_none(stack: Stack, eve: Account, gr
     stack.call("DELETE", f"/api/webhooks/{webhook['id']}", token=grace.access)
 
 
+@pytest.mark.containers
 def test_containers_send_nothing_to_private_addresses(stack: Stack, grace: Account) -> None:
-    if not isinstance(stack, ContainerStack):
-        pytest.skip("a laptop's stack may, by its .env")
     refused = {"url": "http://10.0.0.1:8000/", "events": EVENTS}
     assert stack.call("POST", "/api/webhooks", token=grace.access, json=refused).status_code == 400
     inside = {"url": "http://auth:8000/", "events": EVENTS}

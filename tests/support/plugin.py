@@ -21,14 +21,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlserver: needs a SQL Server; deselected without --sqlserver")
     config.addinivalue_line("markers", "sqlite: about the SQLite file; deselected with --sqlserver")
+    config.addinivalue_line("markers", "local: about the stack of `make up`; deselected with STACK=containers")
+    config.addinivalue_line("markers", "containers: about the stack of `make docker-up`; deselected on a local one")
     os.environ[processes.MARKER] = processes.SESSION
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    other = "sqlite" if config.getoption("sqlserver") else "sqlserver"
-    deselected = [item for item in items if item.get_closest_marker(other)]
+    others = ["sqlite" if config.getoption("sqlserver") else "sqlserver", "local" if in_containers() else "containers"]
+    deselected = [item for item in items if any(map(item.get_closest_marker, others))]
     config.hook.pytest_deselected(items=deselected)
     items[:] = [item for item in items if item not in deselected]
+
+
+def in_containers() -> bool:
+    """Return whether the suites run on containers, not on a local stack."""
+    return os.environ.get("STACK") == "containers"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,7 +70,7 @@ def project() -> Iterator[Project]:
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Stack:
     """The stack that the tests share: `make up` with its own state, or with STACK=containers `make docker-up`."""
-    if os.environ.get("STACK") == "containers":
+    if in_containers():
         return ContainerStack(request.getfixturevalue("project"))
     local: LocalStack = request.getfixturevalue("local_stack")
     return local

@@ -39,6 +39,18 @@ def test_measures_are_shown_where_a_service_has_them(rf):
     }
 
 
+def test_database_lost_after_its_check_takes_the_measures_away(rf):
+    def lost() -> dict[str, float | None]:
+        raise OperationalError("no route to host")
+
+    _, readyz = health_urls(service="example", checks={}, measures=lost)
+    response = readyz.callback(rf.get("/readyz"))
+    assert (response.status_code, json.loads(response.content)) == (
+        200,
+        {"status": "ok", "service": "example", "checks": {}},
+    )
+
+
 def test_not_ready_is_a_503_problem_that_names_what_fails(client, checks):
     checks(second=not_ready)
     response = client.get("/readyz")

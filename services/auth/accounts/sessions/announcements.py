@@ -10,7 +10,7 @@ import threading
 import time
 
 import redis
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from accounts.sessions.models import EndedSession
@@ -81,7 +81,8 @@ class Announcer:
         except Exception as error:
             # Redis or the database is unavailable, or this is a defect of ours; the thread must go on in any case.
             if not self._failing:
-                logger.warning("ended sessions not announced", extra={"error": type(error).__name__}, exc_info=True)
+                defect = not isinstance(error, redis.RedisError | DatabaseError)
+                logger.warning("ended sessions not announced", extra={"error": type(error).__name__}, exc_info=defect)
             self._failing = True
         else:
             if self._failing:

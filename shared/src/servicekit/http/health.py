@@ -98,7 +98,7 @@ def health_urls(
             response["X-Readyz"] = _state(status="unavailable", detail=detail, checks=results)
             return response
         status = "degraded" if failed else "ok"
-        figures = {"measures": dict(measures())} if measures else {}
+        figures = {} if measures is None else _figures(measures)
         response = JsonResponse({"status": status, "service": service, "checks": results, **figures})
         response["X-Readyz"] = _state(status=status, checks=results, **figures)
         # The gateway asks the services one after the other: where this one is ready, nginx goes on to the next.
@@ -108,6 +108,14 @@ def health_urls(
         return response
 
     return [path("healthz", healthz), path("readyz", readyz)]
+
+
+def _figures(measures: Callable[[], Mapping[str, float | None]]) -> dict[str, Any]:
+    """Return the measures as a member of the response; none if the database was lost after it was checked."""
+    try:
+        return {"measures": dict(measures())}
+    except DatabaseLayerError:
+        return {}
 
 
 def _state(**members: Any) -> str:

@@ -60,9 +60,14 @@ doctor: $(RUNTIME) ## say what is there of what the stack needs, and how to get 
 preflight: $(ENV)/python
 	@"$(PYTHON)" -E -m local preflight
 
+# Not as two prerequisites, which `make --jobs` would make at the same time.
 .PHONY: up
-up: preflight $(RUNTIME) ## start everything on http://localhost:8000 (GATEWAY_PORT), until Ctrl-C
+up: preflight ## start everything on http://localhost:8000 (GATEWAY_PORT), until Ctrl-C
+	@$(MAKE) runtime
 	@$(LOCAL) up
+
+.PHONY: runtime
+runtime: $(RUNTIME)
 
 .PHONY: demo
 demo: $(call ready,local) ## a tour of the running stack: each call as curl, with its answer
@@ -81,6 +86,9 @@ docker-down: ## stop the containers and remove them; the volumes with the data s
 	@docker compose --profile "*" down
 
 ##@ Test
+
+# Each with a stack of its own, since most tests wait for something; a module stays in one of them, with its fixtures.
+TWO_PROCESSES := --numprocesses 2 --dist loadfile
 
 .PHONY: test
 test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite that needs no npm, browser or containers
@@ -109,7 +117,7 @@ test-api: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## what the OpenAPI docu
 
 .PHONY: test-browser
 test-browser: $(RUNTIME) $(call ready,browser) ## the pages in Chromium or Chrome, which has to be installed (CHROMIUM)
-	@$(ENV)/browser/bin/pytest tests/browser
+	@$(ENV)/browser/bin/pytest $(TWO_PROCESSES) tests/browser
 
 .PHONY: test-chaos
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack

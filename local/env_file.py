@@ -16,7 +16,7 @@ from local.errors import CommandError
 from local.files import replace_file
 
 # The lines of .env.example whose value is a secret.
-SECRET = re.compile(r"^(JWT_KEYS|[A-Z]+_SECRET_KEY|REDIS_PASSWORD|[A-Z]+_ENCRYPTION_KEYS)=$", re.MULTILINE)
+SECRET = re.compile(r"^(JWT_KEYS|[A-Z]+_SECRET_KEY|REDIS_PASSWORD)=$", re.MULTILINE)
 
 
 def names(example: str) -> frozenset[str]:

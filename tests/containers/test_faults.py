@@ -146,26 +146,27 @@ def test_beat_killed_is_back_soon_and_every_minute_is_printed_once(project: Proj
     wait_until(lambda: succeeded(project, following), timeout=70, what=f"the run of {following}")
     assert probe(project, "beat") == 0
 
-    time.sleep(1)
-    # Docker may receive a line a moment after the worker has written it.
-    lines = [json.loads(line.partition("| ")[2]) for line in project.log("worker", since=since) if "| {" in line]
-    reports = [line for line in lines if line["message"] == "report" and line["time"] > iso(since)]
     # It sends the minute in which it was killed again; that report was printed already, and is not printed twice.
-    assert len(reports) == len([slot for slot in runs(project) if slot > minute_of(since)])
+    wait_until(lambda: following in reports_printed(project), timeout=5, what="Docker has the worker's line")
+    printed = reports_printed(project)
+    assert {count for slot, count in printed.items() if slot >= minute_of(since)} == {1}
+    assert minute_of(since) in printed
     every = [slot for slot in runs(project) if slot > minute_of(project.started)]
     print(f"beat was back after {back:.1f} s; {len(every)} minutes since the start, each once")
     steps = {later - earlier for earlier, later in itertools.pairwise(map(datetime.datetime.fromisoformat, every))}
     assert steps <= {datetime.timedelta(minutes=1)}
-    assert len(every) >= 2
+
+
+def reports_printed(project: Project) -> Counter[str]:
+    """Return how many times the worker has ended the report of each slot, by its log."""
+    lines = [json.loads(line.partition("| ")[2]) for line in project.log("worker") if "| {" in line]
+    ended = [line["slot"] for line in lines if (line["message"], line.get("job")) == ("job", "report-user-tasks")]
+    return Counter(datetime.datetime.fromisoformat(slot).isoformat() for slot in ended)
 
 
 def minute_of(at: float) -> str:
     """Return the slot of this time (Unix time)."""
-    return iso(at // 60 * 60)
-
-
-def iso(at: float) -> str:
-    return datetime.datetime.fromtimestamp(at, tz=datetime.UTC).isoformat()
+    return datetime.datetime.fromtimestamp(at // 60 * 60, tz=datetime.UTC).isoformat()
 
 
 def test_a_read_only_database_is_a_503_and_then_works_again_by_itself(project: Project, client: Client) -> None:

@@ -92,7 +92,7 @@ TWO_PROCESSES := --numprocesses 2 --dist loadfile
 
 .PHONY: test
 test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite that needs no npm, browser or containers
-	@$(ENV)/tests/bin/pytest tests --ignore tests/postman --ignore tests/containers
+	@$(ENV)/tests/bin/pytest $(TWO_PROCESSES) tests --ignore tests/postman --ignore tests/containers
 	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium, and make test-containers"
 
 .PHONY: test-unit

@@ -22,6 +22,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from servicekit.process.context import request_id
+from tasks import prepared
 from tasks.models import new_version
 
 # Stands for any version where one may be named; the versions of tasks begin at 1. Not NULL, whose type a driver would
@@ -128,13 +129,13 @@ class TaskRow:
 
 def retrieve(*, task_id: int, owner_id: int) -> TaskRow | None:
     """Return the owner's task; None where there is none of this id or it is another user's."""
-    row = _first(RETRIEVE, [task_id, owner_id])
+    row = _first(RETRIEVE, [task_id, owner_id], repeatable=True)
     return None if row is None else _task(row)
 
 
 def fetch(sql: str, parameters: list[Any], *, limit: int) -> tuple[list[TaskRow], bool]:
     """Return the first tasks that a SELECT of the columns of TaskRow finds, and whether it found more."""
-    rows = _rows(sql, parameters)
+    rows = _rows(sql, parameters, repeatable=True)
     return [_task(row) for row in rows[:limit]], len(rows) > limit
 
 
@@ -210,19 +211,18 @@ def _bound(time: datetime.datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(time)
 
 
-def _first(sql: str, parameters: list[Any]) -> tuple[Any, ...] | None:
-    rows = _rows(sql, parameters)
+def _first(sql: str, parameters: list[Any], *, repeatable: bool = False) -> tuple[Any, ...] | None:
+    rows = _rows(sql, parameters, repeatable=repeatable)
     return rows[0] if rows else None
 
 
-def _rows(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+def _rows(sql: str, parameters: list[Any], *, repeatable: bool = False) -> list[tuple[Any, ...]]:
+    if vendor() == "microsoft":
+        return prepared.execute(sql, parameters, repeatable=repeatable)
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         # All of them: SQLite ends, and so commits, a statement when its last row is read.
         rows: list[tuple[Any, ...]] = cursor.fetchall()
-        # A driver reports what fails later in a batch, such as its COMMIT, only when it is asked for that result.
-        while vendor() == "microsoft" and cursor.nextset():
-            pass
     return rows
 
 

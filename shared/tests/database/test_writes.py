@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 
 from servicekit.database.writes import check_writes
+from servicekit.database.sqlite.base import DatabaseWrapper
 from tests.database.test_sqlite import wrapper
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +67,8 @@ def test_file_that_cannot_grow_fails(path: Path) -> None:
     assert done.stdout.startswith("OperationalError"), done.stdout + done.stderr
 
 
-def test_file_that_is_gone_fails_and_is_not_made(tmp_path: Path) -> None:
+def test_file_that_is_gone_fails_and_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DatabaseWrapper, "may_create", False)
     with pytest.raises(OperationalError, match="unable to open database file"):
         check_writes(wrapper(tmp_path / "db.sqlite3"))
     assert not (tmp_path / "db.sqlite3").exists()
@@ -76,5 +78,5 @@ def test_damaged_file_fails(path: Path) -> None:
     copy = path.with_name("copy.sqlite3")
     shutil.copy(path, copy)
     copy.write_bytes(b"no database at all" * 1000)
-    with pytest.raises(OperationalError):
+    with pytest.raises(DatabaseError):
         check_writes(wrapper(copy))

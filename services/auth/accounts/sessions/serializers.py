@@ -21,7 +21,7 @@ class LoginSerializer(StrictSerializer):
 
     username = StrictCharField(max_length=LONGEST_TYPED_NAME)
     password = PasswordField()
-    last_refresh = TokenField(required=False, allow_blank=True)
+    last_refresh = TokenField(required=False)
 
 
 class RefreshSerializer(StrictSerializer):

@@ -455,7 +455,7 @@ class TestALastRefreshToken:
         assert log_in(client, password=PASSWORD).status_code == 200
 
     @pytest.mark.usefixtures("attacked")
-    @pytest.mark.parametrize("kind", ["another user's", "too old", "ahead", "access", "forged", "garbage", "empty"])
+    @pytest.mark.parametrize("kind", ["another user's", "too old", "ahead", "access", "forged", "garbage"])
     def test_that_proves_nothing_is_ignored(self, client: Client, user: User, refresh: str, kind: str) -> None:
         now = int(NOON.timestamp())
         eve = User.objects.create_user("eve", PASSWORD)
@@ -466,7 +466,6 @@ class TestALastRefreshToken:
             "access": make_token(user.id),
             "forged": refresh[:-4] + "AAAA",
             "garbage": "garbage",
-            "empty": "",
         }[kind]
         assert log_in(client, password=PASSWORD, last_refresh=shown).status_code == 429
 

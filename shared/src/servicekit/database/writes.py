@@ -1,8 +1,6 @@
-"""Whether the database takes writes, apart from whether it answers."""
+"""Whether the database takes writes, apart from whether it responds."""
 
 import sqlite3
-from contextlib import closing
-from pathlib import Path
 
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -12,27 +10,36 @@ _UPDATEABILITY = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS 
 
 
 def check_writes(connection: BaseDatabaseWrapper) -> None:
-    """Raise OperationalError where a write would fail: on a full disk, a file or a database that is read-only.
+    """Raise django.db.Error if a write would fail: on a full disk, or in a file or a database that is read-only.
 
-    On SQLite this writes a page, on a connection of its own that waits for no lock; a write lock that somebody holds is
-    no failure. On SQL Server it asks; that a transaction log is full, only a write would tell.
+    On SQLite this writes a page and waits for no lock; another writer's lock is no failure. On SQL Server it asks; only
+    a write would tell that a transaction log is full.
     """
     if connection.vendor == "microsoft":
         with connection.cursor() as cursor:
             cursor.execute(_UPDATEABILITY)
             if cursor.fetchone() == ("READ_ONLY",):
                 raise OperationalError("the database is read-only")
-    elif connection.vendor == "sqlite" and not connection.is_in_memory_db():  # type: ignore[attr-defined]
-        _write_a_page(Path(connection.settings_dict["NAME"]))
+    elif connection.vendor == "sqlite":
+        _write_a_page(connection)
 
 
-def _write_a_page(path: Path) -> None:
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)) as own:
-            # Nothing is lost with this write.
-            own.execute("PRAGMA synchronous = OFF")
-            # A number in the file's header, which nothing here reads: its first page is written, whatever it was.
-            own.execute("PRAGMA user_version = 0")
-    except sqlite3.Error as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise OperationalError(str(error)) from error
+def _write_a_page(connection: BaseDatabaseWrapper) -> None:
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        [timeout] = cursor.execute("PRAGMA busy_timeout").fetchone()
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            # A number in the file's header that nothing here reads. Setting it writes the first page in any case.
+            cursor.execute("PRAGMA user_version = 0")
+        except OperationalError as error:
+            if not _is_locked(error.__cause__):
+                raise
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {timeout}")
+
+
+def _is_locked(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )

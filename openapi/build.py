@@ -1,10 +1,10 @@
-"""`make openapi`: write what is made from the code and served or read as it is.
+"""`make openapi`: generate the files that are served or read as they are.
 
 console/openapi.json   the one OpenAPI document of the three services and the gateway
 console/problems.html  the page that a problem's `type` leads to
-docs/problems.md       the same, for those who read the project
+docs/problems.md       the same, for readers of the repository
 
-With an argument: into that folder, which is how a test sees whether the files in git are current.
+With an argument, write into that folder: a test compares it with the files in git.
 """
 
 import html
@@ -22,7 +22,7 @@ from servicekit.http.problems import PROBLEMS
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Each service and its apps.
 APPS = {"auth": ["accounts"], "tasks": ["tasks"], "scheduler": ["jobs", "webhooks"]}
-# What it takes to load a service's settings. Nothing is connected to, and nothing of this is in the document.
+# What a service's settings require. Nothing connects to anything, and none of this is in the document.
 SETTINGS = {
     "JWT_KEYS": "openapi:" + "k" * 48,
     "DATABASE_URL": "sqlite:////nowhere",
@@ -48,7 +48,7 @@ def build_document() -> dict[str, object]:
 
 
 def service_document(service: str, apps: list[str]) -> dict[str, object]:
-    """Made by the service's own Python: no two of them can be loaded into one."""
+    """Run the service's own Python: one process cannot load two services."""
     result = subprocess.run(
         [CHECKOUT / f"var/env/{service}-dev/bin/python", "-m", "servicekit.openapi.document", *apps],
         cwd=CHECKOUT / "services" / service,

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the whole, and of the addresses at which the gateway itself answers."""
+"""Describe the API as a whole, and the paths at which the gateway itself responds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,20 +15,20 @@ from servicekit.openapi.components import (
 
 DESCRIPTION = """\
 Keep tasks with a title and a duration. `POST /api/auth/register` makes an account, `POST /api/auth/token` logs in; the
-`access` token of its answer goes into every other call as `Authorization: Bearer …`.
+`access` token of its response goes into every other call as `Authorization: Bearer …`.
 
 - JSON in and out, in UTF-8. Times are in UTC, with microseconds.
 - Bodies are strict: an unknown member, a repeated one or a wrong type is a 400 that names it, and changes nothing.
-- The addresses of auth, tasks, jobs and webhooks work with or without a slash at the end, and tell anybody their
-  methods by `OPTIONS`. `HEAD` is `GET` without the body, everywhere.
+- The paths of auth, tasks, jobs and webhooks work with or without a trailing slash, and `OPTIONS` lists their methods
+  without a token. `HEAD` is `GET` without the body, everywhere.
 - Every error is a problem document (RFC 9457) whose `type` leads to [its page](/problems).
-- Every answer has an `X-Request-ID`, under which it is logged.
-- What no operation is chosen for is refused in the same form:
-  [404](/problems/not-found) for an unknown address,
+- Every response has an `X-Request-ID`, under which it is logged.
+- Requests that match no operation get an error of the same form:
+  [404](/problems/not-found) for an unknown path,
   [405](/problems/method-not-allowed) with `Allow` for another method,
-  [429](/problems/too-many-requests) with `Retry-After` for too many requests at once from one address,
+  [429](/problems/too-many-requests) with `Retry-After` for too many requests at once from one IP address,
   [501](/problems/not-implemented) for an unusual transfer encoding,
-  [505](/problems/http-version-not-supported) for HTTP/3 and the like.
+  [505](/problems/http-version-not-supported) for an unsupported version of HTTP.
 """
 
 SERVICES = ("auth", "tasks", "scheduler")
@@ -52,7 +52,7 @@ READY = {
 
 
 def base_document() -> dict[str, Any]:
-    """What comes before the services."""
+    """Return what precedes the services' documents."""
     return {
         "openapi": "3.1.1",
         "info": {"title": "Task API", "version": "0.1.0", "description": DESCRIPTION},
@@ -63,16 +63,16 @@ def base_document() -> dict[str, Any]:
 
 
 def health_document() -> dict[str, Any]:
-    """The probes, which come last."""
+    """Return the probes, which come last."""
     return {
-        "tags": [{"name": "health", "description": "For load balancers, and for people who wonder."}],
+        "tags": [{"name": "health", "description": "Probes for load balancers and monitoring."}],
         "paths": {
             "/healthz": {
                 "get": _probe(
                     operation_id="getHealth",
-                    summary="Is the gateway alive?",
-                    description="Asks nobody else.",
-                    answer="It is.",
+                    summary="Check that the gateway runs",
+                    description="Does not ask the services.",
+                    answer="The gateway runs.",
                     schema={"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]},
                     example={"status": "ok"},
                     problems=problem_responses(REFUSED, instance="/healthz"),
@@ -81,9 +81,9 @@ def health_document() -> dict[str, Any]:
             "/readyz": {
                 "get": _probe(
                     operation_id="getReadiness",
-                    summary="Can everything work?",
-                    description="Asks each service for its state; 503 names what fails.",
-                    answer="Everything can.",
+                    summary="Check that every service is ready",
+                    description="Asks each service for its state. A 503 names what fails.",
+                    answer="Every service is ready, perhaps degraded.",
                     schema=reference("schemas", "Readiness"),
                     example={"status": "ok", "services": READY},
                     problems=problem_responses([*REFUSED, INTERNAL_SERVER_ERROR], instance="/readyz")
@@ -110,23 +110,23 @@ def health_document() -> dict[str, Any]:
             "schemas": {
                 "Checks": {
                     "type": "object",
-                    "description": "What a service needs: ok, or what is wrong with it.",
+                    "description": "What the service depends on: `ok`, or what is wrong with it.",
                     "additionalProperties": {"type": "string"},
                 },
                 "ServiceState": {
                     "type": "object",
-                    "description": "The state of one service; without `checks` where it cannot be reached.",
+                    "description": "The state of one service; without `checks` if it cannot be reached.",
                     "properties": {
                         "status": {
                             "type": "string",
                             "enum": ["ok", "degraded", "unavailable"],
-                            "description": "`degraded` where something useful is missing, and the service goes on.",
+                            "description": "`degraded` if something useful is missing and the service goes on.",
                         },
-                        "detail": {"type": "string", "description": "Why it is unavailable, for people."},
+                        "detail": {"type": "string", "description": "Why it is unavailable, in words."},
                         "checks": reference("schemas", "Checks"),
                         "measures": {
                             "type": "object",
-                            "description": "What waits, and for how long; null where nothing does.",
+                            "description": "How much work waits, and for how long; null if none does.",
                             "additionalProperties": {"type": ["number", "null"], "minimum": 0},
                         },
                     },
@@ -139,7 +139,7 @@ def health_document() -> dict[str, Any]:
                 },
                 "Readiness": {
                     "type": "object",
-                    "description": "The state of the whole, and of each service.",
+                    "description": "The overall state, and that of each service.",
                     "properties": {
                         "status": {"type": "string", "enum": ["ok", "degraded"]},
                         "services": reference("schemas", "ServiceStates"),

@@ -1,4 +1,4 @@
-"""Joins OpenAPI documents that were made apart."""
+"""Merge OpenAPI documents that were made separately."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ class Conflict(Exception):
 
 
 def merge(*documents: dict[str, Any]) -> dict[str, Any]:
-    """The documents as one, in their order.
+    """Return one document of all, in their order.
 
     Each brings its own paths and tags, and may repeat a component word for word. Raises Conflict for a path, a tag or
     an operation id that two bring, and for a component that they define differently.

@@ -9,7 +9,7 @@ from support.paths import CHECKOUT
 # The gateway means something else by these than a service does: no service at the path, or the readiness probe.
 OTHER_DETAILS = {403, 404, 405, 500, 503}
 # A second kind of 429, which no service has.
-TOO_MANY_AT_ONCE = "Too many requests at once; the Retry-After header says when to go on."
+TOO_MANY_AT_ONCE = "Too many requests at once; the Retry-After header says when to try again."
 
 
 def test_gateway_and_services_name_their_problems_alike(environment: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ def test_a_request_is_one_round_trip(proxy: Proxy, start: Callable[..., Service]
 
 
 def round_trips(service: Service, proxy: Proxy, call: tuple[str, str, Any]) -> int:
-    """Return the round trips of REQUESTS requests, after enough of them that every thread has prepared the statement."""
+    """Return the round trips of REQUESTS requests, after enough for every thread to prepare the statement."""
     for _ in range(10 * THREADS):
         assert service.ask(*call)[0] < 300
     before = proxy.round_trips

@@ -48,7 +48,7 @@ class TestCreation:
         problem = response.json()
         assert (response.status_code, response["Content-Type"]) == (422, "application/problem+json")
         assert problem["type"] == "/problems/unprocessable-content"
-        assert problem["detail"] == "This Idempotency-Key was sent before, with another body."
+        assert problem["detail"] == "This Idempotency-Key was already used with another body."
         assert counts() == (1, 1, 1)
 
     def test_body_that_says_the_same_in_other_bytes_is_the_same(self, api):

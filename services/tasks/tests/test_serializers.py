@@ -171,11 +171,11 @@ def test_everything_that_is_wrong_is_said_at_once():
     assert errors_of({"title": "", "id": 5}) == {
         "title": [EMPTY],
         "duration": [REQUIRED],
-        "id": ["This field is not known here, or may not be set."],
+        "id": ["This field is unknown or may not be set."],
     }
 
 
 @pytest.mark.parametrize("field", ["duration", "id", "owner_id", "version", "created_at", "updated_at", "Title", ""])
 def test_nothing_but_the_title_may_be_changed(field):
     errors = errors_of({"title": "Read", field: 5}, TaskRenameSerializer)
-    assert errors == {field: ["This field is not known here, or may not be set."]}
+    assert errors == {field: ["This field is unknown or may not be set."]}

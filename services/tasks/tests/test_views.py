@@ -28,8 +28,8 @@ MICROSECOND = datetime.timedelta(microseconds=1)
 NOW = "2026-02-01T12:00:00.000007Z"
 REQUEST_ID = "0" * 32
 NOT_FOUND = "There is nothing here, or it is not yours."
-CHANGED = "It is at another version than the conditions of the request ask for; read it again."
-UNKNOWN_FIELD = "This field is not known here, or may not be set."
+CHANGED = "It is not at a version that the request's conditions allow; read it again."
+UNKNOWN_FIELD = "This field is unknown or may not be set."
 
 
 def problem(slug: str, status: int, detail: str, path: str = "/api/tasks", **more: object) -> bytes:

@@ -1,1 +1,1 @@
-"""What at least two of the services use today; no models, URLs, SQL or rules of one domain (see README.md)."""
+"""Code that at least two services use; no models, URLs, SQL or domain rules (see README.md)."""

@@ -1,4 +1,4 @@
-"""What the services' own tests share as a pytest plugin: the test database, and the mark of tests about SQLite."""
+"""The pytest plugin of the services' tests: the test database, and the mark of tests about SQLite."""
 
 from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def nothing_has_failed_yet() -> None:
-    """Forget what a process remembers of failures, so that the log of each test begins with the first of its own."""
+    """Reset what a process remembers of failures, so that each test logs its own first failure."""
     outages.forget()
     health.failing.clear()
 
@@ -42,7 +42,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
     def flush_in_order(style: Any, tables: Iterable[str], **options: Any) -> list[str]:
         statements: list[str] = flush(style, referencing_first(tables), **options)
-        # In this order no constraint has to be off meanwhile, which SQL Server would no longer trust afterwards.
+        # In this order no constraint has to be disabled, after which SQL Server would no longer trust it.
         return [statement for statement in statements if not statement.startswith("ALTER TABLE")]
 
     with pytest.MonkeyPatch.context() as patch:

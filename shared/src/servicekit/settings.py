@@ -1,4 +1,4 @@
-"""The settings that are the same in every service; each service's settings.py says which it takes."""
+"""The settings that services share; each service's settings.py chooses among them."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from servicekit.process import env
 from servicekit.process.env import ConfigurationError
 from servicekit.tokens.keys import MINIMUM_SECRET_BYTES, Key
 
-# Named as the field calls them: one authentication, everything refused by default, one parser and one renderer.
+# One authentication, everything refused by default, one parser and one renderer.
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["servicekit.tokens.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -27,8 +27,8 @@ REST_FRAMEWORK: dict[str, Any] = {
 
 MIDDLEWARE: list[str] = ["servicekit.http.middleware.request_log"]
 
-# What `manage.py check --deploy` asks for and the gateway does, or what a token API without cookies, forms and HTML
-# does not have.
+# What `manage.py check --deploy` asks for, but the gateway does, or a token API without cookies, forms and HTML does
+# not need.
 SILENCED_SYSTEM_CHECKS: list[str] = [
     "security.W001",  # SecurityMiddleware: the gateway sets these headers, on its own errors too.
     "security.W002",  # XFrameOptionsMiddleware: likewise.
@@ -45,10 +45,10 @@ def public_url() -> str:
 
 
 def secret_key(name: str, *, jwt_keys: tuple[Key, ...]) -> str:
-    """The Django SECRET_KEY from the variable ``name``.
+    """Return the Django SECRET_KEY from the variable ``name``.
 
-    Raises ConfigurationError where it is shorter than 32 bytes, or is also a JWT secret or another service's key, as
-    far as this process can see them: who learns one secret must not hold another.
+    Raises ConfigurationError if it is shorter than 32 bytes, or equals a JWT secret or another service's key that this
+    process can see: a leak of one secret must not reveal another.
     """
     value = env.require(name)
     if len(value.encode()) < MINIMUM_SECRET_BYTES:

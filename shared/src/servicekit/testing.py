@@ -11,7 +11,7 @@ from servicekit.tokens.verifier import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SEC
 
 
 def make_token(user_id: int = 1, *, is_staff: bool = False, header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """A valid access token for the user, with ``claims`` in place of its own; a claim given as None is left out."""
+    """Return a valid access token for the user; ``claims`` replace its own, and None leaves a claim out."""
     now = int(time.time())
     payload = {
         "iss": ISSUER,
@@ -35,5 +35,5 @@ def make_token(user_id: int = 1, *, is_staff: bool = False, header: dict[str, An
 
 
 def bearer(user_id: int = 1, *, is_staff: bool = False) -> dict[str, str]:
-    """The headers of a request by the user, for Django's test client."""
+    """Return the headers of a request by the user, for Django's test client."""
     return {"Authorization": f"Bearer {make_token(user_id, is_staff=is_staff)}"}

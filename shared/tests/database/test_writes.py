@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from django.db import DatabaseError, OperationalError
 
-from servicekit.database.writes import check_writes
 from servicekit.database.sqlite.base import DatabaseWrapper
+from servicekit.database.writes import check_writes
 from tests.database.test_sqlite import wrapper
 
 pytestmark = pytest.mark.django_db

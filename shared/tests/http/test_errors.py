@@ -22,9 +22,9 @@ INTERNAL_ERROR = (
     "internal-server-error",
     "Internal Server Error",
     500,
-    "Something went wrong here; the request id is logged.",
+    "An internal error occurred; it is logged under the request id.",
 )
-AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system is away. Try again soon.")
+AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system is unavailable. Try again soon.")
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,10 @@ AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system
                 "precondition-failed",
                 "Precondition Failed",
                 412,
-                "It is at another version than the conditions of the request ask for; read it again.",
+                "It is not at a version that the request's conditions allow; read it again.",
             ),
         ),
-        ("/failing/too-large", ("payload-too-large", "Payload Too Large", 413, "A body may have 65536 bytes at most.")),
+        ("/failing/too-large", ("payload-too-large", "Payload Too Large", 413, "A body must not exceed 65536 bytes.")),
         (
             "/failing/media-type",
             ("unsupported-media-type", "Unsupported Media Type", 415, "Send application/json, in UTF-8."),
@@ -55,7 +55,7 @@ AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system
                 "too-many-requests",
                 "Too Many Requests",
                 429,
-                "Too many attempts; the Retry-After header says when to go on.",
+                "Too many attempts; the Retry-After header says when to try again.",
             ),
         ),
         ("/failing/busy", AWAY),

@@ -11,7 +11,7 @@ from servicekit.testing import bearer
 
 NOT_JSON = "The body is not valid JSON."
 NOT_UTF8 = "The body is not valid UTF-8."
-TWICE = "The body names a member twice."
+TWICE = "The body has a duplicate member."
 SURROGATE = "The body holds half of a surrogate pair."
 TOO_LARGE = "The body holds a number that is too large."
 

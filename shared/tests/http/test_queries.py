@@ -5,7 +5,7 @@ from rest_framework.exceptions import ValidationError
 from servicekit.http.queries import MOST_NAMED, check_query
 from servicekit.testing import bearer
 
-UNKNOWN, REPEATED = ["This parameter is not known here."], ["Must be sent once."]
+UNKNOWN, REPEATED = ["This parameter is unknown."], ["Must be sent once."]
 
 
 @pytest.mark.parametrize("query", ["", "limit=1", "limit=1&name=x", "limit="])

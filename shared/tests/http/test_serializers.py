@@ -5,7 +5,7 @@ from rest_framework.exceptions import ValidationError
 from servicekit.http.errors import field_errors
 from servicekit.http.serializers import StrictCharField, StrictSerializer
 
-UNKNOWN = "This field is not known here, or may not be set."
+UNKNOWN = "This field is unknown or may not be set."
 
 
 class NoteSerializer(StrictSerializer):

@@ -168,7 +168,7 @@ def test_an_unknown_name_is_answered_like_any_other(
         answer = log_in(client, name=name)
         answers.append((answer.status_code, answer.headers.get("Retry-After"), answer.json()["detail"]))
     wrong = (401, None, "No active account has this user name and password.")
-    slower = "Too many attempts; the Retry-After header says when to go on."
+    slower = "Too many attempts; the Retry-After header says when to try again."
     assert answers == [
         *[wrong] * 5, (429, "1", slower), wrong, (429, "2", slower), (429, "1", slower), wrong
     ]  # fmt: skip

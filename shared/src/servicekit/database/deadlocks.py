@@ -1,4 +1,4 @@
-"""What a deadlock's victim does: all of its transaction again."""
+"""Retry the transactions of deadlock victims."""
 
 import functools
 import logging
@@ -11,7 +11,7 @@ from django.db import Error as DatabaseLayerError
 from django.db import connection
 
 RETRIES = 3
-# The other transaction goes on at once. The time differs, so that two victims do not meet again.
+# The other transaction goes on at once. The pause is random, so that two victims do not deadlock again.
 LONGEST_PAUSE_SECONDS = 0.05
 
 logger = logging.getLogger("servicekit.database.deadlocks")
@@ -21,11 +21,11 @@ R = TypeVar("R")
 
 
 def retries_deadlocks(function: Callable[P, R]) -> Callable[P, R]:
-    """Runs the function again, up to three times, when SQL Server has made its transaction a deadlock's victim (1205).
+    """Run the function again, up to three times, when SQL Server chooses its transaction as a deadlock victim (1205).
 
-    For a function that is one transaction, or that may run again from its start without harm, and leaves its arguments
-    as they were. Within a transaction of the caller's it does nothing: the server has rolled back all of that, also
-    what came before the call, so a second run alone would commit half.
+    The function must be one transaction, or safe to run again from its start, and must not change its arguments. Inside
+    a transaction of the caller's, the decorator does nothing: the server has rolled back all of it, including what came
+    before the call, so a retry of the call alone would commit half.
     """
 
     @functools.wraps(function)
@@ -45,5 +45,5 @@ def retries_deadlocks(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def is_deadlock_victim(error: Exception) -> bool:
-    """Whether it is SQLSTATE 40001: pyodbc gives that first, mssql-python its words for it in place of the number."""
+    """Return whether this is SQLSTATE 40001, which pyodbc puts first and mssql-python replaces with words."""
     return error.args[:1] == ("40001",) or str(error).startswith("Driver Error: Serialization failure")

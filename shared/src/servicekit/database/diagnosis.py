@@ -48,7 +48,7 @@ _MEANINGS = (
         " at least 2048 bits, and the requirements in this machine's openssl.cnf",
     ),
     (
-        # ECONNRESET, as a number of Windows and of Linux.
+        # ECONNRESET, by its numbers on Windows and Linux.
         r"0x2746|0x68\b",
         "the server closes the connection before the login: encrypt=strict needs SQL Server 2022 or newer, a server"
         " that has just started may need a moment, or it shares no TLS version with this machine's OpenSSL",
@@ -66,6 +66,6 @@ _MEANINGS = (
 
 
 def explain(error: Exception) -> str:
-    """Explain the error in one line; an unknown one in the driver's own words, which hold no password."""
+    """Explain the error in one line; an unknown one in the driver's own words, which contain no password."""
     text = " ".join(str(error).split())
     return next((meaning for pattern, meaning in _MEANINGS if re.search(pattern, text)), text)

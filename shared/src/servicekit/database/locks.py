@@ -1,4 +1,4 @@
-"""A lock on the database that the services share, for what they may all start at once and one at a time must do."""
+"""A lock on the shared database, for what several services may start at once but only one may do at a time."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 WAIT_SECONDS = 120
 
-# Belongs to the session: the server frees it when the connection ends, however that comes about. 0 and 1 mean granted.
+# Belongs to the session: the server releases it when the connection ends, for whatever reason. 0 and 1 mean granted.
 # https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-getapplock-transact-sql
 _GET_LOCK = f"""
 SET NOCOUNT ON;
@@ -22,27 +22,27 @@ SELECT @granted;
 
 
 class LockTimeout(Exception):
-    """Another process has held the lock for all of WAIT_SECONDS."""
+    """Another process has held the lock for WAIT_SECONDS."""
 
 
 @contextmanager
 def one_at_a_time(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Waits until no other process is in such a block on the connection's database; raises LockTimeout.
+    """Wait until no other process is in such a block on the connection's database; raises LockTimeout.
 
-    On SQL Server the lock has a connection of its own: the caller may close and open the given one, and its
-    transactions and its query timeout do not touch the lock.
+    On SQL Server the lock has its own connection: the caller may close and reopen the given one, whose transactions
+    and query timeout do not affect the lock.
     """
     if connection.vendor == "sqlite":
         with _locked_file(connection):
             yield
         return
     own = connection.copy()
-    # The wait may take longer than a query is given, and is limited by the statement itself.
+    # The wait may exceed a query's timeout; the statement itself limits it.
     own.settings_dict["OPTIONS"]["query_timeout"] = 0
     with closing(own):
         with own.cursor() as cursor:
             cursor.execute(_GET_LOCK)
-            # A compatible server reports a wait by results without rows before ours.
+            # A compatible server precedes our result with results without rows while it waits.
             while cursor.description is None and cursor.nextset():
                 pass
             (granted,) = cursor.fetchone()
@@ -53,7 +53,7 @@ def one_at_a_time(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 @contextmanager
 def _locked_file(connection: Any) -> Iterator[None]:
-    """Not a lock in SQLite: there it would keep out the statements that it is to protect."""
+    """Lock a file beside the database: SQLite's own lock would block the very statements that this one protects."""
     if connection.is_in_memory_db():
         yield
         return

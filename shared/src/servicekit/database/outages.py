@@ -1,4 +1,4 @@
-"""Tell an unavailable database from a defect of ours, by the error that the driver raised."""
+"""Tell an unavailable database from a defect of ours by the driver's error."""
 
 import re
 
@@ -16,33 +16,33 @@ _UNAVAILABLE_CODES = frozenset(
         *(615, 4221, 10928, 10929, 40020, 40143, 40166, 40197, 40501, 40540, 40544, 40613, 49918, 49919, 49920),
     }
 )
-# The states that say the same of a connection or of a whole transaction; which of them a driver knows differs. HY000 is
-# what the server's end in mid-answer has, and a session that was ended. IM001 is a function that a driver has not.
+# The states that mean the same for a connection or a whole transaction; drivers differ in which they know. HY000 is
+# what a server that stops during a response causes, or a killed session. IM001 is a function that a driver lacks.
 # https://learn.microsoft.com/en-us/sql/odbc/reference/appendixes/appendix-a-odbc-error-codes
 _UNAVAILABLE_STATES = re.compile(
     r"01002|08\w{3}|28000|4000[13]|HY000|HY001|HY008|HY01[34]|HYT0[01]|IM0(?!01)\d\d|IMC\d\d"
 )
-# HY000 as well, and defects: the answer before was not read to its end, and what only the drivers themselves get wrong.
+# HY000 too, but defects: an earlier result was not read to its end, or the driver itself is at fault.
 _DEFECTS = re.compile(
     "Connection is busy with results|Unicode conversion failed|The driver did not supply an error!",
 )
-# What was wrong with a value. The message quotes it, and may seem to have any number.
+# Something is wrong with a value. The message quotes it, so it may seem to contain any number.
 _VALUE_STATES = ("22", "23")
 # pyodbc gives the state first, then the messages, each as [state] … (number) (function). A name may be quoted in one,
 # so only the first number that a function follows is the server's.
 _STATE = re.compile(r"[0-9A-Z]{5}")
 _NUMBER = re.compile(r"\((-?\d+)\) \((SQL\w+)\)")
-# mssql-python gives words alone, and its class for a state; a state that it has no class for stands in the words.
+# mssql-python gives only words, and its class for a state; a state without a class is in the words.
 _OTHER_DRIVER = "Driver Error: "
 _OTHER_STATE = re.compile(r"SQLSTATE code: ([0-9A-Z]{5})")
-# The server's words, in English only, for what happens on a connection that is open.
+# The server's words, in English only, for failures on an open connection.
 _UNAVAILABLE_WORDS = re.compile(
     "because the database is read-only|Could not allocate space|The transaction log for database"
 )
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Whether the error says that the database cannot be worked with now, and not that we asked it something wrong."""
+    """Return whether the error means that the database is unavailable now, rather than that our statement is wrong."""
     if not isinstance(error, DatabaseLayerError):
         return False
     text = str(error)
@@ -60,11 +60,11 @@ def is_unavailable(error: Exception) -> bool:
     other = _OTHER_STATE.search(text)
     if other is not None and _UNAVAILABLE_STATES.fullmatch(other[1]):
         return True
-    # Nothing that was asked can be wrong where no connection came about.
+    # Without a connection, no statement can be at fault.
     return connection.connection is None or _UNAVAILABLE_WORDS.search(text) is not None
 
 
 def _is_unavailable_by_number(text: str) -> bool:
     found = _NUMBER.search(text)
-    # Nothing that was asked can be wrong in the attempt to connect.
+    # While connecting, no statement can be at fault.
     return found is not None and (int(found[1]) in _UNAVAILABLE_CODES or found[2] == "SQLDriverConnect")

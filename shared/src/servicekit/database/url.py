@@ -10,7 +10,7 @@ from servicekit.process.env import ConfigurationError
 
 VARIABLE = "DATABASE_URL"
 
-# SQLite: how long a writer waits for another one's transaction. Below the gateway's 15 s for an answer.
+# SQLite: how long a writer waits for another one's transaction. Below the gateway's 15 s for a response.
 SQLITE_BUSY_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 3
 QUERY_TIMEOUT_SECONDS = 10
@@ -33,18 +33,18 @@ MSSQL_OPTIONS = (
 
 
 def database_from_env(*, default_path: Path) -> dict[str, Any]:
-    """The entry for DATABASE_URL, or for a SQLite file at ``default_path`` where it is unset.
+    """Return the entry for DATABASE_URL; if it is unset, one for a SQLite file at ``default_path``.
 
     ``sqlite:////absolute/path`` or ``mssql://user:password@host[:port]/name[?option=value&…]``, where user, password
-    and name are percent-encoded; docs/sqlserver.md explains the options. Raises ConfigurationError that names the part
-    that is wrong and never shows the password.
+    and name are percent-encoded; docs/sqlserver.md explains the options. Raises ConfigurationError, which names the
+    wrong part and never shows the password.
     """
     url = env.get(VARIABLE)
     return database_from_url(url) if url else _sqlite(default_path)
 
 
 def database_from_url(url: str) -> dict[str, Any]:
-    """The entry for a URL; see database_from_env."""
+    """Return the entry for a URL; see database_from_env."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -72,7 +72,7 @@ def _sqlite(path: Path) -> dict[str, Any]:
             # A transaction that reads and then writes takes the write lock at once: a deferred one cannot wait for
             # it and fails with "database is locked" (https://sqlite.org/lang_transaction.html).
             "transaction_mode": "IMMEDIATE",
-            # Readers do not wait for a writer; NORMAL is durable against the death of a process in this mode
+            # Readers do not wait for a writer; in this mode, NORMAL survives the crash of a process
             # (https://sqlite.org/pragma.html#pragma_synchronous).
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
@@ -117,7 +117,7 @@ def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
     if instance is not None and not re.fullmatch(r"[^\W\d][\w$#]{0,15}", instance):
         raise ConfigurationError(VARIABLE, "instance must be an instance's name, such as SQLEXPRESS")
     if instance is not None and port is not None:
-        # The driver would take the port and pass over the instance.
+        # The driver would use the port and ignore the instance.
         raise ConfigurationError(VARIABLE, "has a port and an instance; a port alone leads to the instance that has it")
 
     entry: dict[str, Any] = {
@@ -131,7 +131,7 @@ def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
         "CONN_MAX_AGE": CONNECTION_AGE_SECONDS,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            # The backend appends this as it is, so nothing that anybody wrote may stand in it, only our own words.
+            # The backend appends this unescaped, so it must contain only our own constants, no part of the URL.
             "extra_params": f"Encrypt={encrypt};TrustServerCertificate={trust};ConnectRetryCount=0",
             # The backend's defaults are 15 s an attempt, and five attempts with five seconds between.
             "connection_timeout": connect_timeout,
@@ -150,7 +150,7 @@ def _options(query: str) -> dict[str, str]:
     pairs = parse_qsl(query, keep_blank_values=True)
     options = dict(pairs)
     if not options.keys() <= set(MSSQL_OPTIONS):
-        # Not which one: it may be a piece of a password that was not percent-encoded.
+        # Do not name it: it may be part of a password that was not percent-encoded.
         raise ConfigurationError(VARIABLE, f"has an unknown option; known are {', '.join(MSSQL_OPTIONS)}")
     for name in MSSQL_OPTIONS:
         if sum(name == other for other, _ in pairs) > 1:
@@ -167,7 +167,7 @@ def _choice(options: dict[str, str], name: str, default: str, choices: dict[str,
 
 def _seconds(options: dict[str, str], name: str, default: int) -> int:
     text = options.get(name, str(default))
-    # No 0, which means no limit to the drivers: a request must end.
+    # Not 0, which means no limit to the drivers: a request must end.
     if not re.fullmatch(r"[1-9][0-9]{0,2}", text, re.ASCII):
         raise ConfigurationError(VARIABLE, f"{name} must be whole seconds from 1 to 999")
     return int(text)

@@ -1,4 +1,4 @@
-"""Whether the database takes writes, apart from whether it responds."""
+"""Check that the database accepts writes, as distinct from reads."""
 
 import sqlite3
 
@@ -10,10 +10,10 @@ _UPDATEABILITY = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS 
 
 
 def check_writes(connection: BaseDatabaseWrapper) -> None:
-    """Raise django.db.Error if a write would fail: on a full disk, or in a file or a database that is read-only.
+    """Raise django.db.Error if a write would fail: the disk is full, or the file or database is read-only.
 
-    On SQLite this writes a page and waits for no lock; another writer's lock is no failure. On SQL Server it asks; only
-    a write would tell that a transaction log is full.
+    On SQLite this writes a page and waits for no lock; a held write lock is no failure. On SQL Server it only queries a
+    property, which does not show that a transaction log is full.
     """
     if connection.vendor == "microsoft":
         with connection.cursor() as cursor:

@@ -1,1 +1,1 @@
-"""What every HTTP request and response of the services has in common."""
+"""What all HTTP requests and responses of the services have in common."""

@@ -33,7 +33,7 @@ RETRY_AFTER_SECONDS = 2
 def problem_body(
     problem: Problem | Unlisted, *, path: str, detail: str | None = None, errors: Mapping[str, list[str]] | None = None
 ) -> dict[str, Any]:
-    """The members of a problem document, in their fixed order. ``errors`` goes from field to messages."""
+    """Return the members of a problem document in their fixed order. ``errors`` maps fields to messages."""
     body: dict[str, Any] = {
         "type": problem.type,
         "title": problem.title,
@@ -48,17 +48,17 @@ def problem_body(
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """Django REST framework's EXCEPTION_HANDLER: an answer for what a view may raise, None for a defect of ours."""
+    """Return the response to an exception of a view, None for a defect of ours: DRF's EXCEPTION_HANDLER."""
     request = context["request"]
     path = request.path
     if is_unavailable(exc):
         outages.refused(request.method, exc)
-        # Django keeps a connection that still answers, but that of a SQLite file which was read-only stays read-only.
+        # Django keeps a connection that still works, but one to a SQLite file that was read-only stays read-only.
         if not connection.in_atomic_block:
             connection.close()
         return _respond(problem_body(SERVICE_UNAVAILABLE, path=path), {"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(exc, Http404):
-        # Always the same words: which of "missing" and "not yours" it is must not show.
+        # Always the same words, so as not to reveal whether it is missing or another user's.
         return _respond(problem_body(NOT_FOUND, path=path))
     if not isinstance(exc, exceptions.APIException):
         return None
@@ -92,7 +92,7 @@ def _respond(body: dict[str, Any], headers: dict[str, str] | None = None) -> Res
 
 
 def field_errors(detail: Any) -> dict[str, list[str]]:
-    """A serializer's errors as {field: [messages]}; what belongs to no field is under "body"."""
+    """Return a serializer's errors as {field: [messages]}; those of no field are under "body"."""
     if isinstance(detail, list):
         return {"body": [str(message) for message in detail]}
     return {
@@ -106,20 +106,20 @@ def _problem_page(problem: Problem, request: HttpRequest) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler400: what Django itself refuses, such as a query of more than 1,000 parameters."""
+    """Render what Django itself refuses, such as a query of more than 1,000 parameters: handler400."""
     return _problem_page(BAD_REQUEST, request)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler403."""
+    """Render a refusal: handler403."""
     return _problem_page(FORBIDDEN, request)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler404: no route."""
+    """Render the lack of a route: handler404."""
     return _problem_page(NOT_FOUND, request)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500: a defect of ours, already logged with its traceback."""
+    """Render a defect of ours, which is already logged with its traceback: handler500."""
     return _problem_page(INTERNAL_SERVER_ERROR, request)

@@ -1,4 +1,4 @@
-"""Refusals that Django REST framework has no exception for; servicekit.http.errors turns them into answers."""
+"""Refusals that Django REST framework has no exception for; servicekit.http.errors turns them into responses."""
 
 import math
 
@@ -12,7 +12,7 @@ class PayloadTooLarge(APIException):
 
 
 class Conflict(APIException):
-    """409: the state of what is asked for does not allow it now; ``detail`` says why."""
+    """409: the resource's current state does not allow this; ``detail`` says why."""
 
     status_code = 409
 
@@ -37,7 +37,7 @@ class UnprocessableContent(APIException):
 
 
 class TooManyRequests(APIException):
-    """429: not before ``wait`` seconds have passed; rounded up to whole ones, which is what Retry-After takes."""
+    """429: retry after ``wait`` seconds, rounded up to a whole number for Retry-After."""
 
     status_code = 429
 
@@ -47,6 +47,6 @@ class TooManyRequests(APIException):
 
 
 class ServiceUnavailable(APIException):
-    """503: there is too much to do already; the answer's Retry-After says when to try again."""
+    """503: the service is busy; the response's Retry-After says when to try again."""
 
     status_code = 503

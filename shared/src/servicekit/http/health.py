@@ -1,4 +1,4 @@
-"""/healthz: the process answers. /readyz: it can do its work, or the answer names what it lacks."""
+"""/healthz: the process responds. /readyz: it can do its work, or the response names what it lacks."""
 
 import json
 import logging
@@ -22,25 +22,25 @@ from servicekit.process.redis_client import connect
 
 logger = logging.getLogger("servicekit.http.health")
 
-# The checks that failed when they were last run in this process: the log says when that changes.
+# The checks that failed in their last run in this process; changes are logged.
 failing: set[str] = set()
 
 _NEXT = re.compile(r"/_readyz/[a-z]+", re.ASCII)
 
 
 class NotReady(Exception):
-    """A check's answer; the message goes to the caller and holds no address, user name or secret."""
+    """A check failed; callers see the message, so it contains no host, user name or secret."""
 
 
 class Degraded(NotReady):
-    """A check's answer where the service can do a part of its work: it stays ready, and says so."""
+    """A check failed, but the service can do part of its work: it stays ready and reports itself degraded."""
 
 
 Check = Callable[[], None]
 
 
 def check_database(model: type[Model]) -> Check:
-    """Return a check that raises NotReady where the table cannot be read or was never made, Degraded without writes."""
+    """Return a check that raises NotReady if the table cannot be read or is missing, Degraded if writes fail."""
 
     def check() -> None:
         try:
@@ -56,7 +56,7 @@ def check_database(model: type[Model]) -> Check:
 
 
 def check_redis() -> None:
-    """Raises NotReady when Redis does not answer a ping within a second."""
+    """Raise NotReady if Redis does not answer a ping within a second."""
     try:
         _redis().ping()
     except redis.RedisError as error:
@@ -75,10 +75,10 @@ def health_urls(
     useful: Mapping[str, Check] = MappingProxyType({}),
     measures: Callable[[], Mapping[str, float | None]] | None = None,
 ) -> list[URLPattern]:
-    """The two probes of a service.
+    """Return the routes of a service's two probes.
 
-    ``checks`` and ``useful`` are run at each /readyz, all of them, and named in its answer. A service that lacks what
-    is only useful is degraded: it goes on, and says so. ``measures`` are figures that a service which is ready shows.
+    Each /readyz runs all of ``checks`` and ``useful`` and names them in its response. A service whose ``useful`` checks
+    fail is degraded: it goes on, and says so. A ready service also shows the figures of ``measures``.
     """
 
     def healthz(request: HttpRequest) -> HttpResponse:
@@ -101,7 +101,7 @@ def health_urls(
         figures = {} if measures is None else _figures(measures)
         response = JsonResponse({"status": status, "service": service, "checks": results, **figures})
         response["X-Readyz"] = _state(status=status, checks=results, **figures)
-        # The gateway asks the services one after the other: where this one is ready, nginx goes on to the next.
+        # The gateway asks the services one after another: if this one is ready, nginx goes on to the next.
         following = request.META.get("HTTP_X_READYZ_NEXT", "")
         if _NEXT.fullmatch(following):
             response["X-Accel-Redirect"] = following
@@ -119,12 +119,12 @@ def _figures(measures: Callable[[], Mapping[str, float | None]]) -> dict[str, An
 
 
 def _state(**members: Any) -> str:
-    """The service's part of the gateway's own answer, which is made of headers."""
+    """Return the service's state as the header from which the gateway builds its own response."""
     return json.dumps(members, separators=(",", ":"))
 
 
 def _reason(name: str, check: Check) -> NotReady | None:
-    """Return why the check fails, None where it does not; log when that changes."""
+    """Return why the check fails, or None; log when that changes."""
     try:
         check()
     except NotReady as reason:

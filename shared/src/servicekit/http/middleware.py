@@ -26,18 +26,18 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
     def middleware(request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
-        # The gateway always sends a fresh one; anything else came around the gateway.
+        # The gateway always sends a new one; anything else bypassed the gateway.
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         identifier = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         set_request_id(identifier)
         response = get_response(request)
         response["X-Request-ID"] = identifier
-        # Responses depend on the token and change at any time; a view that knows better says so. Where a response only
-        # sends nginx on, nginx would add the header to the one that it gets there.
+        # Responses depend on the token and change at any time; a view may override this. If a response only redirects
+        # nginx internally, nginx would add the header to the final response.
         if "X-Accel-Redirect" not in response:
             response.setdefault("Cache-Control", "no-store")
         if response.status_code not in (204, 304) and not response.streaming:
-            # Without it the server sends chunks, which costs more and tells a client less.
+            # Without it the server sends chunks, which cost more and tell a client less.
             response.setdefault("Content-Length", str(len(response.content)))
         if 200 <= response.status_code < 300 and request.method != "OPTIONS" and request.path not in _PROBES:
             outages.succeeded(request.method or "")

@@ -1,4 +1,4 @@
-"""What the log says of an unavailable database: a line when it begins, one a minute, and one when it is over."""
+"""Log an outage of the database: a line when it begins, one a minute, and one when it ends."""
 
 import logging
 import threading
@@ -13,15 +13,15 @@ logger = logging.getLogger("servicekit.http.errors")
 
 @dataclass(slots=True)
 class _Outage:
-    since: float  # By the clock, as last.
+    since: float  # By the clock, like ``last``.
     last: float
     refused: int = 1
 
 
 class Outages:
-    """The outages of this process: of reads, and of writes, which also fail where a disk is full or a file is locked.
+    """The outages of this process: of reads, and of writes, which also fail if the disk is full or the file is locked.
 
-    A request is one of them that was refused by 503, and the end is a request of the same kind that succeeds.
+    A request that gets a 503 is part of an outage, and a request of the same kind that succeeds ends it.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,7 +30,7 @@ class Outages:
         self._lock = threading.Lock()
 
     def refused(self, method: str, error: Exception) -> None:
-        """Count a request that was refused, and log the first of an outage, with its traceback."""
+        """Count a refused request, and log the first of an outage with its traceback."""
         kind, now = _kind(method), self._clock()
         with self._lock:
             outage = self._outages.get(kind)
@@ -48,7 +48,7 @@ class Outages:
 
     def succeeded(self, method: str) -> None:
         """Log the end of an outage, if there was one of requests like this."""
-        # Read without the lock: the usual case, and the next request looks again.
+        # Read without the lock: usually there is no outage, and the next request checks again.
         if not self._outages:
             return
         kind = _kind(method)
@@ -58,7 +58,7 @@ class Outages:
             logger.info("database available again", extra=_figures(kind, outage, self._clock()))
 
     def forget(self) -> None:
-        """Begin with no outage, as a new process does."""
+        """Reset to no outage, as in a new process."""
         with self._lock:
             self._outages.clear()
 

@@ -33,14 +33,14 @@ class Cursor:
     id: int
 
     def encode(self) -> str:
-        """An opaque, URL-safe text."""
+        """Return the place as opaque, URL-safe text."""
         text = f"{(self.at - _EPOCH) // _MICROSECOND}.{self.id}"
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
     def decode(cls, text: str) -> "Cursor":
-        """The reverse of encode; raises ValueError for anything that encode did not make."""
-        # What is wrong with the base64 or the ASCII is a ValueError, too.
+        """Reverse encode; raises ValueError for anything that encode did not make."""
+        # Invalid base64 or ASCII is a ValueError too.
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
         match = _CURSOR.fullmatch(decoded)
         if match is None or int(match[2]) > _LARGEST_ID:
@@ -54,13 +54,13 @@ class Cursor:
         return cursor
 
     def older(self, field: str) -> Q:
-        """What comes after this place in the list. Written so that an index on (field, id) is sought, not scanned."""
+        """Return the filter for rows after this place, in a form for which an index on (field, id) is sought."""
         return Q(**{f"{field}__lte": self.at}) & (Q(**{f"{field}__lt": self.at}) | Q(id__lt=self.id))
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the caller asked for: at most ``limit`` rows, after ``before`` where given."""
+    """What the caller asked for: at most ``limit`` rows, after ``before`` if given."""
 
     limit: int
     before: Cursor | None
@@ -76,7 +76,7 @@ class Page:
 
     @classmethod
     def from_query(cls, query: QueryDict, *, default_limit: int) -> "Page":
-        """Reads ``limit`` (1–100) and ``before``; raises ValidationError (400) for anything else in them."""
+        """Read ``limit`` (1–100) and ``before``; raises ValidationError (400) for other values."""
         errors: dict[str, list[str]] = {}
         text = query.get("limit", str(default_limit))
         limit = int(text) if _LIMIT.fullmatch(text) else 0

@@ -15,7 +15,7 @@ MAXIMUM_BODY_BYTES = 64 * 1024
 
 
 class StrictJSONParser(BaseParser):
-    """Bytes to Python values; what another reader could understand differently is refused.
+    """Parse bytes to Python values, and refuse whatever another parser could read differently.
 
     Raises UnsupportedMediaType (415) for another type or a charset other than UTF-8, UnsupportedContentEncoding (415)
     for an encoded body, PayloadTooLarge (413) over 64 KiB, and ParseError (400) for invalid UTF-8, a byte order mark,
@@ -54,7 +54,7 @@ def loads(body: bytes) -> Any:
             raise ValueError("a byte order mark")
         value = _decoder.decode(text)
         if b"\\u" in body:
-            # Only an escape can make a lone surrogate; it would fail later, when it is stored or sent back.
+            # Only an escape can make a lone surrogate, which would fail later, when it is stored or sent back.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except ParseError:
         raise
@@ -71,7 +71,7 @@ def loads(body: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ParseError("The body names a member twice.")
+        raise ParseError("The body has a duplicate member.")
     return members
 
 
@@ -86,5 +86,5 @@ def _finite_float(text: str) -> float:
     return number
 
 
-# json.loads() would make one for each call that asks for other than its defaults.
+# json.loads() would make a new one for each call with options.
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite_float)

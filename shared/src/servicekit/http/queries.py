@@ -1,4 +1,4 @@
-"""Query parameters: those that a view knows, each at most once."""
+"""Check query parameters: only those that a view knows, each at most once."""
 
 from collections.abc import Collection
 from itertools import islice
@@ -12,10 +12,10 @@ MOST_NAMED = 20
 def check_query(query: QueryDict, *, known: Collection[str]) -> None:
     """Raise ValidationError (400) that names each parameter which is unknown or repeated.
 
-    An unknown one that is passed over misleads its sender: ``?page=2`` would get the first page for ever.
+    Ignoring an unknown one would mislead the client: ``?page=2`` would always return the first page.
     """
     errors = {
-        name: ["This parameter is not known here."] if name not in known else ["Must be sent once."]
+        name: ["This parameter is unknown."] if name not in known else ["Must be sent once."]
         for name, values in query.lists()
         if name not in known or len(values) > 1
     }

@@ -9,16 +9,16 @@ from rest_framework.renderers import BaseRenderer
 
 
 def encode_json(data: Any) -> bytes:
-    """Return compact UTF-8 JSON; raises TypeError for what is not of JSON's types, which is a defect of the view."""
+    """Return compact UTF-8 JSON; raises TypeError for other than JSON's types, which is a defect of the view."""
     return orjson.dumps(data, option=_JSON_TYPES_ONLY)
 
 
-# Times and the like are written by their serializer, in one way, or not at all.
+# Serializers convert times and other types to JSON's; nothing is converted here.
 _JSON_TYPES_ONLY = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 class JSONRenderer(BaseRenderer):
-    """Renders Django REST framework's own Response; raises as encode_json does."""
+    """Render Django REST framework's own Response; raises as encode_json does."""
 
     media_type = "application/json"
     format = "json"
@@ -34,7 +34,7 @@ class JSONRenderer(BaseRenderer):
 
 
 class OnlyJSON(DefaultContentNegotiation):
-    """Responds in the one form there is (RFC 9110, section 12.4.1 lets a server disregard Accept)."""
+    """Always choose JSON (RFC 9110, section 12.4.1 lets a server disregard Accept)."""
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
         return renderers[0], renderers[0].media_type

@@ -1,4 +1,4 @@
-"""The request that a view gets."""
+"""The request object that a view gets."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class Request(request.Request):
 
     @property
     def data(self) -> Any:
-        """The parsed body, {} where there is none; raises as StrictJSONParser does."""
+        """Return the parsed body, {} if there is none; raises as StrictJSONParser does."""
         if self._parsed is request.Empty:
             # Django's request reads like a file.
             stream: Any = self._request if self.META.get("CONTENT_LENGTH") not in (None, "", "0") else None

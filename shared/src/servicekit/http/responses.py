@@ -9,9 +9,9 @@ from servicekit.http.renderers import encode_json
 
 
 class Response(HttpResponse):
-    """Django REST framework's Response, where JSON is the one form there is: encoded at once, without a renderer.
+    """Django REST framework's Response for JSON only: encoded at once, without a renderer.
 
-    ``data`` is made of JSON's own types; None stands for no body.
+    ``data`` consists of JSON's own types; None stands for no body.
     """
 
     def __init__(

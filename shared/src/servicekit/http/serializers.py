@@ -1,4 +1,4 @@
-"""Input serializers that take what the contract names and nothing else."""
+"""Input serializers that accept only what the contract names."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -11,26 +11,26 @@ MOST_UNKNOWN_NAMED = 20
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses members that it does not know, each by its name, together with what is wrong with the others."""
+    """Refuse unknown members, each by its name, together with the errors of the known ones."""
 
     default_error_messages = {
         "invalid": "Send a JSON object.",
         "null": "Send a JSON object.",
-        "unknown": "This field is not known here, or may not be set.",
+        "unknown": "This field is unknown or may not be set.",
     }
 
     @classmethod
     def parse(cls, data: Any) -> dict[str, Any]:
         """Return the validated data, or raise ValidationError (400).
 
-        One instance serves every call: validation leaves nothing in it, and a new one would copy all of its fields.
+        One instance serves every call: validation leaves no state in it, and a new one would copy all of its fields.
         """
         return cast(dict[str, Any], _instance(cls).run_validation(data))
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = {}
         if isinstance(data, Mapping):
-            # Some of them: an answer is not to be many times as large as its request.
+            # Only some of them: a response must not be many times as large as its request.
             names = islice((name for name in data if name not in self.fields), MOST_UNKNOWN_NAMED)
             unknown = {str(name): [self.error_messages["unknown"]] for name in names}
         try:
@@ -50,7 +50,7 @@ def _instance(serializer: type[StrictSerializer]) -> StrictSerializer:
 
 
 class StrictCharField(serializers.CharField):
-    """A JSON string. Unlike CharField, takes no number or bool for one."""
+    """A JSON string. Unlike CharField, this accepts no number or bool."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):

@@ -1,4 +1,4 @@
-"""How times are written."""
+"""Format times."""
 
 import datetime
 

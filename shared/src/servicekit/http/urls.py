@@ -1,18 +1,18 @@
-"""Absolute URLs, as the client has to write them."""
+"""Build absolute URLs as clients reach them."""
 
 import re
 
 from django.conf import settings
 from rest_framework.request import Request
 
-# As the gateway lets it through.
+# The form that the gateway lets through.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?", re.ASCII)
 
 
 def absolute_url(request: Request, path: str) -> str:
-    """Return the path under PUBLIC_URL, else under the scheme and host that the client used at the gateway.
+    """Return the URL of the path under PUBLIC_URL, else under the scheme and host that the client used.
 
-    Where neither is known it stays a path, which is a valid reference as well.
+    If neither is known, return the path, which is a valid reference as well.
     """
     public: str = getattr(settings, "PUBLIC_URL", "")
     host, scheme = request.META.get("HTTP_X_FORWARDED_HOST", ""), request.META.get("HTTP_X_FORWARDED_PROTO", "")

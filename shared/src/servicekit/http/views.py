@@ -19,7 +19,7 @@ from servicekit.http.responses import Response
 
 
 class APIView(views.APIView):
-    """Refuses requests without a valid access token, unless a subclass says otherwise.
+    """Refuse requests without a valid access token, unless a subclass says otherwise.
 
     The services have one parser, one renderer, no versions and no throttles of Django REST framework's. So nothing is
     negotiated, and what the framework makes for each request (parsers, authenticators, permissions) is made once, since
@@ -27,12 +27,12 @@ class APIView(views.APIView):
     third of a request's time.
     """
 
-    # Those that the view takes; others are refused.
+    # The query parameters that the view accepts; others are refused.
     query_parameters: Collection[str] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # Django would give each instance a bound method for it: a cycle.
+        # Otherwise Django sets a bound method on each instance, which is a cycle.
         if hasattr(cls, "get") and not hasattr(cls, "head"):
             cls.head = cls.get  # type: ignore[attr-defined]  # as View.setup() does
 
@@ -41,8 +41,8 @@ class APIView(views.APIView):
         return Request(request, authenticators=self.get_authenticators(), negotiator=self.get_content_negotiator())
 
     def initial(self, request: DRFRequest, *args: Any, **kwargs: Any) -> None:
-        """Check who calls, and the query; not for OPTIONS, since the OpenAPI document tells the methods to anybody."""
-        # Where a view returns Django REST framework's own Response.
+        """Authenticate the caller and check the query; not for OPTIONS, since the OpenAPI document publishes the methods."""
+        # For views that return Django REST framework's own Response.
         (request.accepted_renderer,) = self.get_renderers()
         request.accepted_media_type = request.accepted_renderer.media_type
         if request.method != "OPTIONS":
@@ -52,17 +52,17 @@ class APIView(views.APIView):
                 check_query(request.query_params, known=self.query_parameters)
 
     def finalize_response(self, request: DRFRequest, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the response with the view's headers; the request lets go of itself, which it has for its parser."""
+        """Return the response with the view's headers, and break the cycle that the request keeps for its parser."""
         request.parser_context.clear()
         return super().finalize_response(request, response, *args, **kwargs)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Return what may be done here, in the Allow header that every response has."""
+        """Return an empty response; the Allow header, which every response has, lists the methods."""
         return Response(status=204)
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        """The methods of the view, which are the same for every request."""
+        """Return the Allow header, which is the same for every request to the view."""
         view: Any = type(self)
         return {"Allow": _allow(view)}
 

@@ -1,4 +1,4 @@
-"""The WSGI application of a service."""
+"""Build the WSGI application of a service."""
 
 import contextlib
 import gc
@@ -28,31 +28,31 @@ TRUSTED_FOR_SECONDS = 0.1
 
 
 def service_application() -> "WSGIApplication":
-    """Return Django's application, which never sees a Content-Type that it would fail on.
+    """Return Django's application, protected from a Content-Type that it would fail on.
 
-    It reads that header before any of its error handlers and takes its charset for the query string's, so that a
-    malformed one, or charset=rot13, would be a 500 on any request. Without it a body is refused by 415.
+    Django reads that header before any error handler runs, and uses its charset for the query string, so a malformed
+    header, or charset=rot13, would be a 500 for any request. Without the header, a body is refused with 415.
     """
     # What get_wsgi_application() does, with a handler of our own.
     django.setup(set_prefix=False)
     django_application = _Handler()
     sqlite.DatabaseWrapper.may_create = False
-    # Import all of the code now, so that what cannot be imported stops the start and not the first request.
+    # Import all of the code now, so that an ImportError stops the start and not the first request.
     resolver = get_resolver()
     _ = resolver.url_patterns
     for status in (400, 403, 404, 500):
         resolver.resolve_error_handler(status)
     _disconnect_signals()
-    # What is loaded now stays: the collections below need not look at it.
+    # What is loaded now stays: the collections below need not scan it.
     gc.collect()
     gc.freeze()
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if not hasattr(_thread, "known"):
             _thread.known = True
-            # The server ends idle threads and starts new ones. What the old ones leave, such as their database
-            # connections, is in reference cycles: an idle process could keep it open for hours. A finaliser of the
-            # thread would not do: granian's threads end in a way in which running one ends the process.
+            # The server ends idle threads and starts new ones. What they leave, such as database connections, is in
+            # reference cycles, so an idle process could keep it open for hours. A thread's finaliser is no remedy:
+            # granian's threads end in a way in which running one ends the process.
             gc.collect()
         _drop_connection_that_failed()
         content_type = environ.get("CONTENT_TYPE")
@@ -67,7 +67,7 @@ def service_application() -> "WSGIApplication":
 class _Handler(WSGIHandler):
     """Django's handler for a service at the root, with one URLconf, no uploads and no files to send.
 
-    What the rest needs is looked up and set anew for each request in Django's own, which is a tenth of ours.
+    Django's own looks up and sets the rest for each request, which would be a tenth of our time.
     """
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
@@ -77,7 +77,7 @@ class _Handler(WSGIHandler):
         start_response(f"{response.status_code} {response.reason_phrase}", [*response.items(), *cookies])
         if response.streaming:
             return response
-        # granian takes a list as it is; anything else it hands over piece by piece, through a channel between threads.
+        # granian sends a list whole; anything else passes piece by piece through a channel between threads.
         with contextlib.closing(response):
             return [response.content]
 
@@ -91,10 +91,10 @@ _thread = threading.local()
 
 
 def _disconnect_signals() -> None:
-    """Take away what Django does at each request's start and end for all of its connections, caches and query logs.
+    """Disconnect what Django does at each request's start and end for its connections, caches and query logs.
 
-    It is 27 µs of each request, for one connection, no cache, and logs that only DEBUG has. The rest of it is
-    _drop_connection_that_failed.
+    It takes 27 µs of each request, for one connection, no cache, and logs that only DEBUG keeps.
+    _drop_connection_that_failed does the part that we need.
     """
     signals.request_started.disconnect(reset_queries)
     signals.request_started.disconnect(close_old_connections)
@@ -104,9 +104,9 @@ def _disconnect_signals() -> None:
 
 
 def _drop_connection_that_failed() -> None:
-    """Close this thread's connection where it is too old, or no longer works after an error."""
+    """Close this thread's connection if it is too old, or no longer works after an error."""
     connection = connections["default"]
-    # A test has its own transaction around the request.
+    # In tests, a transaction surrounds the request.
     if connection.connection is not None and not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
         # Asking is a round trip, and one that worked a moment ago is as good as one that was asked.

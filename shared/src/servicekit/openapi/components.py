@@ -1,4 +1,4 @@
-"""The components of the OpenAPI document that the services refer to and do not bring: they stand in it once."""
+"""The components that the services share: their documents refer to them, and the merged document has them once."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from servicekit.http.problems import (
 
 Schema = dict[str, Any]
 
-# What the gateway refuses at any address: what is not even HTTP, or is too large.
+# What the gateway refuses at any path: what is not valid HTTP, or is too large.
 REFUSED = (BAD_REQUEST, PAYLOAD_TOO_LARGE, URI_TOO_LONG, REQUEST_HEADER_FIELDS_TOO_LARGE)
 
 REQUEST_ID_EXAMPLE = "6f1ed002ab5595859014ebf0951522d9"
@@ -39,7 +39,7 @@ HEADERS: Mapping[str, Schema] = {
         "example": '"482619037155620"',
     },
     "Location": {
-        "description": "The path of what was made.",
+        "description": "The path of the created resource.",
         "required": True,
         "schema": {"type": "string", "format": "uri-reference"},
     },
@@ -48,7 +48,7 @@ HEADERS: Mapping[str, Schema] = {
         "schema": {"type": "string", "pattern": '^<(https?://[^/>]+)?/api/.+>; rel="next"$'},
     },
     "Idempotency-Replayed": {
-        "description": "`true` where an earlier request with this key has made it; else absent.",
+        "description": "`true` if an earlier request with this key created it; otherwise absent.",
         "schema": {"const": "true"},
     },
     "Cache-Control.none": {
@@ -57,12 +57,12 @@ HEADERS: Mapping[str, Schema] = {
         "schema": {"const": "no-store"},
     },
     "Cache-Control.own": {
-        "description": "The client may keep the response for itself, and asks each time whether it is still the same.",
+        "description": "Only the client may cache the response, and must revalidate it each time.",
         "required": True,
         "schema": {"const": "private, no-cache"},
     },
     "WWW-Authenticate": {
-        "description": "RFC 6750: the scheme, and `invalid_token` where a token was sent.",
+        "description": "RFC 6750: the scheme, and `invalid_token` if a token was sent.",
         "required": True,
         "schema": {"type": "string"},
     },
@@ -72,7 +72,7 @@ HEADERS: Mapping[str, Schema] = {
         "schema": {"type": "integer", "minimum": 1, "examples": [2]},
     },
     "RateLimit-Policy": {
-        "description": "The gateway's limit for one address: `q` calls in `w` seconds.",
+        "description": "The gateway's limit for one IP address: `q` calls in `w` seconds.",
         "required": True,
         "schema": {"type": "string"},
         "example": '"auth";q=10;w=1',
@@ -121,21 +121,21 @@ SCHEMAS: Mapping[str, Schema] = {
     },
     "Problem": {
         "type": "object",
-        "description": "What went wrong (RFC 9457). Programs go by `type`, people read `detail`.",
+        "description": "What went wrong (RFC 9457). Programs should use `type`; `detail` is for people.",
         "properties": {
             "type": {
                 "type": "string",
                 "format": "uri-reference",
-                "description": "What kind of error: a path of this API, which leads to the page about it.",
+                "description": "The kind of error: a path of this API, which leads to a page about it.",
             },
             "title": {"type": "string", "description": "The kind in words; always the same for one type."},
             "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "As in the response."},
             "detail": {"type": "string", "description": "What it was this time."},
-            "instance": {"type": "string", "description": "The path asked for; `/` where it was not read."},
+            "instance": {"type": "string", "description": "The requested path; `/` if it was not read."},
             "request_id": {"type": "string", "description": "As in X-Request-ID."},
             "errors": {
                 "type": "object",
-                "description": "On some 400: what is wrong with which field; `body` is the whole.",
+                "description": "On some 400: the messages for each field; `body` is the body as a whole.",
                 "additionalProperties": {"type": "array", "items": {"type": "string"}, "minItems": 1},
             },
         },
@@ -145,7 +145,7 @@ SCHEMAS: Mapping[str, Schema] = {
 
 
 def common_components() -> Schema:
-    """Return the schemas, the headers, and the one problem that is the same at every address, since none was read."""
+    """Return the schemas, the headers, and the one problem that is the same at every path, since none was read."""
     return {
         "schemas": dict(SCHEMAS),
         "headers": dict(HEADERS),
@@ -167,7 +167,7 @@ def problem_responses(
 ) -> Schema:
     """Return the problems as an operation's responses, by their status.
 
-    ``details`` are those that are not the usual ones, ``errors`` those of a 400, from field to messages.
+    ``details`` replace the usual details, ``errors`` are those of a 400, from field to messages.
     """
     details = details or {}
     return {

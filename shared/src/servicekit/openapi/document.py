@@ -1,7 +1,7 @@
-"""``python -m servicekit.openapi.document APP…``: print what a service brings to the OpenAPI document.
+"""``python -m servicekit.openapi.document APP…``: print a service's part of the OpenAPI document.
 
-The service is that of DJANGO_SETTINGS_MODULE, and ``APP.openapi`` describes the views of each of its apps. Whatever
-drf-spectacular could not make out is an error: it would have guessed.
+DJANGO_SETTINGS_MODULE names the service, and ``APP.openapi`` describes the views of each of its apps. Whatever
+drf-spectacular cannot determine is an error: otherwise it would guess.
 """
 
 import json
@@ -13,14 +13,14 @@ from django.conf import settings
 
 
 def main(*apps: str) -> None:
-    # Before anything of Django REST framework's is imported, which reads its settings then.
+    # Before Django REST framework is imported, which then reads its settings.
     settings.REST_FRAMEWORK = {
         **settings.REST_FRAMEWORK,
         "DEFAULT_SCHEMA_CLASS": "servicekit.openapi.operations.AutoSchema",
     }
     settings.SPECTACULAR_SETTINGS = {
         "OAS_VERSION": "3.1.1",
-        # A PATCH takes what it names in full.
+        # A PATCH has its own serializer, whose members are as required as it says.
         "COMPONENT_SPLIT_PATCH": False,
         # The order of the routes, which is how they are read best.
         "SORT_OPERATIONS": False,

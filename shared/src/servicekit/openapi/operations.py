@@ -1,8 +1,8 @@
-"""Describes a service's views as OpenAPI 3.1, by drf-spectacular. Nothing here is imported to serve a request.
+"""Describe a service's views as OpenAPI 3.1 with drf-spectacular. Nothing here is imported to serve a request.
 
-Each service has a module ``openapi`` beside its views that says what these do not. What the services have in common
-(the responses that are problems, the headers) is in ``servicekit.openapi.components`` and only referred to: it stands
-once in the merged document.
+Each service has a module ``openapi`` beside its views that adds what they do not declare. What the services have in
+common (headers, and responses that are problems) is in ``servicekit.openapi.components``; the services only refer to
+it, so it appears once in the merged document.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,23 +41,23 @@ from servicekit.tokens.permissions import IsStaff
 
 _OURS = "x-servicekit"
 
-# A text that is trimmed must hold something else, and no text may hold NUL.
+# Trimmed text must have at least one other character, and no text may contain NUL.
 TRIMMED_PATTERN = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 UNTRIMMED_PATTERN = r"^[^\u0000]+$"
 
-# What any call can return: what the gateway refuses, and what is wrong with us.
+# What any call can return: the gateway's refusals, and failures of ours.
 ALWAYS = (*REFUSED, INTERNAL_SERVER_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT)
 
 
 def examples(**values: Any) -> list[OpenApiExample]:
-    """Examples by name. The reference fills its form with the first, so that one changes nothing about the call."""
+    """Return named examples. The reference fills its form with the first, so that one must not change the call."""
     return [OpenApiExample(name.replace("_", " "), value=value) for name, value in values.items()]
 
 
 BEFORE = OpenApiParameter(
     "before",
     reference("schemas", "Cursor"),
-    # Of the year 2100, before which everything was.
+    # Of the year 2100, so that every row comes after it.
     examples=examples(the_newest="NDEwMjQ0NDgwMDAwMDAwMC4x"),
     description="The cursor in an earlier page's `Link` header. It is opaque: follow the link as it is.",
 )
@@ -67,15 +67,15 @@ IF_MATCH = OpenApiParameter(
     reference("schemas", "StrongTags"),
     OpenApiParameter.HEADER,
     examples=examples(any_version="*", one_version='"482619037155620"'),
-    description="Do this only while the `ETag` is one of these (at most 10, or `*`); otherwise 412. Empty is none.",
+    description="Proceed only if the `ETag` is one of these (at most 10, or `*`); otherwise 412. Empty means absent.",
 )
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
     reference("schemas", "Tags"),
     OpenApiParameter.HEADER,
     examples=examples(one_version='"482619037155620"', any_version="*"),
-    description="Do this only while the `ETag` is none of these (at most 10, or `*`); otherwise 304 without a body "
-    "where it is asked for, and 412 where it is to be changed. Empty is none.",
+    description="Proceed only if the `ETag` is none of these (at most 10, or `*`); otherwise a read is a 304 without a "
+    "body, and a change is a 412. Empty means absent.",
 )
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -83,18 +83,19 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     examples=examples(a_uuid="8e03978e-40d5-43dd-bc93-6894a57f9324"),
     description="A name of your choice for this creation, such as a UUID: 1 to 255 printable ASCII characters. Sent "
-    "again with the same body within 24 hours it makes nothing new, and returns the first response. Empty is none.",
+    "again with the same body within 24 hours, it creates nothing new and returns the first response. Empty means "
+    "absent.",
 )
 
 
 def limit(default: int) -> OpenApiParameter:
-    """The query parameter ``limit`` of a list that shows ``default`` rows without it."""
+    """Return the query parameter ``limit`` of a list that shows ``default`` rows without it."""
     schema = {"type": "integer", "minimum": 1, "maximum": MAXIMUM_LIMIT, "default": default}
     return OpenApiParameter("limit", schema, description="How many at most.", examples=examples(the_default=default))
 
 
 def identifier(name: str, description: str) -> OpenApiParameter:
-    """A path parameter that is a bigint."""
+    """Return a path parameter that is a bigint."""
     return OpenApiParameter(
         name, reference("schemas", "Id"), OpenApiParameter.PATH, description=description, examples=examples(the_first=1)
     )
@@ -112,7 +113,7 @@ class TimeField(serializers.Field[Any, Any, Any, Any]):
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """A success. ``body`` is a serializer or None; the names of ``headers`` and ``cache`` are keys of HEADERS."""
+    """A success. ``body`` is a serializer or None; ``headers`` and ``cache`` are keys of HEADERS."""
 
     description: str
     body: Any = None
@@ -135,10 +136,10 @@ def operation(
     details: Mapping[Problem, str] | None = None,
     methods: list[str] | None = None,
 ) -> Any:
-    """A decorator that describes one method of a view.
+    """Return a decorator that describes one method of a view.
 
-    ``problems`` are those which do not follow from the view itself: that it takes tokens, a body, an id, is for staff.
-    ``details`` are what is said of them at this address.
+    ``problems`` are those that do not follow from the view itself, as 401 follows from its authentication.
+    ``details`` are their details at this path.
     """
     ours = {"responses": responses, "example": example, "problems": list(problems), "details": details}
     return extend_schema(
@@ -154,12 +155,12 @@ def operation(
 
 
 def describe(view: type[APIView], **operations: Any) -> None:
-    """Describes the view's methods by their names."""
+    """Describe the view's methods by their names."""
     extend_schema_view(**operations)(view)
 
 
 class AutoSchema(spectacular.AutoSchema):
-    """Adds what all operations have: problems, the request id, examples beside the schemas that they are of."""
+    """Add what all operations have: problems, the request id, and examples beside their schemas."""
 
     def get_operation(self, *args: Any) -> Schema | None:
         operation: Schema | None = super().get_operation(*args)
@@ -186,7 +187,7 @@ class AutoSchema(spectacular.AutoSchema):
             details=ours["details"],
             errors=self._example_errors(operation),
         )
-        # Without it, the document's own default would ask for a token.
+        # Without it, the document's default would require a token.
         operation.setdefault("security", [])
         return operation
 
@@ -201,7 +202,7 @@ class AutoSchema(spectacular.AutoSchema):
             yield UNSUPPORTED_MEDIA_TYPE
 
     def _example_path(self, operation: Schema) -> str:
-        """The operation's path for the first example of each parameter, or for 1, which is one of an id."""
+        """Return the operation's path with each parameter's first example, or with 1 for an id."""
         path: str = self.path.rstrip("/")
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path":
@@ -210,7 +211,7 @@ class AutoSchema(spectacular.AutoSchema):
         return path
 
     def _example_errors(self, operation: Schema) -> dict[str, list[str]] | None:
-        """What the code itself says of an empty body, of nulls where nothing is required, or of limit=0."""
+        """Return the code's own errors for an empty body, for nulls if nothing is required, or for limit=0."""
         try:
             if "requestBody" in operation:
                 form: Any = self.get_request_serializer()
@@ -223,12 +224,12 @@ class AutoSchema(spectacular.AutoSchema):
         return None
 
     def get_tags(self) -> list[str]:
-        """The app that the view is of; servicekit.openapi.document puts its tag in place."""
+        """Return the view's app; servicekit.openapi.document replaces it with the app's tag."""
         return [type(self.view).__module__.partition(".")[0]]
 
     def _map_serializer_field(self, *args: Any, **kwargs: Any) -> Schema:
         schema: Schema = super()._map_serializer_field(*args, **kwargs)  # type: ignore[no-untyped-call]
-        # A mark for drf-spectacular's own later steps, which are not taken.
+        # A marker for later steps of drf-spectacular's, which we skip.
         schema.pop("x-spec-enum-id", None)
         return schema
 
@@ -236,7 +237,7 @@ class AutoSchema(spectacular.AutoSchema):
         schema: Schema = super()._map_serializer(serializer, *args, **kwargs)  # type: ignore[no-untyped-call]
         if isinstance(serializer, StrictSerializer):
             schema["additionalProperties"] = False
-            # The docstring is for those who read the code; the operation says what the body is for.
+            # The docstring is for readers of the code; the operation says what the body is for.
             schema.pop("description", None)
         return schema
 
@@ -251,7 +252,7 @@ class _Bearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "The `access` token of `POST /api/auth/token`; good for five minutes.",
+            "description": "The `access` token of `POST /api/auth/token`, valid for five minutes.",
         }
 
 

@@ -1,1 +1,1 @@
-"""What a process is given: configuration, logs, the current request's id, Redis."""
+"""What every process needs: configuration, logs, the current request's id, Redis."""

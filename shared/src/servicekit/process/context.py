@@ -1,4 +1,4 @@
-"""What the current request or job is called, for logs and answers."""
+"""The id of the current request or job, for logs and responses."""
 
 from contextvars import ContextVar
 
@@ -6,10 +6,10 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def request_id() -> str:
-    """The id of the request (or job) that this thread works on; empty outside of one."""
+    """Return the id of the request (or job) that this thread works on; empty outside of one."""
     return _request_id.get()
 
 
 def set_request_id(value: str) -> None:
-    """Sets what request_id returns from here on in this thread."""
+    """Set what request_id returns in this thread from now on."""
     _request_id.set(value)

@@ -1,4 +1,4 @@
-"""Configuration from environment variables. A missing or malformed one stops the start and names itself.
+"""Read configuration from environment variables. A missing or malformed one stops the start with a line that names it.
 
 Every variable can also be given as a file, for secrets that an orchestrator mounts: ``JWT_KEYS_FILE=/run/secrets/keys``
 stands for ``JWT_KEYS`` with the contents of that file.
@@ -11,8 +11,8 @@ from pathlib import Path
 class ConfigurationError(SystemExit):
     """The configuration cannot be used; the message names the variable and never holds its value.
 
-    It is a ``SystemExit`` so that whatever imports the settings (manage.py, granian, celery) ends with this one line
-    and exit code 1 instead of a traceback.
+    It is a ``SystemExit``, so that any program that imports the settings (manage.py, granian, celery) ends with this
+    one line and exit code 1 instead of a traceback.
     """
 
     def __init__(self, name: str, problem: str) -> None:
@@ -20,7 +20,7 @@ class ConfigurationError(SystemExit):
 
 
 def get(name: str, default: str = "") -> str:
-    """The variable's value without surrounding white space; ``default`` where it is unset or empty."""
+    """Return the variable's value without surrounding white space; ``default`` if it is unset or empty."""
     value = os.environ.get(name, "").strip()
     path = os.environ.get(f"{name}_FILE", "").strip()
     if value and path:
@@ -35,7 +35,7 @@ def get(name: str, default: str = "") -> str:
 
 
 def require(name: str) -> str:
-    """The variable's value; raises ConfigurationError where it is unset or empty."""
+    """Return the variable's value; raises ConfigurationError if it is unset or empty."""
     value = get(name)
     if not value:
         raise ConfigurationError(name, "is not set; see .env.example")
@@ -43,16 +43,16 @@ def require(name: str) -> str:
 
 
 def integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
-    """The variable as a whole number within the bounds; raises ConfigurationError for anything else."""
+    """Return the variable as a whole number within the bounds; raises ConfigurationError for anything else."""
     text = get(name, str(default))
-    # Not int() alone: it takes "1_000", " 1" and other scripts' digits.
+    # Not int() alone: it accepts "1_000", " 1" and other scripts' digits.
     if not (text.isascii() and text.isdecimal() and len(text) <= 19 and minimum <= int(text) <= maximum):
         raise ConfigurationError(name, f"must be a whole number from {minimum} to {maximum}")
     return int(text)
 
 
 def choice(name: str, default: str, *, choices: tuple[str, ...]) -> str:
-    """The variable as one of ``choices``, in lower case; raises ConfigurationError for anything else."""
+    """Return the variable as one of ``choices``, in lower case; raises ConfigurationError for anything else."""
     value = get(name, default).lower()
     if value not in choices:
         raise ConfigurationError(name, f"must be one of {', '.join(choices)}")

@@ -1,6 +1,6 @@
-"""Logs: one line an event, a constant message and fields; JSON for machines, text for a person at a terminal.
+"""Write logs: one line per event, a constant message and fields; JSON for machines, text for a person at a terminal.
 
-The formatter is our own: a line costs a third of what python-json-logger's did, of each request (docs/performance.md).
+The formatter is our own: a line costs a third of what python-json-logger's does (docs/performance.md).
 """
 
 import datetime
@@ -16,11 +16,11 @@ import orjson
 from servicekit.process import env
 from servicekit.process.context import request_id
 
-# What every record has is no field of its event. "request" is Django's: its text has the query string, where people put
-# secrets. "taskName" is Python 3.12's.
+# The attributes of every record, which are no fields of an event. "request" is Django's: its text has the query string,
+# where people put secrets. "taskName" is Python 3.12's.
 _NO_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "request"}
 
-# What no line shows, and each line would pay for (https://docs.python.org/3/howto/logging.html#optimization).
+# No line shows these, and each would pay for them (https://docs.python.org/3/howto/logging.html#optimization).
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 logging.logAsyncioTasks = False  # type: ignore[attr-defined]  # since Python 3.12
 logging._srcfile = None
@@ -53,18 +53,18 @@ def logging_config(service: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stdout"], "level": level},
         "loggers": {
-            # Django's own handlers would print a second time, for people, what goes to the root anyway.
+            # Django's own handlers would print a second time what goes to the root anyway.
             "django": {"handlers": [], "level": "INFO", "propagate": True},
-            # Repeats the request's own line; what is new in it is the traceback of a defect.
+            # Repeats the request's own line; only the traceback of a defect is new.
             "django.request": {"filters": ["traceback"]},
-            # A traceback for each request that Django finds malformed: anybody could fill the log with them.
+            # A traceback for each request that Django finds malformed, with which any client could fill the log.
             "django.security": {"level": "CRITICAL"},
         },
     }
 
 
 def write_utf8() -> None:
-    """Write UTF-8 to standard output and error in every locale, and escape what has no form in it."""
+    """Make standard output and error UTF-8 in every locale, and escape what UTF-8 cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -77,7 +77,7 @@ class _Formatter(logging.Formatter):
 
 
 class JSONFormatter(_Formatter):
-    """Writes time (UTC, ISO 8601), service, level, logger, message, request_id, then the record's own fields."""
+    """Write time (UTC, ISO 8601), service, level, logger, message, request_id, then the record's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
@@ -96,7 +96,7 @@ class JSONFormatter(_Formatter):
 
 
 class TextFormatter(_Formatter):
-    """``time service message key=value …``, in local time; the level only where it says something."""
+    """Write ``time service message key=value …``, in local time; the level only if it is not INFO."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()
@@ -111,7 +111,7 @@ class TextFormatter(_Formatter):
 
 
 def printable(text: str) -> str:
-    """Escape, as JSON does, what a terminal or a log viewer acts on: line breaks, controls, changes of direction."""
+    """Escape, as JSON does, what a terminal or log viewer interprets: line breaks, controls, changes of direction."""
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
@@ -121,7 +121,7 @@ def _encode(event: dict[str, Any]) -> str:
     try:
         return orjson.dumps(event, default=str).decode()
     except TypeError:
-        # Half of a surrogate pair, or a number beyond 64 bits. A line is never lost for what is in it.
+        # A lone surrogate, or a number beyond 64 bits. No value may cost the log a line.
         return json.dumps(event, ensure_ascii=False, default=str)
 
 
@@ -130,7 +130,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    """Return it bare where that is unambiguous, else as a JSON string, so that it never looks like another field."""
+    """Return the value bare if that is unambiguous, else as a JSON string, so that it never looks like a field."""
     text = str(value)
     if text and text.isprintable() and not any(character in text for character in ' "='):
         return text

@@ -1,4 +1,4 @@
-"""Command lines whose output goes to a pipe."""
+"""Commands whose output goes to a pipe."""
 
 import contextlib
 import os
@@ -13,5 +13,5 @@ def ends_quietly() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would fail once more when it flushes at exit.
+        # Otherwise Python would fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

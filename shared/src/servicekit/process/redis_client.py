@@ -1,4 +1,4 @@
-"""The one way to Redis outside of Celery: give up soon, and do not try twice."""
+"""Connect to Redis outside of Celery, with short timeouts and no retries."""
 
 import redis
 from django.conf import settings
@@ -11,10 +11,10 @@ TIMEOUT_SECONDS = 1.0
 
 
 def redis_url_from_env() -> str:
-    """REDIS_URL in redis-py's form; raises ConfigurationError, which never shows the password."""
+    """Return REDIS_URL in redis-py's form; raises ConfigurationError, which never shows the password."""
     url = require("REDIS_URL")
     try:
-        # Parses, and connects to nothing yet.
+        # This only parses; it does not connect.
         redis.Redis.from_url(url)
     except ValueError:
         raise ConfigurationError("REDIS_URL", "must be redis://…, rediss://… or unix:///path") from None
@@ -22,12 +22,12 @@ def redis_url_from_env() -> str:
 
 
 def connect() -> "redis.Redis":
-    """A client of REDIS_URL that connects when it is used and answers, or raises redis.RedisError, within a second."""
+    """Return a client of REDIS_URL that connects on use and returns, or raises redis.RedisError, within a second."""
     return redis.Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
-        # The default waits between several tries; whoever asks here has something better to do.
+        # The default retries with pauses, for which no caller has the time.
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
     )

@@ -21,7 +21,7 @@ logger = logging.getLogger("servicekit.tokens.authentication")
 class BearerAuthentication(BaseAuthentication):
     """Return ``(principal, None)`` for a valid ``Authorization: Bearer <access token>``.
 
-    Without the header, return ``None``: a view that is not public then answers 401. Any other header is a 401.
+    Without the header, return ``None``: a view that is not public then returns 401. Any other header is a 401.
     """
 
     def authenticate(self, request: HttpRequest | Request) -> tuple[Principal, Any] | None:
@@ -47,7 +47,7 @@ class BearerAuthentication(BaseAuthentication):
 
 
 def refusal(error: InvalidToken, request: HttpRequest | Request) -> AuthenticationFailed:
-    """Return the 401 for a token, and log a key that we do not know: one that was retired, or a forgery."""
+    """Return the 401 for a token, and log an unknown key: it was retired, or the token is forged."""
     if isinstance(error, UnknownKey):
         logger.warning("token with unknown key refused", extra={"client": client_address(request.META)})
     return AuthenticationFailed(str(error))

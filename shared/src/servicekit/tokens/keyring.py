@@ -28,7 +28,7 @@ def current_keys() -> tuple[Key, ...]:
         return cast(tuple[Key, ...], settings.JWT_KEYS)
     copy, now = _copy, time.monotonic()
     if copy is None or now - copy.read_at >= REREAD_SECONDS:
-        # Several threads may do this at once; none may take a copy for fresh before it is.
+        # Several threads may do this at once; none may take a copy for current before it is.
         copy = _copy = _reread(copy or _Copy(text="", keys=settings.JWT_KEYS, problem="", read_at=now), now)
     return copy.keys
 

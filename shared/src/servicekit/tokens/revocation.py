@@ -45,7 +45,7 @@ def announced_sessions(client: "redis.Redis") -> frozenset[str]:
 
 
 def is_ended(session_id: str) -> bool:
-    """Whether the session has ended, as far as this process knows; costs one look into a set."""
+    """Return whether the session has ended, as far as this process knows; costs one lookup in a set."""
     return session_id in _copy_of_this_process().session_ids
 
 

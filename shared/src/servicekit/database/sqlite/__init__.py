@@ -1,1 +1,1 @@
-"""Django's SQLite backend for processes that serve: it creates no file, and only one writer of a process waits long."""
+"""Django's SQLite backend for long-running processes: it creates no file, and one writer per process waits long."""

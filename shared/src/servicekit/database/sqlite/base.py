@@ -1,4 +1,4 @@
-"""Where Django looks for the backend's wrapper."""
+"""The backend's DatabaseWrapper, in the module where Django looks for it."""
 
 import os
 import threading
@@ -8,16 +8,16 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-# How long a further writer waits for the lock while another one of its process waits as well: longer than a crowd's
-# writes take on a busy machine. At the beginning of a long lock, reads may wait for as long.
+# How long a writer waits for the lock while another one of its process already waits: longer than a burst of writes
+# takes on a busy machine. At the beginning of a long lock, reads may wait as long.
 SHORT_WAIT_SECONDS = 2.0
 
 
 class _Queue:
-    """The writer of this process that waits for as long as the connection's timeout; the others must not.
+    """The one writer of this process that may wait for the connection's whole timeout.
 
-    A writer that waits holds a thread. If all of them wait for a lock that somebody keeps, reads wait as well, although
-    they need no lock.
+    A waiting writer occupies a thread. If all threads waited for a lock that is held for long, reads would wait too,
+    although they need no lock.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class _Queue:
         self._first.release()
 
     def short_wait(self) -> float:
-        """Return for how many seconds another writer may wait: not at all once the first has waited for so long."""
+        """Return how many seconds another writer may wait: 0 once the first has waited SHORT_WAIT_SECONDS."""
         return max(0.0, self._since + SHORT_WAIT_SECONDS - time.monotonic())
 
 
@@ -43,10 +43,10 @@ _queue = _Queue()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's, with the two changes that the package's docstring names."""
+    """Django's wrapper with the two changes that the package's docstring names."""
 
-    # A process that serves requests or runs jobs sets this to False: a file that was moved away must not be replaced by
-    # an empty one, in which writes would succeed.
+    # A process that serves requests or runs jobs sets this to False: a file that was moved must not be replaced by an
+    # empty one, in which writes would succeed.
     may_create = True
 
     # Which file the connection has open.
@@ -61,14 +61,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Close the connection also where its file was moved away or replaced: what is written there would be lost."""
+        """Also close the connection if its file was moved or replaced: writes to it would be lost."""
         if self.connection is not None and self._file() != self._opened:
             self.close()
         else:
             super().close_if_unusable_or_obsolete()
 
     def _file(self) -> tuple[int, int] | None:
-        """The file that is at the path now, by device and number; None where there is none, or it is memory."""
+        """Return device and inode of the file now at the path; None if there is none, or the database is in memory."""
         try:
             found = os.stat(self.settings_dict["NAME"])  # noqa: PTH116 - a tenth of Path's time, at each request
         except OSError:

@@ -16,7 +16,7 @@ from servicekit.database.diagnosis import UNUSABLE, explain
 from servicekit.database.locks import LockTimeout, one_at_a_time
 from servicekit.database.tsql import quote_identifier
 
-# Creating a database copies files, which on a small machine takes longer than a request's query may.
+# Creating a database copies files, which on a small machine takes longer than the timeout of a request's query.
 CREATE_TIMEOUT_SECONDS = 60
 
 _READS_SNAPSHOTS = "SELECT is_read_committed_snapshot_on FROM sys.databases WHERE name = %s"
@@ -26,7 +26,7 @@ _HAS_ACCESS = "SELECT HAS_DBACCESS(%s)"
 
 
 class Command(BaseCommand):
-    """Works in a container too: it needs only the service's own environment."""
+    """Create or check the database. This needs only the service's own environment, so it works in a container too."""
 
     help = (
         "Create the database that DATABASE_URL names if it is missing, and turn READ_COMMITTED_SNAPSHOT on. "
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         self._ok("database", f"SQLite, {path}{state}")
 
     def _create(self) -> None:
-        """Several processes may do this at once. A database that exists needs no right to create one."""
+        """Create the database; several processes may do so at once. If it exists, no right to create it is needed."""
         name = str(connection.settings_dict["NAME"])
         # One open connection to the database blocks the ALTER below, whether this process or a concurrent one holds it,
         # so everything is read from master.
@@ -64,8 +64,8 @@ class Command(BaseCommand):
                     cursor.execute(f"CREATE DATABASE {quoted}")
                     self._ok("database", f"{name} created")
                 if not _reads_snapshots(master, name):
-                    # Without it a list waits for writers, and the two can deadlock. The change needs the database for
-                    # itself: NO_WAIT fails at once if others use it, and interrupts none of them.
+                    # Without it a list waits for writers, and the two can deadlock. The change needs exclusive access:
+                    # NO_WAIT fails at once if others use the database, and interrupts none of them.
                     cursor.execute(f"ALTER DATABASE {quoted} SET READ_COMMITTED_SNAPSHOT ON WITH NO_WAIT")
                 if _lacks_access(master, name):
                     raise CommandError(_no_user(name))

@@ -1,4 +1,4 @@
-"""manage.py database_login: a login of the service's own, with rights on its own tables only."""
+"""manage.py database_login: make a login for the service, with rights on its own tables only."""
 
 import sys
 from contextlib import closing
@@ -17,11 +17,11 @@ from servicekit.database.tsql import quote_identifier
 from servicekit.database.url import database_from_url
 from servicekit.process.env import ConfigurationError
 
-# As `database` has it: whoever waits for a lock on these tables is not yet wrong.
+# As in `database`: waiting for a lock on these tables is normal for a while.
 QUERY_TIMEOUT_SECONDS = 60
 
-# Whose the user of this name is; no row where there is no such user. An orphan belongs to a login that this server does
-# not have; types 0 and 2 are users that were made without one.
+# The owner of the user of this name; no row if there is no such user. An orphan belongs to a login that this server
+# does not have; types 0 and 2 are users made without a login.
 # https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-database-principals-transact-sql
 _USER = """
 SELECT CASE
@@ -36,7 +36,7 @@ JOIN sys.database_principals r ON r.principal_id = m.role_principal_id
 JOIN sys.database_principals u ON u.principal_id = m.member_principal_id
 WHERE u.name = %s
 """
-# Without what is denied, which is a DBA's word and not an earlier version's.
+# Not what is denied, which a DBA decided and not an earlier version.
 _GRANTED = """
 SELECT t.name, c.name, p.permission_name FROM sys.database_permissions p
 JOIN sys.database_principals u ON u.principal_id = p.grantee_principal_id
@@ -56,12 +56,12 @@ Right = tuple[str, str | None, str]
 
 
 class Command(BaseCommand):
-    """The tables have to be there: a right is on a table, and the next migration's table needs this command again."""
+    """Grant rights on the tables that exist. After a migration that adds a table, run this again."""
 
     help = (
-        "Makes the login of the mssql:// URL on standard input, where there is none, and gives it what this service "
-        "needs: to read and write the tables that it owns, and to read the columns that it borrows. DATABASE_URL names "
-        "somebody who may do that."
+        "Create the login of the mssql:// URL on standard input if it is missing, and grant it what this service "
+        "needs: to read and write the tables that it owns, and to read the columns that it borrows. DATABASE_URL's "
+        "user must have the right to do that."
     )
     requires_system_checks = ()
 
@@ -124,7 +124,7 @@ class Command(BaseCommand):
         return entry["USER"], entry["PASSWORD"]
 
     def _try(self, login: str, password: str, **changes: str) -> None:
-        """A login that was there before keeps its password."""
+        """Connect as the login, whose password does not change if it existed before."""
         own = connection.copy()
         own.settings_dict.update(USER=login, PASSWORD=password, **changes)
         try:
@@ -135,7 +135,7 @@ class Command(BaseCommand):
 
 
 def _needed() -> list[Right]:
-    """By the service's models: those that it migrates are its own, and of the others it knows only what it reads."""
+    """Return the rights by the service's models: it owns those that it migrates, and only reads the others."""
     rights: list[Right] = []
     models: list[type[Model]] = [MigrationRecorder.Migration]
     for app in apps.get_app_configs():
@@ -143,7 +143,7 @@ def _needed() -> list[Right]:
     for model in models:
         options = model._meta
         if model is MigrationRecorder.Migration:
-            # Django's commands look at it before they start.
+            # Django's commands read it before they start.
             rights.append((options.db_table, None, "SELECT"))
         elif options.managed:
             rights += [(options.db_table, None, right) for right in _ALL]
@@ -153,11 +153,11 @@ def _needed() -> list[Right]:
 
 
 def _not_needed(cursor: Any, login: str, needed: list[Right]) -> list[Right]:
-    """What the user has on tables of this project's, which are its applications' and Django's, and does not need."""
+    """Return the rights that the user has on this project's tables, Django's included, and does not need."""
     cursor.execute(_GRANTED, [login])
     rights: list[Right] = [(table, column, right) for table, column, right in cursor.fetchall()]
     if not rights:
-        # A compatible server does not show what was just granted, so whatever may have been is revoked.
+        # A compatible server does not show what was just granted, so revoke everything that may have been.
         cursor.execute(_COLUMNS)
         columns: list[tuple[str, str]] = cursor.fetchall()
         rights = [(table, None, right) for table in dict.fromkeys(table for table, _ in columns) for right in _ALL]
@@ -168,7 +168,7 @@ def _not_needed(cursor: Any, login: str, needed: list[Right]) -> list[Right]:
 
 
 def _statements(verb: str, rights: list[Right], end: str) -> list[str]:
-    """One right at a time: of several a compatible server fails to revoke where the user has only some."""
+    """Return a statement for each right: a compatible server cannot revoke several of which the user has only some."""
     statements = [
         f"{verb} {right} ON {quote_identifier(table)} {end}" for table, column, right in rights if column is None
     ]

@@ -1,4 +1,4 @@
-"""manage.py migrate, in place of Django's: the same, one process at a time."""
+"""manage.py migrate, in place of Django's: the same, but one process at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from servicekit.database.diagnosis import LOCKED, explain
 from servicekit.database.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
 
-# A migration may work for long, and not wait for long: what waits for it waits as well.
+# A migration may work for long but must not wait for long, since other statements then wait behind it.
 LOCK_TIMEOUT_MILLISECONDS = 30_000
 
 
 class Command(migrate.Command):
-    """The services migrate one database, and each makes the table django_migrations where it finds none.
+    """Migrate while no other process does.
 
-    Two that do so at once fail. So do two processes of one service, which would both make the same tables.
+    The services migrate one database, and each creates the table django_migrations if it is missing: two that do so at
+    once fail. So do two processes of one service, which would both create the same tables.
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -46,13 +47,13 @@ class Command(migrate.Command):
 
 @contextmanager
 def _no_query_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """An index on a large table takes longer than a query of a request may."""
+    """Lift the query timeout: an index on a large table takes longer than a request's query may."""
     if connection.vendor != "microsoft":
         yield
         return
     options = connection.settings_dict["OPTIONS"]
     before = options["query_timeout"]
-    # What is open keeps the limit that it was opened with.
+    # An open connection keeps the timeout that it was opened with.
     connection.close()
     options["query_timeout"] = 0
     try:

@@ -28,7 +28,7 @@ def execute(sql: str, parameters: list[Any], *, repeatable: bool) -> list[tuple[
     if not repeatable or connection.in_atomic_block:
         return _execute(sql, parameters)
     before = connection.connection
-    connection.health_check_done = True
+    connection.health_check_done = True  # type: ignore[attr-defined]  # not in the stubs
     try:
         return _execute(sql, parameters)
     except DatabaseLayerError:

@@ -41,7 +41,7 @@ class APIView(views.APIView):
         return Request(request, authenticators=self.get_authenticators(), negotiator=self.get_content_negotiator())
 
     def initial(self, request: DRFRequest, *args: Any, **kwargs: Any) -> None:
-        """Authenticate the caller and check the query; not for OPTIONS, since the OpenAPI document publishes the methods."""
+        """Authenticate the caller and check the query; not for OPTIONS, since the OpenAPI document is public."""
         # For views that return Django REST framework's own Response.
         (request.accepted_renderer,) = self.get_renderers()
         request.accepted_media_type = request.accepted_renderer.media_type

@@ -111,7 +111,8 @@ def _drop_connection_that_failed() -> None:
         connection.close_if_unusable_or_obsolete()
         # Asking is a round trip, and one that worked a moment ago is as good as one that was asked.
         now = time.monotonic()
-        connection.health_check_done = now - getattr(_thread, "used_at", 0.0) < TRUSTED_FOR_SECONDS
+        trusted = now - getattr(_thread, "used_at", 0.0) < TRUSTED_FOR_SECONDS
+        connection.health_check_done = trusted  # type: ignore[attr-defined]  # not in the stubs
         _thread.used_at = now
 
 

@@ -95,13 +95,16 @@ test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite that needs no 
 	@$(ENV)/tests/bin/pytest $(TWO_PROCESSES) tests --ignore tests/postman --ignore tests/containers
 	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium, and make test-containers"
 
+# Two at a time, the longest first; what a suite prints comes when it ends.
+UNIT := services/auth services/scheduler shared services/tasks local
 .PHONY: test-unit
 test-unit: $(DEVELOPMENT) ## the suites of the shared package and of each service, without a network
-	@set -e; for folder in local shared $(SERVICES:%=services/%); do \
-	  echo "== $$folder"; \
-	  (pytest="$$PWD/$(ENV)/$${folder#services/}-dev/bin/pytest"; cd $$folder && "$$pytest") \
-	    || { echo "FAILED: the unit tests of $$folder" >&2; exit 1; }; \
-	done
+	@$(MAKE) --jobs 2 $(OUTPUT_SYNC) SYNCED=1 $(UNIT:%=test-unit-of-%)
+
+.PHONY: $(UNIT:%=test-unit-of-%)
+$(UNIT:%=test-unit-of-%): test-unit-of-%: $(DEVELOPMENT)
+	@echo "== $*"
+	@cd $* && "$(CURDIR)/$(ENV)/$(*:services/%=%)-dev/bin/pytest" || { echo "FAILED: the unit tests of $*" >&2; exit 1; }
 
 .PHONY: test-e2e
 test-e2e: $(RUNTIME) $(call ready,tests) ## requests through the gateway of a running stack

@@ -7,24 +7,24 @@ from rest_framework.exceptions import ParseError
 
 from tasks.services import Versions
 
-# A tag is anything printable in quotes, or that with W/ before it, which If-Match never matches.
+# A tag is printable text in quotes. W/ before it makes it weak, and If-Match never matches a weak tag.
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST = re.compile(rf"[ \t,]*{_TAG.pattern}([ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
-# As many digits as models.VERSION_MAXIMUM has.
+# At most as many digits as models.VERSION_MAXIMUM has.
 _VERSION = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _MOST_TAGS = 10
 
 
 def etag(version: int) -> str:
-    """The strong entity tag of a task at this version."""
+    """Return the strong entity tag of a task at this version."""
     return f'"{version}"'
 
 
 def parse_if_match(header: str | None) -> Versions:
-    """The versions that the header lets through; "any" without a header or for ``*``.
+    """Return the versions that the header allows; "any" without a header or for ``*``.
 
-    Tags that are weak, or not ours, match nothing. Raises ParseError (400) where the header is malformed or lists
-    more than 10 tags.
+    Tags that are weak, or not ours, match nothing. Raises ParseError (400) if the header is malformed or lists more
+    than 10 tags.
     """
     if header is None:
         return "any"
@@ -33,7 +33,7 @@ def parse_if_match(header: str | None) -> Versions:
 
 
 def parse_if_none_match(header: str | None) -> Versions:
-    """The versions that the header does not let through: none without it, weak tags included; raises as above."""
+    """Return the versions that the header excludes, weak tags included; none without it. Raises as parse_if_match."""
     if header is None:
         return ()
     tags = _tags("If-None-Match", header)
@@ -41,7 +41,7 @@ def parse_if_none_match(header: str | None) -> Versions:
 
 
 def _tags(name: str, header: str) -> Literal["any"] | list[tuple[str, str]]:
-    """Each tag with its W/ or nothing."""
+    """Return each tag with its prefix, W/ or nothing."""
     if header.strip() == "*":
         return "any"
     if not _LIST.fullmatch(header):

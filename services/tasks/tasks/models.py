@@ -1,4 +1,4 @@
-"""The tables. Their integrity is enforced here, in the database; serializers only report it more politely."""
+"""The tables. The database enforces their integrity; serializers only report violations more politely."""
 
 import random
 
@@ -13,17 +13,17 @@ VERSION_MAXIMUM = 10**15 - 1
 
 
 def new_version() -> int:
-    """Draw the name of one state of one task; each change draws another.
+    """Draw a random version for one state of one task; each change draws another.
 
-    Not a counter: it would start over in a database that is restored or replaced, and a client would take the task
-    there for the one that it has.
+    A counter would start over in a restored or replaced database, where a client could mistake a task for the one that
+    it has.
     """
-    # No secret, and without the system call of one: each worker process has a seed of its own.
+    # Not a secret, so no system call for each: every worker process has its own seed.
     return random.randint(1, VERSION_MAXIMUM)  # noqa: S311
 
 
 class Task(models.Model):
-    """Something that a user plans to do, and for how long."""
+    """A thing that a user plans to do, and for how long."""
 
     id = models.BigAutoField(primary_key=True)
     # Not a foreign key: the table of users belongs to another service.
@@ -84,14 +84,14 @@ class Event(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A creation that its client may send again, and which task it made."""
+    """A creation that its client may send again, and the task that it made."""
 
     id = models.BigAutoField(primary_key=True)
     owner_id = models.BigIntegerField()
-    # SHA-256 of the key, and of what was to be made, hexadecimal: SQL Server's usual collation takes "a" for "A".
+    # SHA-256 of the key and of the task's fields, in hexadecimal: SQL Server's usual collation equates "a" and "A".
     key = models.CharField(max_length=64)
     fingerprint = models.CharField(max_length=64)
-    # With the fingerprint's own values, all of the first response.
+    # With the values of the request, these are all of the first response.
     task_id = models.BigIntegerField()
     version = models.BigIntegerField()
     created_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the views, beyond what they say themselves. Imported only when it is built."""
+"""Describe the views for the OpenAPI document, beyond what they declare. Imported only when the document is built."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from tasks.models import DURATION_MAXIMUM_MINUTES, TITLE_MAXIMUM_UNITS
 from tasks.serializers import INVISIBLE, DurationField, TaskCreateSerializer, TaskRenameSerializer, TitleField
 from tasks.views import LIST_LENGTH, TaskDetailView, TaskListView
 
-TAG = {"name": "tasks", "description": "What there is to do, and how long it takes. Everybody sees their own."}
+TAG = {"name": "tasks", "description": "Things to do, and how long they take. Users see only their own."}
 
 _CHARACTER = r"[^\u0000-\u001f\u007f-\u009f]"
 SCHEMAS: dict[str, Schema] = {
@@ -83,8 +83,8 @@ describe(
     get=operation(
         name="listTasks",
         summary="List tasks",
-        description=f"Your own tasks, newest first: the last {LIST_LENGTH}, or as many as `limit` says. Where there "
-        "are more, the `Link` header leads to the next page, however many tasks are added meanwhile.",
+        description=f"Your own tasks, newest first: the last {LIST_LENGTH}, or as many as `limit` says. If there are "
+        "more, the `Link` header leads to the next page, whether or not tasks are added meanwhile.",
         parameters=[limit(LIST_LENGTH), BEFORE],
         responses={
             200: Response(description="A page of tasks.", body=Task(many=True), example=[EXAMPLE], headers=("Link",)),
@@ -93,7 +93,7 @@ describe(
     post=operation(
         name="createTask",
         summary="Create a task",
-        description="The task belongs to whoever creates it, and nobody else can see it.",
+        description="The task belongs to the user who creates it; no other user can see it.",
         request=TaskCreateSerializer,
         example={"title": "Write the report", "duration": 90},
         parameters=[IDEMPOTENCY_KEY],
@@ -119,7 +119,7 @@ describe(
     get=operation(
         name="getTask",
         summary="Read a task",
-        description="A task of your own; anybody else's is the same 404 as none.",
+        description="A task of your own; another user's is the same 404 as a missing one.",
         parameters=[TASK_ID, IF_MATCH, IF_NONE_MATCH],
         responses={
             200: Response(description="The task.", body=Task, example=EXAMPLE, headers=("ETag",), cache=OWN_CACHE),
@@ -130,7 +130,7 @@ describe(
     delete=operation(
         name="deleteTask",
         summary="Delete a task",
-        description="For good. With `If-Match`, only if it has not changed since you read it.",
+        description="Permanently. With `If-Match`, only if it has not changed since you read it.",
         parameters=[TASK_ID, IF_MATCH, IF_NONE_MATCH],
         responses={204: Response(description="The task is deleted.")},
         problems=[PRECONDITION_FAILED],
@@ -139,17 +139,17 @@ describe(
 RENAME = operation(
     name="renameTask",
     summary="Rename a task",
-    description="The title is all that can change; any other member is a 400 and nothing changes. With `If-Match`, "
-    "only if nobody has changed it since you read it.",
+    description="Only the title can change; any other member is a 400 and nothing changes. With `If-Match`, only if "
+    "the task has not changed since you read it.",
     methods=["PATCH"],
     **CHANGE,
 )
 REPLACE = operation(
     name="replaceTask",
     summary="Replace a task's title",
-    description="The same as PATCH: the title is all there is to replace.",
+    description="The same as PATCH: only the title can be replaced.",
     methods=["PUT"],
     **CHANGE,
 )
-# One function in the view, and two operations here.
+# One function in the view, but two operations here.
 describe(TaskDetailView, patch=RENAME, put=REPLACE)

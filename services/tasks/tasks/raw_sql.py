@@ -1,4 +1,4 @@
-"""The raw SQL of this service, as constants: retrieve, create, rename and delete.
+"""Retrieve, create, rename and delete tasks by raw SQL, which is constant text.
 
 Values are always bound, the owner is always in the WHERE clause, the columns are always named. A statement that changes
 a row also returns it, by OUTPUT on SQL Server and RETURNING on SQLite, so nothing is read first and then written, and
@@ -25,8 +25,7 @@ from servicekit.process.context import request_id
 from tasks import prepared
 from tasks.models import new_version
 
-# Stands for any version where one may be named; the versions of tasks begin at 1. Not NULL, whose type a driver would
-# have to ask the server for.
+# Matches any version; the versions of tasks begin at 1. Not NULL, whose type a driver would have to ask the server for.
 ANY_VERSION: Final = 0
 
 RETRIEVE: Final = """
@@ -60,7 +59,7 @@ RETURNING id, title, duration, version, created_at, updated_at
 """,
 }
 
-# The event's SELECT finds the row that this batch has changed and locked, by the version that it gave it.
+# The event's SELECT finds the row that this batch has changed and locked by its new version.
 RENAME: Final = {
     "microsoft": """
 SET NOCOUNT ON; SET XACT_ABORT ON;
@@ -128,7 +127,7 @@ class TaskRow:
 
 
 def retrieve(*, task_id: int, owner_id: int) -> TaskRow | None:
-    """Return the owner's task; None where there is none of this id or it is another user's."""
+    """Return the owner's task; None if there is none with this id or it is another user's."""
     row = _first(RETRIEVE, [task_id, owner_id], repeatable=True)
     return None if row is None else _task(row)
 
@@ -159,8 +158,7 @@ def rename(
 ) -> TaskRow | None:
     """Set the title, write the event, and return the changed task.
 
-    None, and nothing changed, where the owner has no such task or, with ``version``, where it is no longer at that
-    version.
+    Return None and change nothing if the owner has no such task or, with ``version``, if it is at another version.
     """
     at, new, event_id = _bound(now), new_version(), _event_id()
     change = [title, at, new, task_id, owner_id, version]
@@ -174,7 +172,7 @@ def rename(
 
 
 def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int = ANY_VERSION) -> bool:
-    """Delete the owner's task (at that version, where given) and write the event; False where there was none."""
+    """Delete the owner's task (at that version, if given) and write the event; False if there was none."""
     at, event_id = _bound(now), _event_id()
     which = [task_id, owner_id, version]
     if vendor() == "microsoft":
@@ -186,7 +184,7 @@ def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int 
 def _change_and_record(
     sql: str, parameters: list[Any], *, kind: str, owner_id: int, event_id: str, at: Any
 ) -> tuple[Any, ...] | None:
-    """Run a statement of SQLite's that returns the task which it changes, and write the event of it."""
+    """Run a SQLite statement that returns the task that it changes, and write the event."""
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
@@ -203,7 +201,7 @@ def vendor() -> str:
 
 
 def _event_id() -> str:
-    # Likewise no secret.
+    # Not a secret either.
     return f"{random.getrandbits(128):032x}"
 
 
@@ -221,7 +219,7 @@ def _rows(sql: str, parameters: list[Any], *, repeatable: bool = False) -> list[
         return prepared.execute(sql, parameters, repeatable=repeatable)
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        # All of them: SQLite ends, and so commits, a statement when its last row is read.
+        # All of them: SQLite ends, and so commits, a statement when its last row has been read.
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 

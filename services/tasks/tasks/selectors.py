@@ -1,4 +1,4 @@
-"""Reads."""
+"""Read tasks."""
 
 import datetime
 from functools import cache
@@ -14,7 +14,7 @@ from tasks.raw_sql import TaskRow
 
 COLUMNS = ("id", "title", "duration", "version", "created_at", "updated_at")
 
-# Stand for the values of a page where its query is compiled; no two alike, and none that a query has of its own.
+# Placeholders for a page's values in the compiled query; all different, and unlike any constant of the query itself.
 _OWNER_ID, _BEFORE = -1, Cursor(at=datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), id=-2)
 
 
@@ -31,7 +31,7 @@ def retrieve_task(*, task_id: int, owner_id: int) -> TaskRow | None:
 
 
 def page_query(*, owner_id: int, limit: int, before: Cursor | None) -> QuerySet[Task, tuple[Any, ...]]:
-    """The query of a page, with one row more that tells whether there are more."""
+    """Return the query of a page, with one more row to show whether there are more."""
     query = Task.objects.filter(owner_id=owner_id).order_by("-created_at", "-id")
     if before is not None:
         query = query.filter(before.older("created_at"))
@@ -40,9 +40,9 @@ def page_query(*, owner_id: int, limit: int, before: Cursor | None) -> QuerySet[
 
 @cache
 def _compiled(limit: int, *, after_a_cursor: bool) -> tuple[str, tuple[str, ...]]:
-    """The query as SQL, and the names of its parameters in their order.
+    """Return the query as SQL, and the names of its parameters in order.
 
-    Building and compiling it costs ten times as much as running it, and gives the same text each time (docs/adr/0026).
+    Building and compiling it costs ten times as much as running it, with the same text each time (docs/adr/0026).
     """
     before = _BEFORE if after_a_cursor else None
     sql, parameters = page_query(owner_id=_OWNER_ID, limit=limit, before=before).query.sql_with_params()

@@ -1,4 +1,4 @@
-"""What clients may send, and what they get."""
+"""Parse what clients send, and render what they get."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ from servicekit.http.times import iso_utc
 from tasks.models import DURATION_MAXIMUM_MINUTES, TITLE_MAXIMUM_UNITS
 from tasks.raw_sql import TaskRow
 
-# Unicode's Default_Ignorable_Code_Point, white space, and what else shows nothing: annotations, an empty braille cell.
+# Unicode's Default_Ignorable_Code_Point, white space, and other invisible ones: annotations, an empty braille cell.
 INVISIBLE = (
     r"\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
@@ -20,9 +20,9 @@ _NOTHING_VISIBLE = re.compile(rf"[{INVISIBLE}\U0001bca0-\U0001bca3\U0001d173-\U0
 
 
 class TitleField(StrictCharField):
-    """1–200 UTF-16 units after trimming, one of them visible, none a control character.
+    """1–200 UTF-16 units after trimming, at least one visible, none a control character.
 
-    Units, since nvarchar(200) holds as many of those.
+    In units, since that is how nvarchar(200) counts.
     """
 
     default_error_messages = {
@@ -51,7 +51,7 @@ class DurationField(serializers.Field[int, Any, int, Any]):
     }
 
     def to_internal_value(self, data: Any) -> int:
-        # bool is a subclass of int, and not a duration.
+        # bool is a subclass of int, but not a duration.
         if type(data) is not int or not 1 <= data <= DURATION_MAXIMUM_MINUTES:
             self.fail("invalid")
         return int(data)
@@ -74,7 +74,7 @@ class TaskRenameSerializer(StrictSerializer):
 
 
 def represent_task(task: TaskRow) -> dict[str, Any]:
-    """A task as clients see it."""
+    """Render a task for its owner."""
     return {
         "id": task.id,
         "title": task.title,

@@ -1,4 +1,4 @@
-"""Writes."""
+"""Write tasks."""
 
 import datetime
 import hashlib
@@ -14,7 +14,7 @@ from tasks import raw_sql
 from tasks.models import IdempotencyKey
 from tasks.raw_sql import ANY_VERSION, TaskRow
 
-# How often what depends on another request's work is tried while such work comes in between.
+# How often to retry while other requests keep interfering.
 ATTEMPTS = 5
 # A client may repeat a creation for this long.
 KEY_LIFETIME = datetime.timedelta(hours=24)
@@ -48,9 +48,9 @@ def create_task(*, owner_id: int, title: str, duration: int) -> TaskRow:
 
 
 def create_task_once(*, owner_id: int, title: str, duration: int, key: str) -> tuple[TaskRow, bool]:
-    """Store a task as create_task does, unless the key has; return the task as it was made, and whether it is a repeat.
+    """Store a task like create_task, but once per key; return the task as created, and whether this is a repeat.
 
-    Of several at once one stores the task, and the others wait for it. Raises KeyReused where the key's task had
+    Of several concurrent calls one stores the task, and the others wait for it. Raises KeyReused if the key's task had
     another title or duration.
     """
     hashed, fingerprint = _hash(key), _hash(json.dumps([title, duration]))
@@ -59,7 +59,7 @@ def create_task_once(*, owner_id: int, title: str, duration: int, key: str) -> t
             return _create_with_key(owner_id, title, duration, hashed, fingerprint), False
         except IntegrityError:
             known = IdempotencyKey.objects.filter(owner_id=owner_id, key=hashed).first()
-        # Where it is not there, it was deleted meanwhile.
+        # If it is not there, it was deleted meanwhile.
         if known is not None and abs(timezone.now() - known.created_at) < KEY_LIFETIME:
             if known.fingerprint != fingerprint:
                 raise KeyReused
@@ -73,7 +73,7 @@ def create_task_once(*, owner_id: int, title: str, duration: int, key: str) -> t
 @transaction.atomic
 def _create_with_key(owner_id: int, title: str, duration: int, key: str, fingerprint: str) -> TaskRow:
     task = raw_sql.create(owner_id=owner_id, title=title, duration=duration, now=timezone.now())
-    # Last, so that the wait of another one with the same key ends with this transaction.
+    # Last, so that a concurrent call with the same key waits only for the end of this transaction.
     IdempotencyKey.objects.create(
         owner_id=owner_id,
         key=key,
@@ -93,9 +93,9 @@ def _hash(text: str) -> str:
 def rename_task(
     *, task_id: int, owner_id: int, title: str, if_match: Versions = "any", if_none_match: Versions = ()
 ) -> TaskRow:
-    """Set the title of the task, if it is at one of the versions of ``if_match`` and at none of ``if_none_match``.
+    """Set the task's title if it is at one of the versions of ``if_match`` and at none of ``if_none_match``.
 
-    Raises TaskNotFound or TaskChanged, and then has changed nothing.
+    If it raises TaskNotFound or TaskChanged, nothing has changed.
     """
     now = timezone.now()
     for version in _candidates(task_id=task_id, owner_id=owner_id, if_match=if_match, if_none_match=if_none_match):
@@ -120,7 +120,7 @@ def _candidates(*, task_id: int, owner_id: int, if_match: Versions, if_none_matc
     if not if_none_match:
         yield from [ANY_VERSION] if if_match == "any" else if_match
         return
-    # Rarely sent with a change. The version is read first, and again after another change came in between.
+    # If-None-Match is rare with a change. The version is read first, and again after a concurrent change.
     for _ in range(ATTEMPTS):
         task = raw_sql.retrieve(task_id=task_id, owner_id=owner_id)
         if task is None or is_among(task.version, if_none_match) or not is_among(task.version, if_match):
@@ -129,6 +129,6 @@ def _candidates(*, task_id: int, owner_id: int, if_match: Versions, if_none_matc
 
 
 def _refusal(*, task_id: int, owner_id: int) -> TaskNotFound | TaskChanged:
-    """Tell the two apart, after a statement that changed nothing: this decides about the response, not about data."""
+    """Tell the two apart after a statement that changed nothing: this affects only the response, not data."""
     exists = raw_sql.retrieve(task_id=task_id, owner_id=owner_id) is not None
     return TaskChanged() if exists else TaskNotFound()

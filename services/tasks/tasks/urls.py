@@ -1,4 +1,4 @@
-"""The routes, each with or without a slash at its end."""
+"""The routes, each with or without a trailing slash."""
 
 from django.urls import re_path
 
@@ -6,7 +6,7 @@ from tasks.views import TaskDetailView, TaskListView
 
 urlpatterns = [
     re_path(r"^api/tasks/?$", TaskListView.as_view(), name="task-list"),
-    # Not Django's int converter: its range is open, and here the digits are ASCII, as many as a bigint has, and no
-    # task has a second address with zeros before its id.
+    # Not Django's int converter, whose range is unlimited: here the digits are ASCII, at most as many as a bigint has,
+    # and without leading zeros, so a task has only one path.
     re_path(r"^api/tasks/(?P<task_id>[1-9][0-9]{0,18})/?$", TaskDetailView.as_view(), name="task-detail"),
 ]

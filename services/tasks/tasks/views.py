@@ -1,4 +1,4 @@
-"""HTTP: parse, one domain call, render."""
+"""Serve the calls: parse, one domain call, render."""
 
 from typing import Any, NoReturn, TypedDict
 
@@ -30,7 +30,7 @@ from tasks.services import (
 )
 
 LIST_LENGTH = 4
-# A browser may keep a task, and asks each time whether it is still the same.
+# A browser may cache a task, but revalidates it each time.
 REVALIDATE = "private, no-cache"
 LARGEST_ID = 2**63 - 1
 
@@ -51,7 +51,7 @@ class TaskListView(APIView):
         return response
 
     def post(self, request: Request) -> Response:
-        """Create a task of the caller's; with an Idempotency-Key that was sent before, return the one that it made."""
+        """Create a task for the caller; for a repeated Idempotency-Key, return the task that it made."""
         new = TaskCreateSerializer.parse(request.data)
         key = parse_idempotency_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
         owner_id = principal(request).user_id
@@ -68,10 +68,10 @@ class TaskListView(APIView):
 
 
 class TaskDetailView(APIView):
-    """GET, PUT, PATCH and DELETE /api/tasks/{id}: the caller's own, or the same 404 as for none at all."""
+    """GET, PUT, PATCH and DELETE /api/tasks/{id}; another user's task is the same 404 as a missing one."""
 
     def get(self, request: Request, task_id: str) -> Response:
-        """Return the task; 412 where If-Match does not name its version, and 304 where If-None-Match does."""
+        """Return the task; 412 if If-Match does not name its version, 304 if If-None-Match does."""
         conditions = _conditions(request)
         task = retrieve_task(task_id=_identifier(task_id), owner_id=principal(request).user_id)
         if task is None:
@@ -86,7 +86,7 @@ class TaskDetailView(APIView):
         return response
 
     def patch(self, request: Request, task_id: str) -> Response:
-        """Rename the task; 412 where If-Match does not name its version, or If-None-Match does."""
+        """Rename the task; 412 if If-Match does not name its version or If-None-Match does."""
         new = TaskRenameSerializer.parse(request.data)
         conditions = _conditions(request)
         try:
@@ -101,7 +101,7 @@ class TaskDetailView(APIView):
         housekeeping.run_when_due()
         return _task_response(task)
 
-    # The title is all there is to replace.
+    # Only the title can be replaced.
     put = patch
 
     def delete(self, request: Request, task_id: str) -> Response:
@@ -121,8 +121,8 @@ class _Conditions(TypedDict):
 
 
 def _conditions(request: Request) -> _Conditions:
-    """What If-Match and If-None-Match ask of the task's version; raises ParseError (400)."""
-    # Not request.headers, which makes a copy of all of them.
+    """Return the conditions of If-Match and If-None-Match; raises ParseError (400)."""
+    # Not request.headers, which copies all of them.
     return {
         "if_match": parse_if_match(request.META.get("HTTP_IF_MATCH")),
         "if_none_match": parse_if_none_match(request.META.get("HTTP_IF_NONE_MATCH")),
@@ -137,7 +137,7 @@ def _create_once(**arguments: Any) -> tuple[TaskRow, bool]:
 
 
 def _identifier(text: str) -> int:
-    """An id that a bigint can hold; what cannot be one is not found, like any other missing task."""
+    """Return the id; raises Http404 if it does not fit a bigint, as for any missing task."""
     number = int(text)
     if number > LARGEST_ID:
         raise Http404

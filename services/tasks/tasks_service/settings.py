@@ -1,4 +1,4 @@
-"""The tasks service's settings. Every variable it reads is in README.md and in the project's .env.example."""
+"""The tasks service's settings. README.md and the project's .env.example list every variable that it reads."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
 
 JWT_KEYS = keys_from_env()
 SECRET_KEY = shared.secret_key("TASKS_SECRET_KEY", jwt_keys=JWT_KEYS)
-# Where the sessions are that have been ended before their access tokens expire.
+# Has the sessions that ended before their access tokens expire.
 REDIS_URL = redis_url_from_env()
 
 # The log of changes, which the scheduler reads within seconds.
@@ -34,7 +34,7 @@ SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
 APPEND_SLASH = False
 
 DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
-# One pool only: Django's persistent connections, not the ODBC driver manager's as well.
+# One pool only: Django's persistent connections, without the ODBC driver manager's.
 DATABASE_CONNECTION_POOLING = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

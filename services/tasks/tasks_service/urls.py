@@ -5,7 +5,7 @@ from tasks import urls
 from tasks.models import Task
 
 urlpatterns = [
-    # Not by include(), which is one more level for each request to go through.
+    # Not by include(), which adds a level of routing to each request.
     *urls.urlpatterns,
     *health_urls(service="tasks", checks={"database": check_database(Task)}, useful={"redis": check_redis}),
 ]

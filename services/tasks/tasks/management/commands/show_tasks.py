@@ -1,4 +1,4 @@
-"""manage.py show_tasks: every task in the database, one at a time."""
+"""manage.py show_tasks: print every task in the database, one at a time."""
 
 import time
 from argparse import ArgumentParser
@@ -16,9 +16,9 @@ PAGE_SIZE = 100
 
 
 class Command(BaseCommand):
-    """Fetches by key in small pages, so that no cursor and no transaction stays open between two rows."""
+    """Print the tasks, read by key in small pages, so that no cursor or transaction stays open between two rows."""
 
-    help = "Prints every task in the database, one each --interval seconds; Ctrl-C ends it."
+    help = "Print every task in the database, one every --interval seconds, until Ctrl-C."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -39,7 +39,7 @@ class Command(BaseCommand):
                     time.sleep(pause)
                 shown += 1
                 self.stdout.write(
-                    # Tasks may be added meanwhile, so the total is what it was at the start or what has been seen.
+                    # Tasks may be added meanwhile, so the total is that of the start or the number shown.
                     f"{shown}/{max(shown, total)}  #{task.id}  user {task.owner_id}  {printable(task.title)}"
                     f"  {task.duration} min  created {iso_utc(task.created_at)}  updated {iso_utc(task.updated_at)}"
                 )
@@ -52,10 +52,10 @@ class Command(BaseCommand):
 
 
 def _every_task() -> Iterator[Task]:
-    """All tasks by ascending id, read in pages."""
+    """Yield all tasks by ascending id, read in pages."""
     last_id = 0
     while page := list(Task.objects.filter(id__gt=last_id).order_by("id")[:PAGE_SIZE]):
-        # A page lasts for minutes; a server or a firewall could drop the idle connection meanwhile.
+        # Showing a page takes minutes; a server or firewall could drop the idle connection meanwhile.
         connection.close()
         yield from page
         last_id = page[-1].id

@@ -214,7 +214,7 @@ rotate-key: $(call ready,local) ## the next step to a new key for the tokens: pr
 	@$(LOCAL) rotate-key $(STEP) $(if $(filter 1,$(FORCE)),--force)
 
 .PHONY: reencrypt-webhooks
-reencrypt-webhooks: $(RUNTIME) ## encrypt the secrets of webhooks by the first key of WEBHOOK_SECRET_KEY
+reencrypt-webhooks: $(RUNTIME) ## encrypt the secrets of webhooks with the first key of WEBHOOK_SECRET_KEY
 	@$(RUN) scheduler python manage.py reencrypt_webhooks
 
 .PHONY: show-tasks

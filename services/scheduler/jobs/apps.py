@@ -9,5 +9,5 @@ class JobsConfig(AppConfig):
     name = "jobs"
 
     def ready(self) -> None:
-        """Load jobs.health now: it takes the time of its import for the start of the process."""
+        """Import jobs.health now: it takes the time of its import for the start of the process."""
         import jobs.health  # noqa: F401

@@ -5,7 +5,7 @@ import time
 from jobs.job import Progress, Work
 from jobs.services import delete_old_runs
 
-# Lets writers that wait for SQLite's lock have it: they ask for it again after 25 ms or less in their first 150 ms.
+# Yields SQLite's lock to waiting writers, which in their first 150 ms try again every 25 ms or sooner.
 # https://sqlite.org/src/file/src/main.c (sqliteDefaultBusyCallback)
 PAUSE_SECONDS = 0.03
 

@@ -1,4 +1,4 @@
-"""The relay's step for runs: have the worker start those that wait, and go on with those that lost theirs."""
+"""The relay's step for runs: have the worker start those that wait, and continue those that lost their worker."""
 
 import datetime
 import logging
@@ -17,7 +17,7 @@ from jobs.selectors import active_runs
 from jobs.services import NOT_TAKEN, give_up
 from jobs.tasks import continue_
 
-# A message may be lost, or wait for a free worker; a second one does no harm.
+# A message may be lost, or wait for a free worker; a second one is harmless.
 RESEND_SECONDS = 15.0
 # A run whose worker is lost this often without progress has failed.
 MAXIMUM_LOSSES = 3
@@ -48,13 +48,13 @@ def decide(
     unchanged_for: Callable[[Run], float],
     now: datetime.datetime,
 ) -> list[GiveUp | Send]:
-    """Return what has to happen with each active run; a run that goes on well is left alone."""
+    """Return what to do with each active run; leave out a run that goes on well."""
     busy = {run.job for run in runs if run.state == RUNNING}
     decisions: list[GiveUp | Send] = []
     for run in runs:
         job = jobs.get(run.job)
         if job is None:
-            decisions.append(GiveUp(run, FAILED, "There is no such job any more."))
+            decisions.append(GiveUp(run, FAILED, "The job no longer exists."))
         elif run.state == RUNNING:
             if run.lease == 0:
                 decisions.append(Send(run))
@@ -72,19 +72,19 @@ _LOST = f"Its worker was lost {MAXIMUM_LOSSES} times."
 
 
 def _expired(run: Run, *, job: Job, now: datetime.datetime) -> bool:
-    """Whether a tick's run is as late as its message may be, or lies as far ahead; a requested run may wait."""
+    """Return whether a tick's run is as late as its message may be, or as early; a requested run may wait."""
     return not run.requested_by and abs(now - run.slot) > datetime.timedelta(seconds=job.expires_seconds)
 
 
 class DispatchRuns:
-    """Started by ``manage.py relay``, which calls it in each round."""
+    """Do this step for ``manage.py relay``, which calls it in each round."""
 
     def __init__(self) -> None:
         self._leases = Watch()
         self._sent: dict[tuple[int, str], float] = {}
 
     def __call__(self) -> None:
-        """Make one round; raises what the database or the broker raises."""
+        """Do one round; raises errors of the database and the broker."""
         runs = active_runs()
         self._leases.forget_all_but([run.id for run in runs])
         held = {(run.id, run.holder) for run in runs}

@@ -1,4 +1,4 @@
-"""What a job is: a name, a schedule, and work that is done piece by piece."""
+"""Define a job: a name, a schedule, and work that is done piece by piece."""
 
 import datetime
 from collections.abc import Callable, Generator, Iterator
@@ -12,7 +12,7 @@ MINUTE = datetime.timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come: ``done`` of ``total`` units, where 0 of 0 means that it cannot be said.
+    """How far a run has come: ``done`` of ``total`` units; 0 of 0 means unknown.
 
     ``checkpoint``, at most 500 characters, is what the work needs to go on from here in another process. Empty means
     that it can only start again.
@@ -30,18 +30,18 @@ Work = Generator[Progress, None, str]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something that runs on a schedule, once for each slot, and whenever staff ask for it; one run at a time."""
+    """Work that runs on a schedule, once for each slot, and when staff request it; one run at a time."""
 
     name: str
     description: str
     # Minute, hour, day of the month, month, day of the week; in UTC.
     cron: str
-    # Starts the work at this checkpoint, or at its beginning where it is empty.
+    # Starts the work at this checkpoint, or at its beginning if it is empty.
     work: Callable[[str], Work]
-    # How long a run may be worked on in all. Work that may take more than a minute yields checkpoints.
+    # The limit of a run's working time in all. Work that may take more than a minute yields checkpoints.
     limit_seconds: float
-    # After this time a tick that no worker has taken is dropped, and its slot is missed: longer than it takes to
-    # deliver a killed worker's message again, and below a period, so that the ticks of an outage do not pile up.
+    # After this time a tick that no worker has taken is dropped, and its slot is missed: longer than the redelivery of
+    # a killed worker's message takes, and below a period, so that the ticks of an outage do not pile up.
     expires_seconds: int = 55
 
     @property
@@ -57,7 +57,7 @@ class Job:
 
 
 def slot_of(time: datetime.datetime) -> datetime.datetime:
-    """Return the minute of this time, since a crontab knows nothing finer."""
+    """Return the minute of this time, the finest unit of a crontab."""
     return time.astimezone(datetime.UTC).replace(second=0, microsecond=0)
 
 
@@ -89,7 +89,7 @@ def slot_text(slot: datetime.datetime) -> str:
 
 
 def parse_slot(text: object) -> datetime.datetime:
-    """Reverse slot_text; raises ValueError for anything else, since a message may hold anything."""
+    """Reverse slot_text; raises ValueError for anything else, since a message may contain anything."""
     try:
         slot = datetime.datetime.fromisoformat(text) if isinstance(text, str) else None
         if slot is not None and slot_text(slot) == text:

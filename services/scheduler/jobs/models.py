@@ -1,4 +1,4 @@
-"""The runs of jobs, the lease of the relay, and the tasks, of which the report reads what it prints."""
+"""The tables of runs and of the relay's lease, and the columns of tasks that the report prints."""
 
 import datetime
 
@@ -19,31 +19,31 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 class Run(models.Model):
-    """One execution of a job: for one slot of its schedule, or because somebody asked for it."""
+    """One execution of a job: for one slot of its schedule, or by request."""
 
     id = models.BigAutoField(primary_key=True)
     job = models.CharField(max_length=64)
-    # The minute that the job was due in, or the moment in which the run was asked for.
+    # The minute that the job was due in, or the time of the request.
     slot = models.DateTimeField()
-    # The id of the user who asked; 0 for the schedule.
+    # The id of the user who requested it; 0 for the schedule.
     requested_by = models.BigIntegerField(default=0)
     state = models.CharField(max_length=16)
     # See turn_of(): the constraint lets one run of a job be running, and one be queued.
     turn = models.BigIntegerField()
-    # No NULL, which the drivers send without a type, so that not every server can read it as a time; serializers.py
-    # says in which states these two mean something.
+    # Not NULL, which the drivers send without a type, so that not every server can read it as a time; serializers.py
+    # says in which states these two are meaningful.
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField()
     outcome = models.CharField(max_length=200, default="")
-    # One, and one more for each worker that was lost.
+    # One, plus one for each lost worker.
     attempts = models.IntegerField(default=0)
-    # A random name for each stretch of work; only the one that stands here may write to the row.
+    # A random name for each stretch of work; only the one stored here may write to the row.
     holder = models.CharField(max_length=32, default="")
-    # Counts the renewals by the holder; 0 where it has handed the run back.
+    # Counts the renewals by the holder; 0 if it has handed the run back.
     lease = models.BigIntegerField(default=0)
-    # How many workers in a row were lost without getting further than the checkpoint.
+    # How many workers in a row were lost without progress beyond the checkpoint.
     losses = models.IntegerField(default=0)
-    # How far the work is, as of the last renewal: units, and the milliseconds that it took.
+    # The progress as of the last renewal: units, and the milliseconds that they took.
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
     spent_ms = models.BigIntegerField(default=0)
@@ -53,9 +53,9 @@ class Run(models.Model):
 
     class Meta:
         indexes = (
-            # The list of all jobs' runs, newest first, and the oldest; the constraint serves the list of one job's.
+            # Serves the list of all jobs' runs, newest first, and the oldest; the constraint serves that of one job.
             models.Index(fields=["-slot", "-id"], name="jobs_run_newest"),
-            # The few that are active among the many that have ended, and the list of those in one state.
+            # Serves the few active runs among the many that have ended, and the list of one state.
             models.Index(fields=["state", "-slot", "-id"], name="jobs_run_state"),
         )
         constraints = (
@@ -70,7 +70,7 @@ class Run(models.Model):
 
 
 def turn_of(state: str, slot: datetime.datetime) -> int:
-    """Return 0 for the running run of a job, 1 for the queued one, and for one that is over a number that no other has.
+    """Return 0 for a job's running run, 1 for its queued one, and a unique number for one that has ended.
 
     UNIQUE (job, turn) then does what a partial index on the state would do, on every engine.
     """
@@ -79,12 +79,12 @@ def turn_of(state: str, slot: datetime.datetime) -> int:
 
 
 class RelayLease(models.Model):
-    """The one row that says which relay leads. The holder counts ``beats`` up, and leads until it stops counting."""
+    """The one row that says which relay leads. The holder increments ``beats``, and leads as long as it does."""
 
     id = models.IntegerField(primary_key=True)
     holder = models.CharField(max_length=32)
     beats = models.BigIntegerField()
-    # For people and /readyz; the relays themselves compare no clocks.
+    # For operators and /readyz; the relays themselves compare no clocks.
     seen_at = models.DateTimeField()
 
     class Meta:
@@ -95,7 +95,7 @@ class RelayLease(models.Model):
 
 
 class Task(models.Model):
-    """A task, as the tasks service stores it: the columns that the report needs, to be read and never written."""
+    """A task as the tasks service stores it: only the columns that the report needs, and read-only."""
 
     id = models.BigAutoField(primary_key=True)
     owner_id = models.BigIntegerField()

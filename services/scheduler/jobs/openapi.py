@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the views, beyond what they say themselves. Imported only when it is built."""
+"""Describe the views for the OpenAPI document, beyond what they declare. Imported only when the document is built."""
 
 from typing import Any
 
@@ -13,42 +13,42 @@ from servicekit.http.problems import CONFLICT
 from servicekit.openapi.components import Schema, reference
 from servicekit.openapi.operations import BEFORE, IdField, Response, TimeField, describe, identifier, limit, operation
 
-TAG = {"name": "jobs", "description": "What runs in the background, how it went, and running it now. For staff."}
+TAG = {"name": "jobs", "description": "Background jobs, their runs, and starting one now. For staff only."}
 SCHEMAS: dict[str, Schema] = {"JobName": {"type": "string", "enum": list(JOBS)}}
 
 
 class Progress(serializers.Serializer[Any]):
-    """How far a run is; a few seconds old at most while it is running."""
+    """A run's progress; at most a few seconds old while it is running."""
 
     done = serializers.IntegerField(min_value=0, help_text="Units of whatever the job counts.")
-    total = serializers.IntegerField(min_value=1, allow_null=True, help_text="null where it is not known.")
+    total = serializers.IntegerField(min_value=1, allow_null=True, help_text="null if unknown.")
 
 
 class Run(serializers.Serializer[Any]):
-    """One run of a job: for each slot of its schedule there is one at most, and a job has one at a time."""
+    """One run of a job: at most one for each slot of its schedule, and one at a time."""
 
     id = IdField()
     job = serializers.CharField()
     slot = TimeField(help_text="The minute that the run is for; of a requested run, the time of the request.")
     state = serializers.ChoiceField(
         choices=list(STATES),
-        help_text="missed where it never started.",
+        help_text="`missed` if it never started.",
     )
-    started_at = TimeField(allow_null=True, help_text="null where it has not started.")
+    started_at = TimeField(allow_null=True, help_text="null if it has not started.")
     finished_at = TimeField(allow_null=True, help_text="null until it has succeeded or failed.")
-    outcome = serializers.CharField(allow_null=True, help_text="In words; null until there is one.")
-    attempts = serializers.IntegerField(min_value=0, help_text="More than one where a worker was lost on the way.")
-    progress = Progress(allow_null=True, help_text="null where there is nothing to show yet, or ever.")
-    requested_by = IdField(allow_null=True, help_text="The user who asked for it; null for the schedule.")
+    outcome = serializers.CharField(allow_null=True, help_text="In words; null until the run has ended.")
+    attempts = serializers.IntegerField(min_value=0, help_text="More than one if a worker was lost meanwhile.")
+    progress = Progress(allow_null=True, help_text="null if there is none to show.")
+    requested_by = IdField(allow_null=True, help_text="The user who requested it; null for the schedule.")
 
 
 class Queue(serializers.Serializer[Any]):
-    """What waits to be started."""
+    """The runs that wait to be started."""
 
     length = serializers.IntegerField(min_value=0)
-    oldest_seconds = serializers.FloatField(min_value=0, allow_null=True, help_text="null where nothing waits.")
+    oldest_seconds = serializers.FloatField(min_value=0, allow_null=True, help_text="null if none waits.")
     relay_lag_seconds = serializers.FloatField(
-        min_value=0, allow_null=True, help_text="Since the relay, which starts queued runs, last gave a sign of life."
+        min_value=0, allow_null=True, help_text="Since the last sign of life of the relay, which starts queued runs."
     )
 
 
@@ -57,7 +57,7 @@ class Job(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     description = serializers.CharField()
-    schedule = serializers.CharField(help_text="As cron writes it: minute, hour, day of month, month, day of week.")
+    schedule = serializers.CharField(help_text="In cron's form: minute, hour, day of month, month, day of week.")
     last_run = Run(allow_null=True, help_text="That of the newest slot.")
     next_due = TimeField()
     healthy = serializers.BooleanField()
@@ -96,7 +96,7 @@ describe(
     get=operation(
         name="listJobs",
         summary="List jobs",
-        description="Every job with its schedule, its last run, when it is due next, how it is doing, and what waits.",
+        description="Every job with its schedule, last run, next due time and health, and the runs that wait.",
         responses={
             200: Response(
                 description="The jobs.",
@@ -123,7 +123,7 @@ describe(
         name="requestRun",
         summary="Run a job now",
         description="Queue a run, which starts within seconds. A job has one run at a time: while one is queued or "
-        "running, the call is a 409. Follow `Location` to see how it goes. No body is needed.",
+        "running, the call is a 409. Follow `Location` to see its progress. No body is needed.",
         parameters=[OpenApiParameter("name", NAME, OpenApiParameter.PATH, description="The job's name.")],
         request=RequestRunSerializer,
         example={},
@@ -137,8 +137,8 @@ describe(
     get=operation(
         name="listRuns",
         summary="List runs",
-        description="The runs of every job, or those that the query names, the newest slot first. Where there are "
-        "more, the `Link` header leads to the next page.",
+        description="The runs of every job, or those that the query selects, newest slot first. If there are more, the "
+        "`Link` header leads to the next page.",
         parameters=[
             OpenApiParameter("job", NAME, description="Only the runs of this job."),
             OpenApiParameter(

@@ -1,4 +1,4 @@
-"""Where log lines go. The report's lines are its result, so one that cannot be written is no success."""
+"""Write log lines. The report's lines are its result, so one that cannot be written fails the run."""
 
 import logging
 

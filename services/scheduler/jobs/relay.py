@@ -1,6 +1,6 @@
-"""The relay: one process that starts the work that waits in the database. ``manage.py relay`` runs it.
+"""The relay: a process that starts work that waits in the database. ``manage.py relay`` runs it.
 
-Several may run. One of them leads and does the work; another one takes over when the leader's counter stands still.
+Several may run. One of them leads and does the work; another takes over when the leader's counter stands still.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ class Leadership:
 
 
 class Step(Protocol):
-    """Something that the leader does in each round. It must be safe to interrupt, and for two relays to do at once."""
+    """A step of the leader's rounds. It must be safe to interrupt, and for two relays to do at once."""
 
     def __call__(self) -> None: ...
 
@@ -133,7 +133,7 @@ class Relay:
         """Run the step. The next round is the retry, so an error is logged when it begins and when it is over."""
         try:
             step()
-        # Whatever it is, the other steps and the next rounds go on.
+        # Whatever the error is, the other steps and the next rounds go on.
         except Exception:
             if name not in self._failing:
                 logger.exception("relay step failed", extra={"step": name})

@@ -1,8 +1,7 @@
-"""Carry out a run piece by piece, and do between the pieces what every job needs.
+"""Carry out a run piece by piece; between the pieces, check the deadline, renew the lease and obey a stop.
 
-That is to check the deadline, renew the lease and obey a stop, so that no job can forget it and no exception is raised
-into the middle of one. What cannot wait for the end of a piece is left to the kernel: a process whose piece outlasts
-its lease is killed before another process may take over the run.
+So no job can forget to, and no exception interrupts a piece. What cannot wait for the end of a piece is left to the
+kernel: a process whose piece outlasts its lease is killed before another process may take over the run.
 """
 
 import contextlib
@@ -21,11 +20,11 @@ from servicekit.database.outages import is_unavailable
 from servicekit.http.times import iso_utc
 from servicekit.process.context import set_request_id
 
-# A renewal is a statement, so not after each piece of a few milliseconds.
+# A renewal is a statement, so do not renew after each piece of a few milliseconds.
 RENEW_SECONDS = 1.0
-# More than the 10 s that a statement may wait for its answer (servicekit.database.url).
+# More than the 10 s of a query's timeout (servicekit.database.url).
 PIECE_SECONDS = 12
-# A run that has a checkpoint makes room after this time for other runs, and is continued in its turn: there may be more
+# After this time a run with a checkpoint makes room for other runs and continues in its turn, since there may be more
 # long runs than the worker has processes.
 TURN_SECONDS = 30.0
 # How long a lease has to stand still before the run counts as lost. More than PIECE_SECONDS, which begin before the
@@ -36,11 +35,11 @@ logger = logging.getLogger("jobs.run")
 
 
 class DatabaseUnavailable(Exception):
-    """The database did not answer. The run is not over: the message has to be delivered again."""
+    """The database is unavailable. The run has not ended: the message has to be delivered again."""
 
 
 class _Ended(Exception):
-    """This stretch of work is over, and the run is not."""
+    """This stretch of work has ended, but the run has not."""
 
 
 def run_slot(*, job: Job, slot: datetime.datetime, request_id: str, stopping: Callable[[], bool]) -> None:
@@ -107,7 +106,7 @@ class _Attempt:
                 return self._pieces(pieces)
         except _Ended:
             raise
-        # This is the boundary of the job: whatever it raises is logged here, and the run has ended.
+        # This is the boundary of the job: any exception is logged here, and ends the run.
         except Exception as error:
             if is_unavailable(error):
                 raise
@@ -137,10 +136,10 @@ class _Attempt:
 
 @contextlib.contextmanager
 def _ended_before_the_lease() -> Iterator[None]:
-    """Have SIGALRM end this process, its default action, PIECE_SECONDS after the last renewal.
+    """Let SIGALRM, by its default action, end this process PIECE_SECONDS after the last renewal.
 
-    The kernel counts by a clock that cannot be set, also while the process is frozen: when it is continued, it ends
-    before it can do anything. The relay starts the run again.
+    The kernel uses a clock that cannot be set, and counts also while the process is frozen: when it resumes, it ends
+    before it can do anything. The relay then restarts the run.
     """
     signal.alarm(PIECE_SECONDS)
     try:

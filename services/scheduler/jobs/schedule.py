@@ -1,4 +1,4 @@
-"""What runs when: the schedule as code, in this one place."""
+"""The schedule of all jobs."""
 
 from jobs.cleanup import delete_old_runs_in_batches
 from jobs.job import Job

@@ -11,16 +11,16 @@ from servicekit.http.pagination import Cursor, Page
 
 TASKS_AT_ONCE = 500
 
-# How far ahead a time may lie because two machines' clocks differ. What lies further ahead was written before a clock
-# was set back, and says nothing about now.
+# How far in the future a time may be because two machines' clocks differ. A later one was written before a clock was
+# set back, and says nothing about now.
 CLOCK_SKEW = datetime.timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class JobRuns:
-    """The runs that tell how a job is doing."""
+    """The runs that show a job's health."""
 
-    # The newest slot, whichever way it came about, and the newest of the schedule.
+    # The newest slot, scheduled or requested, and the newest scheduled one.
     last: Run | None = None
     last_scheduled: Run | None = None
     running: Run | None = None
@@ -28,12 +28,12 @@ class JobRuns:
 
 
 def job_runs(*, names: Iterable[str], now: datetime.datetime) -> dict[str, JobRuns]:
-    """Return the runs that tell how each job is doing, by its name: one statement, with two seeks for each job."""
+    """Return the runs that show each job's health, by its name: one statement, with two seeks for each job."""
     past = Run.objects.filter(slot__lte=now + CLOCK_SKEW).order_by("-slot")
     newest = [past.filter(job=name) for name in names]
     newest += [query.filter(requested_by=0) for query in newest]
     ids = [Subquery(query.values("id")[:1]) for query in newest]
-    # The stubs do not know that In takes expressions.
+    # The stubs do not know that In accepts expressions.
     rows = list(Run.objects.filter(Q(id__in=ids) | Q(state__in=ACTIVE)).order_by("-slot"))
     return {name: _select([row for row in rows if row.job == name], now=now) for name in names}
 

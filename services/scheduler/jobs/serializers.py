@@ -1,4 +1,4 @@
-"""What clients get."""
+"""Parse what clients send, and render what they get."""
 
 import datetime
 from typing import Any

@@ -1,7 +1,7 @@
-"""Writes: the life of a run, from its slot to its end.
+"""Write runs, from the slot to the end.
 
-Ticks can be sent twice (two beats), delivered twice (a worker that was killed) and late (an outage). The rows make one
-run of each slot, and let one run of a job go on at a time: the database's constraints decide, not an earlier read.
+Ticks can be sent twice (two beats), delivered twice (a killed worker) and late (an outage). The rows ensure one run for
+each slot, and one at a time for each job: the database's constraints decide, not an earlier read.
 """
 
 import datetime
@@ -18,9 +18,9 @@ from jobs.models import ACTIVE, MISSED, QUEUED, RUNNING, Run, turn_of
 from servicekit.database.deadlocks import retries_deadlocks
 from servicekit.http.times import iso_utc
 
-# Few enough that a writer waits a few milliseconds for one batch.
+# So few that a writer waits only a few milliseconds for one batch.
 OLD_RUNS_AT_ONCE = 100
-# An hour of the report: what happened, and no flood after a long stop.
+# An hour of the report: enough to show what happened, without a flood after a long stop.
 MISSED_AT_ONCE = 60
 
 NOT_TAKEN = "No worker took it in time."
@@ -39,7 +39,7 @@ def request_run(*, job: Job, user_id: int, request_id: str) -> Run:
     if Run.objects.filter(job=job.name, state__in=ACTIVE).exists():
         raise RunActive
     run = _new_run(job=job, slot=timezone.now(), state=QUEUED, request_id=request_id, requested_by=user_id)
-    # Another request may have been faster.
+    # A concurrent request may have been faster.
     if not _insert(run):
         raise RunActive
     return run
@@ -47,9 +47,9 @@ def request_run(*, job: Job, user_id: int, request_id: str) -> Run:
 
 @retries_deadlocks
 def claim_slot(*, job: Job, slot: datetime.datetime, request_id: str) -> Run | None:
-    """Return the slot's run for the caller to carry out; None if it was claimed before, or has to wait.
+    """Return the slot's run for the caller to carry out; None if it is already claimed, or has to wait.
 
-    It is queued while another run of the job goes on, and missed if one is queued already.
+    While another run of the job goes on it is queued, and if one is queued already it is missed.
     """
     run = _new_run(job=job, slot=slot, state=RUNNING, request_id=request_id)
     if _insert(run):
@@ -71,9 +71,9 @@ def claim_slot(*, job: Job, slot: datetime.datetime, request_id: str) -> Run | N
 
 
 def _clock_was_set_back_since(run: Run) -> bool:
-    """Return whether slots well before the run's were claimed after it: then its slot has not come yet.
+    """Return whether slots well before the run's were claimed after it, so that its slot is still to come.
 
-    A message is delivered a minute late at most. Missed slots do not count: they are recorded long after they were due.
+    A message is at most a minute late. Missed slots do not count: they are recorded long after they were due.
     """
     later = Run.objects.filter(job=run.job, id__gt=run.id, slot__lt=run.slot - 2 * MINUTE, requested_by=0)
     return later.exclude(state=MISSED).exists()
@@ -83,7 +83,7 @@ def _clock_was_set_back_since(run: Run) -> bool:
 def claim_run(*, run_id: int, holder: str) -> Run | None:
     """Return the active run if this is still its last holder; None if another worker was faster, or it has to wait.
 
-    The caller knows that this holder, if there is one, has lost its lease or handed the run back.
+    The caller knows that this holder, if any, has lost its lease or handed the run back.
     """
     run = Run.objects.filter(id=run_id, holder=holder, state__in=ACTIVE).first()
     if run is None:
@@ -104,13 +104,13 @@ def claim_run(*, run_id: int, holder: str) -> Run | None:
     except IntegrityError:
         # Another run of the job goes on.
         return None
-    # Not the number of changed rows, for which drivers may say -1.
+    # Not the number of changed rows, which drivers may report as -1.
     return run if _held(run).exists() else None
 
 
 @retries_deadlocks
 def renew_lease(*, run: Run, progress: Progress, spent_ms: int) -> bool:
-    """Record that the attempt goes on, and how far it is; False if it has been taken over, and has to end."""
+    """Record that the attempt goes on, and its progress; False if it was taken over and has to end."""
     advanced = {"losses": 0} if progress.checkpoint != run.checkpoint else {}
     _held(run).update(lease=F("lease") + 1, **_columns(progress, spent_ms), **advanced)
     return _held(run).exists()
@@ -118,7 +118,7 @@ def renew_lease(*, run: Run, progress: Progress, spent_ms: int) -> bool:
 
 @retries_deadlocks
 def hand_back(*, run: Run, progress: Progress, spent_ms: int) -> None:
-    """Release the run, for the relay to have it continued."""
+    """Release the run, so that the relay has it continued."""
     _held(run).update(lease=0, losses=0, **_columns(progress, spent_ms))
 
 
@@ -136,16 +136,16 @@ def finish_run(*, run: Run, state: str, outcome: str, progress: Progress, spent_
 
 @retries_deadlocks
 def give_up(*, run: Run, state: str, outcome: str) -> None:
-    """End a run that no worker carries out, unless one has begun to."""
+    """End a run that no worker carries out, unless one has meanwhile begun to."""
     Run.objects.filter(id=run.id, holder=run.holder, lease=run.lease, state=run.state).update(
         state=state, turn=turn_of(state, run.slot), outcome=outcome, finished_at=timezone.now()
     )
 
 
 def record_missed_slots(*, job: Job, run: Run) -> None:
-    """Record the slots between this run's and the scheduled one before it as missed: their ticks are overdue.
+    """Record as missed the slots between this run's and the previous scheduled one: their ticks are overdue.
 
-    If one arrives after all, claim_slot lets it run.
+    If a tick arrives after all, claim_slot lets it run.
     """
     before = Run.objects.filter(job=job.name, slot__lt=run.slot, requested_by=0).order_by("-slot")
     last = before.values_list("slot", flat=True).first()
@@ -168,7 +168,7 @@ def delete_old_runs() -> int:
     """Delete the oldest runs that are older than RUNS_KEPT_DAYS, OLD_RUNS_AT_ONCE at most; return how many."""
     kept_since = timezone.now() - datetime.timedelta(days=settings.RUNS_KEPT_DAYS)
     old = Run.objects.filter(slot__lt=kept_since).exclude(state__in=ACTIVE).order_by("slot", "id")
-    # Read first: not every engine can limit a DELETE, and mostly there is none.
+    # Read first: not every engine can limit a DELETE, and usually there is no such row.
     if ids := list(old.values_list("id", flat=True)[:OLD_RUNS_AT_ONCE]):
         Run.objects.filter(id__in=ids).delete()
     return len(ids)

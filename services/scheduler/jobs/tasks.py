@@ -1,4 +1,4 @@
-"""What the worker runs: each Celery task hands over to one call of the runner."""
+"""The worker's Celery tasks, each of which makes one call of the runner."""
 
 import contextlib
 import logging
@@ -13,7 +13,7 @@ from jobs.schedule import JOBS
 from scheduler_service.celery import app, is_stopping
 from servicekit.process.context import request_id
 
-# Between two deliveries of a message while the database is unavailable: what keeps an outage from being a busy loop.
+# The pause between two deliveries of a message while the database is unavailable, which prevents a busy loop.
 PAUSE_SECONDS = 1.0
 
 logger = logging.getLogger("jobs.tasks")
@@ -21,7 +21,7 @@ logger = logging.getLogger("jobs.tasks")
 
 @app.task(name="jobs.tick")
 def tick(*, job: str, slot: str) -> None:
-    """Run the job for this slot: beat's message."""
+    """Run the job for this slot, on a message from beat."""
     try:
         known, minute = JOBS[job], parse_slot(slot)
     except (KeyError, TypeError, ValueError):
@@ -33,7 +33,7 @@ def tick(*, job: str, slot: str) -> None:
 
 @app.task(name="jobs.continue")
 def continue_(*, job: str, run_id: int, holder: str) -> None:
-    """Start or continue this run, of which this was the last holder: the relay's message."""
+    """Start or continue this run, of which this was the last holder, on a message from the relay."""
     if job not in JOBS:
         logger.error("job unknown", extra={"job": job})
         return
@@ -48,5 +48,5 @@ def _delivered_again_after_an_outage() -> Iterator[None]:
     except DatabaseUnavailable as unavailable:
         logger.warning("database unavailable", extra={"error": str(unavailable.__cause__)})
         time.sleep(PAUSE_SECONDS)
-        # Back to the broker as it is, until it expires. A retry would be a new message, which is lost without Redis.
+        # Return the message to the broker, until it expires. A retry would be a new message, lost without Redis.
         raise Reject(unavailable, requeue=True) from unavailable

@@ -1,4 +1,4 @@
-"""Parse, one domain call, render; for staff only."""
+"""Serve the calls, for staff only: parse, one domain call, render."""
 
 from django.http import Http404
 from django.utils import timezone
@@ -21,7 +21,7 @@ from servicekit.tokens.permissions import IsStaff
 
 LIST_LENGTH = 20
 LARGEST_ID = 2**63 - 1
-# The values of a filter, and what is said of any other.
+# The values of a filter, and the error for any other.
 FILTERS = {
     "job": (JOBS, "There is no such job; GET /api/jobs lists them."),
     "state": (STATES, f"Must be one of {', '.join(STATES)}."),
@@ -34,7 +34,7 @@ class JobListView(APIView):
     permission_classes = (IsStaff,)
 
     def get(self, request: Request) -> Response:
-        """Return every job with its schedule, its last run, when it is due next, and how it is doing."""
+        """Return every job with its schedule, its last run, its next due time, and its health."""
         now = timezone.now()
         runs = job_runs(names=JOBS, now=now)
         seen_at = relay_seen_at()
@@ -93,7 +93,7 @@ class RunDetailView(APIView):
     def get(self, request: Request, run_id: str) -> Response:
         """Return the run."""
         number = int(run_id)
-        # What a bigint cannot hold is not found, like any other missing run.
+        # An id that does not fit a bigint is not found, like any missing run.
         run = retrieve_run(run_id=number) if 1 <= number <= LARGEST_ID else None
         if run is None:
             raise Http404

@@ -1,8 +1,8 @@
-"""The scheduler of Celery's beat: all it remembers is the last minute that it looked at.
+"""The scheduler of Celery's beat, which remembers only the last minute that it handled.
 
-Celery's own schedulers keep when each entry was last sent, one of them on disk, and are silent until a clock that was
-set back has caught up. Here, any minute other than the last one is a new slot. A tick that was sent before does no
-harm: the table of runs knows its slot.
+Celery's own schedulers record when each entry was last sent, one of them on disk, and send nothing until a clock that
+was set back has caught up. Here, any minute other than the last one is a new slot. A repeated tick is harmless: the
+table of runs knows its slot.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from jobs.job import MINUTE, Job, is_due, slot_of, slot_text
 from jobs.schedule import JOBS
 from jobs.tasks import tick
 
-# How soon a change of the clock is noticed, and a tick that Redis did not take sent again.
+# The interval at which a change of the clock is noticed, and a tick that Redis did not accept is sent again.
 LONGEST_SLEEP_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 
@@ -28,7 +28,7 @@ logger = logging.getLogger("jobs.beat")
 
 
 class SlotScheduler(beat.Scheduler):
-    """Send the tick of each job that is due, once in each minute, at its beginning or when beat starts."""
+    """Send the tick of each due job once a minute, at its beginning or when beat starts."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,7 +37,7 @@ class SlotScheduler(beat.Scheduler):
         self._fails = False
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due; return the seconds until the next look."""
+        """Send what is due; return the seconds until the next call."""
         now = timezone.now()
         slot = slot_of(now)
         if slot != self._slot:
@@ -49,9 +49,9 @@ class SlotScheduler(beat.Scheduler):
         return min((slot + MINUTE - timezone.now()).total_seconds(), LONGEST_SLEEP_SECONDS)
 
     def _sent(self, job: Job, slot: datetime.datetime) -> bool:
-        """Whether the broker took the job's tick. One line when it stops to do so, and one when it does again."""
+        """Return whether the broker accepted the job's tick; log when it stops doing so, and when it resumes."""
         try:
-            # The retry is the next look: by then, the slot may be another one.
+            # The next call is the retry; by then, the slot may be another.
             tick.apply_async(
                 kwargs={"job": job.name, "slot": slot_text(slot)}, expires=job.expires_seconds, retry=False
             )

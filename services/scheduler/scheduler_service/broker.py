@@ -10,7 +10,7 @@ VARIABLE = "REDIS_URL"
 def broker_url(redis_url: str) -> str:
     """Return kombu's form of ``redis://``, ``rediss://`` or ``unix://[user:password@]/path[?db=number]``.
 
-    The two agree on TCP. For a socket kombu has a scheme of its own, and calls the database a virtual host. Raises
+    The two agree on TCP. For a socket kombu has its own scheme, and calls the database a virtual host. Raises
     ConfigurationError, which never shows the password.
     """
     try:
@@ -27,6 +27,6 @@ def broker_url(redis_url: str) -> str:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     database = options.pop("db", "0")
     if options or parts.fragment or not database.isdecimal():
-        # Not which one: it may be a piece of a password that was not percent-encoded.
+        # Do not name it: it may be part of a password that was not percent-encoded.
         raise ConfigurationError(VARIABLE, "has an unknown option; a socket has one, db=number")
     return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={database}"

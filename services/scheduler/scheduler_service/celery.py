@@ -11,7 +11,7 @@ from scheduler_service.environment import forget_foreign_variables
 from servicekit.process.context import set_request_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_service.settings")
-# To Celery, CELERY_BROKER_URL and the like in the environment stand above every setting.
+# In Celery, environment variables such as CELERY_BROKER_URL override every setting.
 forget_foreign_variables(os.environ)
 
 app = Celery("scheduler")
@@ -29,13 +29,13 @@ def is_stopping() -> bool:
 
 @signals.worker_shutting_down.connect
 def note_stop(**kwargs: Any) -> None:
-    """Tell the pool's processes, which get no signal of their own."""
+    """Tell the pool's processes, which get no signal themselves."""
     _stopping[0] = 1
 
 
 @signals.setup_logging.connect
 def configure_logging(**kwargs: Any) -> None:
-    """Log as the services do. That this receiver exists keeps Celery from installing handlers of its own."""
+    """Log as the services do. As long as this receiver exists, Celery installs no handlers."""
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)
@@ -45,14 +45,14 @@ def configure_logging(**kwargs: Any) -> None:
 def leave_process_group(**kwargs: Any) -> None:
     """Survive a SIGTERM to the worker's process group, so that the worker can wait for the job.
 
-    The pool's processes do not outlive the worker for it: on Linux they die with their parent.
+    The pool's processes still do not outlive the worker: on Linux they end with their parent.
     """
     os.setpgid(0, 0)
 
 
 @signals.task_prerun.connect
 def enter_job(task_id: str, **kwargs: Any) -> None:
-    """Let a job's log lines carry its message's id, in the form of a request id."""
+    """Give a job's log lines its message's id, in the form of a request id."""
     set_request_id(task_id.replace("-", ""))
 
 

@@ -24,7 +24,7 @@ def client_name() -> str:
 
 
 def is_consuming(clients: Iterable[Mapping[str, str]], *, name: str) -> bool:
-    """Return whether one of Redis' clients has this name, and asked for a message not long ago."""
+    """Return whether a client of Redis has this name and asked for a message recently."""
     return any(
         client["name"] == name and client["cmd"] == "brpop" and int(client["idle"]) <= LONGEST_SILENCE_SECONDS
         for client in clients

@@ -1,4 +1,4 @@
-"""The variables by which another project's shell would change Celery."""
+"""Remove environment variables by which another project's shell would change Celery."""
 
 from collections.abc import MutableMapping
 
@@ -8,7 +8,7 @@ _FOREIGN_PREFIXES = ("CELERY_", "CELERYD_")
 
 
 def forget_foreign_variables(environment: MutableMapping[str, str]) -> None:
-    """Remove them: what is ours is in settings.py and has names of its own."""
+    """Remove them: our own settings are in settings.py, under other names."""
     for name in list(environment):
         if name in _FOREIGN or name.startswith(_FOREIGN_PREFIXES):
             del environment[name]

@@ -1,4 +1,4 @@
-"""The scheduler's settings. Every variable it reads is in README.md and in the project's .env.example."""
+"""The scheduler's settings. README.md and the project's .env.example list every variable that it reads."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
 APPEND_SLASH = False
 
 DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
-# One pool only: Django's persistent connections, not the ODBC driver manager's as well.
+# One pool only: Django's persistent connections, without the ODBC driver manager's.
 DATABASE_CONNECTION_POOLING = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -63,9 +63,9 @@ RELAY_STEPS = [
     "jobs.dispatch.DispatchRuns",
     "webhooks.steps.RelayEvents",
     "webhooks.steps.WakeWorkers",
-    "webhooks.steps.KeepHouse",
+    "webhooks.steps.CleanUp",
 ]
-# Touched in each round in which the database answered: the check of the relay's container looks at its age.
+# Touched in each round in which the database responded: the health check of the relay's container reads its age.
 RELAY_PULSE_FILE = STATE_DIR / "relay-pulse"
 
 # Celery. It accepts unknown options silently, so a test holds these against the ones it knows.
@@ -77,7 +77,7 @@ CELERY_TIMEZONE = TIME_ZONE
 # Anything but JSON would let everyone who can write to Redis run code in the worker.
 CELERY_ACCEPT_CONTENT = ["json"]
 
-# The Redis may be one that other projects use: names of our own for queues and keys.
+# Other projects may use the same Redis, so our queues and keys have their own prefix.
 CELERY_TASK_DEFAULT_QUEUE = "task-api.jobs"
 
 # Webhooks have one of their own, for a worker of their own: no job that takes long holds them up.
@@ -99,10 +99,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
-    # The default is to wait for ever for a broker that is frozen or unplugged.
+    # By default, Celery waits forever for a broker that is frozen or unplugged.
     "socket_timeout": 5,
     "socket_connect_timeout": 3,
-    # What the check of a container knows its worker's connection by.
+    # The name by which a container's health check finds its worker's connection.
     "client_name": client_name(),
 }
 # A run goes on while Redis is unavailable: a second delivery of its message does no harm.
@@ -120,7 +120,7 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3.0
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_EXPIRES = None
 CELERY_BEAT_SCHEDULER = "scheduler_service.beat:SlotScheduler"
-# Touched at each tick that the broker has taken: the check of beat's container looks at its age.
+# Touched at each tick that the broker has accepted: the health check of beat's container reads its age.
 BEAT_TICK_FILE = STATE_DIR / "beat-tick"
 # Remote control is not used, and its subscription would be one more thing to restore after an outage.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False

@@ -1,4 +1,4 @@
-"""WEBHOOK_SECRET_KEY: the keys that encrypt the secrets of webhooks."""
+"""Read WEBHOOK_SECRET_KEY, the keys that encrypt the secrets of webhooks."""
 
 import os
 
@@ -12,7 +12,7 @@ VARIABLE = "WEBHOOK_SECRET_KEY"
 def webhook_secret_keys(*, jwt_keys: tuple[Key, ...]) -> tuple[str, ...]:
     """Return the keys, which commas separate: the first encrypts, all decrypt.
 
-    Raises ConfigurationError where there is none, one is short, or one is another secret as well.
+    Raises ConfigurationError if there is none, one is too short, or one equals another secret.
     """
     keys = tuple(key.strip() for key in env.require(VARIABLE).split(","))
     if any(len(key.encode()) < MINIMUM_SECRET_BYTES for key in keys):

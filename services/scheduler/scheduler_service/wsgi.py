@@ -1,4 +1,4 @@
-"""What the application server loads."""
+"""The WSGI application that the server loads."""
 
 import os
 

@@ -72,7 +72,7 @@ def test_run_that_takes_its_worker_down_every_time_is_given_up():
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_run_of_a_job_that_is_gone_is_given_up(state):
     gone = run(state, job="gone")
-    assert decided(gone) == [GiveUp(gone, "failed", "There is no such job any more.")]
+    assert decided(gone) == [GiveUp(gone, "failed", "The job no longer exists.")]
 
 
 class Broker:

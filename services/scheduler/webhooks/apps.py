@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class WebhooksConfig(AppConfig):
-    """Webhooks: who wants to hear of a user's task events, and the deliveries to them."""
+    """Webhooks: the endpoints that receive a user's task events, and the deliveries to them."""
 
     name = "webhooks"

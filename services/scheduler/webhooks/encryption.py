@@ -14,17 +14,17 @@ from django.conf import settings
 
 
 def encrypt(secret: str) -> str:
-    """Encrypt by the first of the keys."""
+    """Encrypt with the first key."""
     return _fernet(settings.WEBHOOK_SECRET_KEYS).encrypt(secret.encode()).decode()
 
 
 def decrypt(token: str) -> str:
-    """Decrypt by whichever of the keys fits; raises cryptography.fernet.InvalidToken where none does."""
+    """Decrypt with any of the keys; raises cryptography.fernet.InvalidToken if none fits."""
     return _fernet(settings.WEBHOOK_SECRET_KEYS).decrypt(token.encode()).decode()
 
 
 def reencrypt(token: str) -> str:
-    """Encrypt by the first key what any of the keys has encrypted; raises InvalidToken."""
+    """Decrypt with any of the keys and encrypt with the first; raises InvalidToken."""
     return _fernet(settings.WEBHOOK_SECRET_KEYS).rotate(token.encode()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Ranges of missing ids. Pure; a range is (first, last), both included."""
+"""Compute ranges of missing ids, without side effects. A range is (first, last), both included."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ Range = tuple[int, int]
 
 
 def missing_ranges(*, after: int, present: Iterable[int]) -> list[Range]:
-    """Return the ranges between ``after`` and the last of the ``present`` ids, which ascend, that are not present."""
+    """Return the missing ranges between ``after`` and the last of the ``present`` ids, which ascend."""
     ranges = []
     for number in present:
         if number > after + 1:
@@ -16,6 +16,6 @@ def missing_ranges(*, after: int, present: Iterable[int]) -> list[Range]:
 
 
 def remaining_ranges(gap: Range, *, present: Iterable[int]) -> list[Range]:
-    """Return what remains missing of a gap when the ``present`` ids, which ascend, have appeared in it."""
+    """Return what is still missing of a gap in which the ``present`` ids, which ascend, have appeared."""
     first, last = gap
     return missing_ranges(after=first - 1, present=[*present, last + 1])

@@ -1,4 +1,4 @@
-"""What /readyz says of webhooks."""
+"""Check the webhooks' part of /readyz."""
 
 import datetime
 
@@ -10,15 +10,15 @@ from servicekit.http.health import NotReady
 from webhooks.claims import due_endpoints
 from webhooks.selectors import oldest_due, oldest_unread_event
 
-# The reader is about a second behind, and a sender takes up what is due in another second.
+# The reader is about a second behind, and a sender starts what is due within another second.
 LONGEST_WAIT = datetime.timedelta(seconds=30)
 
 
 def check_webhooks() -> None:
-    """Raises NotReady when an event or a delivery that is due has waited for too long.
+    """Raise NotReady if an event or a due delivery has waited for too long.
 
-    A delivery that failed waits for its next attempt, and is not due: it says nothing about this system. Ask after
-    check_database, which leaves a connection.
+    A failed delivery that waits for its next attempt is not due: it says nothing about this system. Run this after
+    check_database, which leaves a connection open.
     """
     if connection.connection is None:
         raise NotReady("are unknown without the database")
@@ -32,7 +32,7 @@ def check_webhooks() -> None:
 
 
 def measures() -> dict[str, float | None]:
-    """How much waits to be delivered, and for how long."""
+    """Return how much waits to be delivered, and for how long."""
     now = timezone.now()
     return {
         "oldest_unread_event_seconds": _age(oldest_unread_event(), now=now),
@@ -42,5 +42,5 @@ def measures() -> dict[str, float | None]:
 
 
 def _age(time: datetime.datetime | None, *, now: datetime.datetime) -> float | None:
-    """In seconds, to a tenth; not below 0, where another machine's clock is ahead."""
+    """Return the age in seconds, rounded to tenths; 0 if another machine's clock is ahead."""
     return None if time is None else round(max((now - time).total_seconds(), 0.0), 1)

@@ -1,4 +1,4 @@
-"""End and delete what nobody needs any more, a few rows at a time, so that no lock is held for long."""
+"""End and delete what is no longer needed, a few rows at a time, so that no lock is held for long."""
 
 import datetime
 
@@ -12,26 +12,26 @@ from webhooks.models import DEAD, NEVER, PENDING, Delivery, Endpoint
 from webhooks.retry import LONGEST
 
 ROWS_AT_ONCE = 100
-# No retry is later than that; what is was made by a clock that was wrong.
+# No retry is later than this; a later time was written by a wrong clock.
 LATEST = 2 * LONGEST
 
 
-def keep_house() -> int:
-    """Do one small piece of each kind of work; return the number of rows, which is 0 when nothing is left to do."""
+def clean_up() -> int:
+    """Do one small piece of each kind of work; return the number of rows, 0 when nothing is left to do."""
     now = timezone.now()
     return sum((_end_disabled(now=now), _delete_old(now=now), _correct_far_future(now=now)))
 
 
 @retries_deadlocks
 def _end_disabled(*, now: datetime.datetime) -> int:
-    """Give up what waits for a disabled endpoint, and delete all of a deleted one."""
+    """Give up what waits for a disabled endpoint, and delete all rows of a deleted one."""
     endpoint = Endpoint.objects.filter(due_at__lte=now, enabled=False).order_by("due_at").first()
     if endpoint is None:
         return 0
     if endpoint.slot < 0:
         return _delete_endpoint(endpoint)
     pending = Delivery.objects.filter(endpoint=endpoint, state=PENDING)
-    # Looked up first: not every engine can limit an UPDATE.
+    # Read first: not every engine can limit an UPDATE.
     ids = list(pending.values_list("id", flat=True)[:ROWS_AT_ONCE])
     pending.filter(id__in=ids).update(state=DEAD, error=ENDPOINT_DISABLED)
     if len(ids) < ROWS_AT_ONCE:
@@ -62,7 +62,7 @@ def _delete_old(*, now: datetime.datetime) -> int:
 
 @retries_deadlocks
 def _correct_far_future(*, now: datetime.datetime) -> int:
-    """Make due what a clock that was wrong has put off for longer than any retry may be."""
+    """Make due what a wrong clock has postponed for longer than any retry."""
     wrong = Endpoint.objects.filter(due_at__gt=now + LATEST, due_at__lt=NEVER).order_by("due_at").first()
     if wrong is None:
         return 0

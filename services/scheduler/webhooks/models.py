@@ -1,4 +1,4 @@
-"""The tables of webhooks, and the log of events that they are made from."""
+"""The tables of webhooks, and the log of events that deliveries are made from."""
 
 import datetime
 
@@ -18,12 +18,12 @@ BY_OWNER = "owner"
 GONE = "gone"
 FAILING = "failing"
 
-# In place of NULL, which the drivers send without a type, so that not every server can read it as a time.
+# Used instead of NULL, which the drivers send without a type, so that not every server can read it as a time.
 NEVER = datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC)
 
 
 class Endpoint(models.Model):
-    """A URL of a user's that receives events.
+    """A user's URL that receives events.
 
     It is also the unit of work: one worker at a time claims an endpoint, sends some of what is due and records it. So
     deliveries stay in order, and an endpoint that hangs holds no more than its own share of the workers.
@@ -32,11 +32,11 @@ class Endpoint(models.Model):
     id = models.BigAutoField(primary_key=True)
     # Not a foreign key: the table of users belongs to another service.
     owner_id = models.BigIntegerField()
-    # Which of its owner's places it takes: unique, so that there are never more than ENDPOINTS_PER_OWNER. One that is
-    # deleted has none: minus its id, until housekeeping has deleted its deliveries.
+    # One of its owner's numbered places, unique so that there are never more than ENDPOINTS_PER_OWNER. A deleted one
+    # has minus its id instead, until housekeeping has deleted its deliveries.
     slot = models.BigIntegerField()
-    # The hashes of the Idempotency-Key that it was created with, and of what was asked for then; a random value and
-    # nothing where there was no key, or where the key may be used again.
+    # The hashes of the Idempotency-Key that it was created with, and of that request; a random value and an empty text
+    # if there was no key, or the key may be used again.
     creation_key = models.CharField(max_length=64)
     creation_hash = models.CharField(max_length=64, default="")
     url = models.CharField(max_length=URL_MAXIMUM)
@@ -48,13 +48,13 @@ class Endpoint(models.Model):
     secret = models.CharField(max_length=200)
     previous_secret = models.CharField(max_length=200, default="")
     previous_until = models.DateTimeField()
-    # Failed attempts since the last success, and when the first of them was; while there are none, that means nothing.
+    # Failed attempts since the last success, and the time of the first of them, which is meaningless if there are none.
     failures = models.IntegerField(default=0)
     failing_since = models.DateTimeField()
-    # When there is something to do: the earliest due_at of its pending deliveries, or NEVER.
+    # When there is work: the earliest due_at of its pending deliveries, or NEVER.
     due_at = models.DateTimeField(default=NEVER)
-    # The worker's claim, and when it expires unless the worker has released it before. One that is failing rests after
-    # its release: it is not claimed before claimed_until.
+    # The worker's claim, and when it expires unless the worker releases it earlier. A failing endpoint rests after its
+    # release: it is not claimed before claimed_until.
     claim = models.CharField(max_length=32, default="")
     claimed_until = models.DateTimeField()
     created_at = models.DateTimeField()
@@ -82,18 +82,18 @@ class Delivery(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, db_index=False)
-    # The event's uuid, or that of a ping: what the receiver knows a repeated delivery by.
+    # The uuid of the event or ping, by which the receiver recognises a repeated delivery.
     message_id = models.CharField(max_length=32)
     type = models.CharField(max_length=20)
     # Both 0 for a ping, which is about no task and has no row in the log.
     event_id = models.BigIntegerField()
     task_id = models.BigIntegerField()
     state = models.CharField(max_length=16, default=PENDING)
-    # When it is to be sent next; means nothing once it is no longer pending.
+    # When to send it next; meaningless once it is no longer pending.
     due_at = models.DateTimeField()
     attempts = models.IntegerField(default=0)
-    # Of the last attempt: when, the response's status (0 where there was none), how long it took, what went wrong, and
-    # the start of the response's body.
+    # The last attempt: when it began, the response's status (0 if there was none), how long it took, the error, and the
+    # start of the response's body.
     attempted_at = models.DateTimeField()
     status = models.IntegerField(default=0)
     latency_ms = models.IntegerField(default=0)
@@ -120,7 +120,7 @@ class Delivery(models.Model):
 
 
 class Position(models.Model):
-    """How far the log of events has been read: one row."""
+    """The one row that says how far the log of events has been read."""
 
     id = models.IntegerField(primary_key=True)
     event_id = models.BigIntegerField()
@@ -130,7 +130,7 @@ class Position(models.Model):
 
 
 class Gap(models.Model):
-    """Ids below the position that were not there when it passed them.
+    """Ids below the position that were missing when it passed them.
 
     Their transactions may still be open, or were rolled back, or SQL Server skipped the ids at a restart (thousands at
     once, hence ranges). They are looked up until they appear or are too old to.
@@ -146,10 +146,10 @@ class Gap(models.Model):
 
 
 class Event(models.Model):
-    """A change of a task, as the tasks service wrote it: to be read and never written.
+    """A change of a task, as the tasks service wrote it; read-only here.
 
-    The ids of one task's events are in the order of its changes. Those of different tasks may appear in another order
-    than that of the ids, which are given before the transactions commit.
+    The ids of one task's events are in the order of its changes. Events of different tasks may appear out of the order
+    of their ids, which are assigned before the transactions commit.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the views, beyond what they say themselves. Imported only when it is built."""
+"""Describe the views for the OpenAPI document, beyond what they declare. Imported only when the document is built."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ from webhooks.views import (
 
 TAG = {
     "name": "webhooks",
-    "description": "Have your server told when a task of yours is created, renamed or deleted.",
+    "description": "Notify your server when one of your tasks is created, renamed or deleted.",
 }
 
 SCHEMAS: dict[str, Schema] = {
@@ -62,7 +62,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "TaskEvent": {
         "type": "object",
-        "description": "What has happened to a task.",
+        "description": "What happened to a task.",
         "properties": {
             "type": reference("schemas", "EventType"),
             "timestamp": reference("schemas", "Timestamp"),
@@ -97,11 +97,11 @@ extend_schema_serializer(component_name="WebhookChange")(WebhookUpdateSerializer
 
 @extend_schema_field(reference("schemas", "MessageId"))
 class MessageIdField(serializers.Field[Any, Any, Any, Any]):
-    """The id of what is delivered."""
+    """The id of the event or ping that is delivered."""
 
 
 class Webhook(serializers.Serializer[Any]):
-    """A URL that hears of events."""
+    """A URL that receives events."""
 
     id = IdField()
     url = URLField()
@@ -114,7 +114,7 @@ class Webhook(serializers.Serializer[Any]):
 
 
 class WebhookWithSecret(Webhook):
-    """A webhook with the secret that signs its deliveries. It is shown this once."""
+    """A webhook with the secret that signs its deliveries, which is shown only once."""
 
     secret = serializers.RegexField("^whsec_[A-Za-z0-9+/]{43}=$")
 
@@ -132,7 +132,7 @@ class Delivery(serializers.Serializer[Any]):
     created_at = TimeField()
     attempted_at = TimeField(allow_null=True, help_text="When the last attempt began.")
     next_attempt_at = TimeField(allow_null=True, help_text="null unless it is pending.")
-    status = serializers.IntegerField(allow_null=True, help_text="Of the last response, where there was one.")
+    status = serializers.IntegerField(allow_null=True, help_text="Of the last response, if there was one.")
     latency_ms = serializers.IntegerField(allow_null=True, min_value=0)
     error = serializers.CharField(allow_null=True, help_text="What went wrong, in words.")
     response = serializers.CharField(
@@ -189,7 +189,7 @@ describe(
     get=operation(
         name="listWebhooks",
         summary="List webhooks",
-        description="Your own webhooks, newest first: ten at most.",
+        description="Your own webhooks, newest first; at most ten.",
         responses={200: Response(description="The webhooks.", body=Webhook(many=True), example=[WEBHOOK])},
     ),
     post=operation(
@@ -232,8 +232,8 @@ describe(
     patch=operation(
         name="changeWebhook",
         summary="Change a webhook",
-        description="The URL, the events, or whether it is enabled. What waits for a webhook that is disabled is given "
-        "up, and it hears of no event until it is enabled again.",
+        description="The URL, the events, or whether it is enabled. What waits for a disabled webhook is given up, and "
+        "it receives no event until it is enabled again.",
         request=WebhookUpdateSerializer,
         example={"events": ["task.created"]},
         parameters=[WEBHOOK_ID],
@@ -246,7 +246,7 @@ describe(
     delete=operation(
         name="deleteWebhook",
         summary="Delete a webhook",
-        description="For good, with its deliveries.",
+        description="Permanently, with its deliveries.",
         parameters=[WEBHOOK_ID],
         responses={204: Response(description="The webhook is deleted.")},
     ),
@@ -257,7 +257,7 @@ describe(
         name="exchangeWebhookSecret",
         summary="Exchange a webhook's secret",
         description="For 24 hours the new and the old secret both sign every delivery. A second exchange ends the "
-        "first secret at once, which helps where it has leaked.",
+        "first secret at once, which helps if it has leaked.",
         parameters=[WEBHOOK_ID],
         responses={
             200: Response(description="The webhook, and its new secret.", body=WebhookWithSecret, example=WITH_SECRET)
@@ -273,7 +273,7 @@ describe(
         parameters=[WEBHOOK_ID],
         responses={
             202: Response(
-                description="The delivery; read it again to see how it went.",
+                description="The delivery; read it again to see the outcome.",
                 body=Delivery,
                 example=PING_EXAMPLE,
                 headers=("Location",),
@@ -289,7 +289,7 @@ describe(
     get=operation(
         name="listDeliveries",
         summary="List a webhook's deliveries",
-        description="Newest first. Where there are more, the `Link` header leads to the next page.",
+        description="Newest first. If there are more, the `Link` header leads to the next page.",
         parameters=[WEBHOOK_ID, limit(LIST_LENGTH), BEFORE],
         responses={
             200: Response(
@@ -346,7 +346,7 @@ HEADERS = [
 
 
 def _received(*, name: str, summary: str, schema: str, example: Schema) -> Schema:
-    """A request that the receiver gets."""
+    """Return the description of a request that the receiver gets."""
     return {
         "post": {
             "operationId": name,

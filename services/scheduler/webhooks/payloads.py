@@ -1,4 +1,4 @@
-"""What is sent: the body and its type. Pure."""
+"""Build the body of a delivery, without side effects."""
 
 import datetime
 import json

@@ -1,9 +1,9 @@
 """Read the log of events, and make deliveries of it.
 
-An event's id is given before its transaction commits, so a lower id can appear after a higher one. To wait for it would
-let one stalled writer hold up everybody; so what is there is delivered at once, and the ids that are missing are kept
-as gaps and looked up at each pass. That keeps the order where it matters: the events of one task are written while its
-row is locked, so of two of them the later one is never visible without the earlier one.
+An event's id is assigned before its transaction commits, so a lower id can appear after a higher one. If we waited for
+it, one stalled writer would hold up all others; so what is visible is delivered at once, and missing ids are kept as
+gaps and looked up at each pass. The order is still right where it matters: the events of one task are written while its
+row is locked, so the later of two is never visible without the earlier.
 """
 
 import datetime
@@ -21,8 +21,8 @@ from webhooks.models import Delivery, Endpoint, Event, Gap, Position
 EVENTS_AT_ONCE = 200
 # Ranges in one statement.
 GAPS_AT_ONCE = 100
-# After that, an id that is missing will not appear: its transaction was rolled back, or SQL Server skipped it. A writer
-# has 10 s for each statement and 15 s for its request; an hour leaves room for a process that was frozen in between.
+# After this time, a missing id will not appear: its transaction was rolled back, or SQL Server skipped it. A writer has
+# 10 s for each statement and 15 s for its request; an hour leaves room for a process that was frozen meanwhile.
 GAP_KEPT = datetime.timedelta(hours=1)
 
 _POSITION_ID = 1
@@ -33,9 +33,9 @@ logger = logging.getLogger("webhooks.reader")
 def relay_events() -> int:
     """Make deliveries of the events that have appeared since the last pass; return the number of these events.
 
-    There is more to do where it is EVENTS_AT_ONCE. Passes may overlap: one waits for the other.
+    If it is EVENTS_AT_ONCE, there is more to do. Passes may overlap: one waits for the other.
     """
-    # Mostly there is nothing to do, and then nothing is written or locked.
+    # Usually there is nothing to do, and then nothing is written or locked.
     position = Position.objects.filter(id=_POSITION_ID).first()
     if position is None:
         Position.objects.get_or_create(id=_POSITION_ID, defaults={"event_id": 0})
@@ -51,8 +51,8 @@ def _relay() -> int:
         # A change locks the row on every engine. A SELECT with a lock is a hint, which not every server takes.
         Position.objects.filter(id=_POSITION_ID).update(event_id=F("event_id"))
         position = Position.objects.get(id=_POSITION_ID).event_id
-        # The highest ids first, and each lower range by a later statement: whoever sees an event of a task then sees
-        # all earlier ones of the task as well.
+        # The highest ids first, and each lower range in a later statement: if a pass sees an event of a task, it then
+        # also sees all earlier ones of the task.
         fresh = list(Event.objects.filter(id__gt=position).order_by("id")[:EVENTS_AT_ONCE])
         gaps = list(Gap.objects.order_by("-first_id"))
         late = [event for chunk in _chunks(gaps) for event in _events_in(chunk)]
@@ -98,7 +98,7 @@ def _create_deliveries(events: list[Event], *, now: datetime.datetime) -> None:
 
 
 def _listeners(owner_ids: set[int]) -> dict[int, list[Endpoint]]:
-    """The enabled endpoints of each of these owners."""
+    """Return the enabled endpoints of each of these owners."""
     listeners: dict[int, list[Endpoint]] = {}
     for endpoint in Endpoint.objects.filter(owner_id__in=owner_ids, enabled=True, slot__gte=0):
         listeners.setdefault(endpoint.owner_id, []).append(endpoint)
@@ -106,9 +106,9 @@ def _listeners(owner_ids: set[int]) -> dict[int, list[Endpoint]]:
 
 
 def wake_endpoints(endpoint_ids: set[int], *, now: datetime.datetime) -> None:
-    """Note that these endpoints have something to do now.
+    """Mark these endpoints as due now.
 
-    Call it before their deliveries are written: a worker that releases an endpoint then waits for the commit, and sees
+    Call this before writing their deliveries: a worker that releases an endpoint then waits for the commit, and sees
     them.
     """
     if endpoint_ids:
@@ -116,7 +116,7 @@ def wake_endpoints(endpoint_ids: set[int], *, now: datetime.datetime) -> None:
 
 
 def _update_gaps(gaps: list[Gap], *, late: list[Event], now: datetime.datetime) -> None:
-    """Take out of the gaps what has appeared, and what is too old to."""
+    """Remove from the gaps what has appeared, and what is too old to appear."""
     ids = sorted(event.id for event in late)
     for gap in gaps:
         present = [number for number in ids if gap.first_id <= number <= gap.last_id]

@@ -1,4 +1,4 @@
-"""Decide when a delivery is tried again. Pure."""
+"""Decide when a delivery is tried again, without side effects."""
 
 import datetime
 import email.utils
@@ -25,7 +25,7 @@ def next_attempt(*, attempts: int, retry_after: str, now: datetime.datetime, jit
 
 
 def _asked_delay(retry_after: str, *, now: datetime.datetime) -> datetime.timedelta:
-    """Read Retry-After, which is seconds or a date (RFC 9110, section 10.2.3); anything else asks for nothing."""
+    """Read Retry-After, which is seconds or a date (RFC 9110, section 10.2.3); treat anything else as no delay."""
     if _SECONDS.fullmatch(retry_after):
         return datetime.timedelta(seconds=int(retry_after))
     try:

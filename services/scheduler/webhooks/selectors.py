@@ -1,4 +1,4 @@
-"""Reads."""
+"""Read endpoints and deliveries."""
 
 import datetime
 
@@ -10,17 +10,17 @@ from webhooks.models import Delivery, Endpoint, Event, Position
 
 
 def list_endpoints(*, owner_id: int) -> list[Endpoint]:
-    """The owner's endpoints, newest first: ten at most."""
+    """Return the owner's endpoints, newest first; at most ten."""
     return list(Endpoint.objects.filter(owner_id=owner_id, slot__gte=0).order_by("-id"))
 
 
 def retrieve_endpoint(*, owner_id: int, endpoint_id: int) -> Endpoint | None:
-    """The owner's endpoint of this id."""
+    """Return the owner's endpoint of this id."""
     return Endpoint.objects.filter(id=endpoint_id, owner_id=owner_id, slot__gte=0).first()
 
 
 def list_deliveries(*, endpoint: Endpoint, page: Page) -> tuple[list[Delivery], bool]:
-    """The endpoint's deliveries, newest first: one page, and whether there are more. One statement."""
+    """Return a page of the endpoint's deliveries, newest first, and whether there are more. One statement."""
     query = Delivery.objects.filter(endpoint=endpoint).order_by("-created_at", "-id")
     if page.before is not None:
         query = query.filter(page.before.older("created_at"))
@@ -29,19 +29,19 @@ def list_deliveries(*, endpoint: Endpoint, page: Page) -> tuple[list[Delivery], 
 
 
 def retrieve_delivery(*, owner_id: int, endpoint_id: int, delivery_id: int) -> Delivery | None:
-    """The delivery of this id, of the owner's endpoint."""
+    """Return the delivery of this id, of the owner's endpoint."""
     return Delivery.objects.filter(
         id=delivery_id, endpoint_id=endpoint_id, endpoint__owner_id=owner_id, endpoint__slot__gte=0
     ).first()
 
 
 def oldest_unread_event() -> datetime.datetime | None:
-    """When the oldest event was written that no deliveries were made of yet."""
+    """Return when the oldest event without deliveries was written."""
     position = Position.objects.values_list("event_id", flat=True).first() or 0
     return Event.objects.filter(id__gt=position).order_by("id").values_list("created_at", flat=True).first()
 
 
 def oldest_due(*, now: datetime.datetime) -> datetime.datetime | None:
-    """Since when something has been due that no worker has taken; failed attempts that wait for their time are not."""
+    """Return since when a delivery has been due without a worker; one that waits for its next attempt is not due."""
     due: datetime.datetime | None = due_endpoints(now=now).aggregate(at=Min("due_at"))["at"]
     return due

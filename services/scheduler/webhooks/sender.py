@@ -1,8 +1,7 @@
 """Send what is due, from threads of a worker's process.
 
-A receiver that hangs takes up to 5 s of a thread, and of no process: the Celery task waits a quarter of a second, and
-leaves what is not complete by then to its threads. So two processes serve everybody else while dozens of receivers
-hang.
+A receiver that hangs occupies a thread for up to 5 s, but no process: the Celery task waits a quarter of a second, and
+leaves incomplete batches to their threads. So two processes serve all other receivers while dozens hang.
 """
 
 import datetime
@@ -26,19 +25,19 @@ from webhooks.http_client import Client, SendError
 from webhooks.signing import signed_headers
 
 THREADS = 128
-# Requests to one endpoint at a time: this many, or a sixteenth of the threads that are free, and always one. So what
-# hangs takes fewer and fewer of them, and some are left for everybody else.
+# Requests to one endpoint at a time: this many, or a sixteenth of the free threads, and always one. So endpoints that
+# hang take fewer and fewer of them, and some are left for all others.
 TRACKS = 8
 SHARE = 16
-# Endpoints that are claimed at once: what a process takes, the other one cannot.
+# Endpoints claimed at once; the other process cannot have them.
 ENDPOINTS_AT_ONCE = 8
-# Of the endpoints that a process has claimed, those that failed the last time: each may hang again.
+# At most so many of them are endpoints whose last attempt failed: each may hang again.
 FAILING_AT_ONCE = 8
-# How long a Celery task goes on claiming; then the worker may have something else to do.
+# How long a Celery task goes on claiming; then the worker may have other messages.
 SLICE_SECONDS = 1.0
 # How long it waits for its batches before it leaves them to their threads.
 PATIENCE_SECONDS = 0.25
-# A track begins no further request after that, so that a batch ends well before its claim.
+# A track begins no further request after this time, so that a batch ends well before its claim.
 TRACK_SECONDS = 2.0
 
 USER_AGENT = "task-api-webhooks/0.1"
@@ -53,7 +52,7 @@ def deliver_due() -> int:
 
 
 def finish() -> None:
-    """Wait for what is being sent and record it: at most some 7 s."""
+    """Wait for the requests in flight and record them; takes at most some 7 s."""
     if _sender.cache_info().currsize:
         _sender().close()
         _sender.cache_clear()
@@ -61,12 +60,12 @@ def finish() -> None:
 
 @cache
 def _sender() -> "Sender":
-    """Made at the first use, and so after the worker has forked its processes."""
+    """Create the sender at the first use, after the worker has forked its processes."""
     return Sender()
 
 
 class Sender:
-    """The threads of one process, and what is in their hands."""
+    """The threads of one process, and the batches that they send."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sender")
@@ -80,14 +79,14 @@ class Sender:
         """Claim, send and record until nothing is due or the time is over."""
         until = time.monotonic() + SLICE_SECONDS
         recorded = 0
-        # Whatever is claimed is sent and recorded, also where the time is over by then.
+        # Everything claimed is sent and recorded, even if the time is over by then.
         while time.monotonic() < until and (sendings := self._claim()):
             recorded += self._record(sendings)
         return recorded
 
     def close(self) -> None:
-        """Let everything that was claimed come to its end."""
-        self._pool.shutdown()  # The last tracks hand their batches to the late thread.
+        """Finish everything that was claimed."""
+        self._pool.shutdown()  # The last tracks pass their batches to the late thread.
         self._late.submit(connections.close_all)
         self._late.shutdown()
 
@@ -95,7 +94,7 @@ class Sender:
         healthy = min(ENDPOINTS_AT_ONCE, self._free)
         failing = min(FAILING_AT_ONCE - self._failing, self._free - healthy)
         if not healthy:
-            # Busy rather than idle, so that the next message goes to another process.
+            # Stay busy rather than idle, so that the next message goes to another process.
             time.sleep(PATIENCE_SECONDS)
             return []
         return [self._start(batch) for batch in claim_batches(healthy=healthy, failing=failing)]
@@ -114,8 +113,8 @@ class Sender:
         return future
 
     def _record(self, sendings: "list[_Sending]") -> int:
-        """Wait for a moment, record what is complete, and have the rest recorded when it is."""
-        # Not for endpoints that are failing, which are likely to take their whole time.
+        """Wait a moment, record what is complete, and have the rest recorded when it is."""
+        # Not for failing endpoints, which are likely to take their whole time.
         awaited = [sending for sending in sendings if not sending.batch.failing]
         wait([track for sending in awaited for track in sending.tracks], timeout=PATIENCE_SECONDS)
         complete = [sending for sending in sendings if sending.is_complete()]
@@ -134,7 +133,7 @@ class Sender:
         close_old_connections()
         try:
             self._finish([sending])
-        # Nothing waits for this thread's result. The claim expires, and the batch is sent again.
+        # No caller waits for this thread's result. The claim expires, and the batch is sent again.
         except DatabaseLayerError:
             logger.exception("deliveries not recorded", extra={"webhook": sending.batch.endpoint_id})
             connection.close()
@@ -154,7 +153,7 @@ class Sender:
 
 
 class _Countdown:
-    """Calls ``then`` when as many things have ended as there are."""
+    """Call ``then`` when all of so many things have ended."""
 
     def __init__(self, things: int, then: Callable[[], object]) -> None:
         self._lock = threading.Lock()
@@ -171,7 +170,7 @@ class _Countdown:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Sending:
-    """A batch on its way: one future for each of its tracks."""
+    """A batch in flight: one future for each of its tracks."""
 
     batch: Batch
     tracks: "list[Future[list[Outcome]]]"
@@ -184,7 +183,7 @@ class _Sending:
 
 
 def split_tracks(messages: Sequence[Message], *, count: int) -> list[list[Message]]:
-    """Deal the messages to so many tracks at most, those about one task to the same one and in their order."""
+    """Distribute the messages to at most so many tracks, those about one task to the same one and in order."""
     tracks: list[list[Message]] = [[] for _ in range(count)]
     numbers: dict[int, int] = {}
     for message in messages:
@@ -195,7 +194,7 @@ def split_tracks(messages: Sequence[Message], *, count: int) -> list[list[Messag
 
 
 def send_track(batch: Batch, messages: Sequence[Message]) -> list[Outcome]:
-    """Send the messages one after the other, until one fails or the time is over; return what was attempted."""
+    """Send the messages one after another until one fails or the time is over; return what was attempted."""
     until = time.monotonic() + TRACK_SECONDS
     outcomes = []
     with Client(allow_private=settings.WEBHOOK_ALLOW_PRIVATE_NETWORKS) as client:
@@ -242,7 +241,7 @@ def _post(client: Client, batch: Batch, message: Message, body: bytes, *, now: d
         response = client.post(batch.url, body=body, headers=headers)
     except SendError as error:
         return {"error": str(error)}
-    # This is the boundary of the attempt: whatever else it raises is a defect, and costs this attempt alone.
+    # This is the boundary of the attempt: any other exception is a defect, and fails only this attempt.
     except Exception:
         logger.exception("delivery failed", extra={"webhook": batch.endpoint_id, "delivery": message.delivery_id})
         return {"error": INTERNAL_ERROR}

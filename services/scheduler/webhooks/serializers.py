@@ -1,4 +1,4 @@
-"""What clients may send, and what they get."""
+"""Parse what clients send, and render what they get."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from webhooks.targets import TargetRefused, check_url
 REASONS = {
     "owner": "You disabled it.",
     "gone": "The receiver answered 410 Gone.",
-    "failing": "It has had nothing but failures for five days.",
+    "failing": "All attempts have failed for five days.",
 }
 
 
@@ -39,7 +39,7 @@ class EventsField(serializers.Field[list[str], Any, list[str], Any]):
     def to_internal_value(self, data: Any) -> list[str]:
         if not isinstance(data, list) or not data:
             self.fail("invalid")
-        # Compared one by one: what a client sends may not be hashable.
+        # Compared one by one: a client's values may not be hashable.
         if not all(event in EVENT_TYPES for event in data) or len(set(data)) != len(data):
             self.fail("invalid")
         return list(data)
@@ -70,7 +70,7 @@ class WebhookCreateSerializer(StrictSerializer):
 
 
 class WebhookUpdateSerializer(StrictSerializer):
-    """The body of PATCH /api/webhooks/{id}: what is to change."""
+    """The body of PATCH /api/webhooks/{id}."""
 
     url = URLField(required=False)
     events = EventsField(required=False)
@@ -78,7 +78,7 @@ class WebhookUpdateSerializer(StrictSerializer):
 
 
 def represent_webhook(endpoint: Endpoint) -> dict[str, Any]:
-    """An endpoint as its owner sees it, without its secret."""
+    """Render an endpoint for its owner, without its secret."""
     return {
         "id": endpoint.id,
         "url": endpoint.url,
@@ -92,7 +92,7 @@ def represent_webhook(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def represent_delivery(delivery: Delivery) -> dict[str, Any]:
-    """A delivery as the owner of its endpoint sees it; what there is not (yet) is null."""
+    """Render a delivery for its endpoint's owner; values that do not exist (yet) are null."""
     attempted = delivery.attempts > 0
     return {
         "id": delivery.id,

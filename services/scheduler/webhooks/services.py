@@ -1,4 +1,4 @@
-"""What the owner of an endpoint does with it, and with its deliveries."""
+"""Write endpoints and deliveries on behalf of their owners."""
 
 import hashlib
 import secrets
@@ -20,7 +20,7 @@ from webhooks.signing import new_secret
 
 # A client may repeat a creation for this long.
 KEY_LIFETIME = timedelta(hours=24)
-# How long the secret signs beside the one that it was exchanged for.
+# How long a replaced secret keeps signing beside the new one.
 OVERLAP = timedelta(hours=24)
 
 
@@ -37,12 +37,12 @@ class KeyReused(Exception):
 
 
 class EndpointDisabled(Exception):
-    """Nothing is sent to an endpoint that is disabled."""
+    """The endpoint is disabled, so nothing is sent to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """An endpoint, and its secret: the one moment at which that can be read."""
+    """An endpoint and its new secret, which can be read only now."""
 
     endpoint: Endpoint
     secret: str
@@ -51,10 +51,10 @@ class NewSecret:
 def create_endpoint(
     *, owner_id: int, url: str, events: Iterable[str], key: str | None = None
 ) -> tuple[NewSecret, bool]:
-    """Store an endpoint of a validated URL and event types, unless the key has; return it, and whether it is a repeat.
+    """Store an endpoint with a validated URL and event types, but once per key; return it, and whether it is a repeat.
 
-    Of several at once with one key, one stores the endpoint. Raises TooManyEndpoints, or KeyReused where the key's
-    endpoint was asked for with another URL or other events.
+    Of several concurrent calls with one key, one stores the endpoint. Raises TooManyEndpoints, or KeyReused if the
+    key's endpoint was requested with another URL or other events.
     """
     joined = _join(events)
     creation_key, creation_hash = (_no_key(), "") if key is None else (_hash(key), _hash(f"{url} {joined}"))
@@ -65,7 +65,7 @@ def create_endpoint(
         free = [slot for slot in range(ENDPOINTS_PER_OWNER) if slot not in taken]
         if not free:
             break
-        # Another request may take the slot or the key in between; then there is one fewer to try.
+        # A concurrent request may take the slot or the key; then one fewer is left to try.
         created = _insert_endpoint(
             owner_id=owner_id,
             slot=free[0],
@@ -80,12 +80,12 @@ def create_endpoint(
 
 
 def _created_with(owner_id: int, creation_key: str, creation_hash: str) -> NewSecret | None:
-    """The endpoint that was created with the key in KEY_LIFETIME, and its secret; raises KeyReused."""
+    """Return the endpoint created with the key within KEY_LIFETIME, and its secret; raises KeyReused."""
     mine = Endpoint.objects.filter(owner_id=owner_id, creation_key=creation_key)
     endpoint = mine.first()
     if endpoint is None:
         return None
-    # What lies ahead was written by a clock that was wrong.
+    # A time in the future was written by a wrong clock.
     if abs(timezone.now() - endpoint.created_at) >= KEY_LIFETIME:
         mine.update(creation_key=_no_key(), creation_hash="")
         return None
@@ -99,7 +99,7 @@ def _hash(text: str) -> str:
 
 
 def _no_key() -> str:
-    """Unique, and the hash of no key that anybody knows."""
+    """Return a unique value that is no known key's hash."""
     return secrets.token_hex(32)
 
 
@@ -129,7 +129,7 @@ def _insert_endpoint(*, owner_id: int, slot: int, url: str, events: str, **creat
 
 
 def _join(events: Iterable[str]) -> str:
-    """In the order of EVENT_TYPES, each once."""
+    """Join the events in the order of EVENT_TYPES, each once."""
     chosen = set(events)
     return ",".join(event for event in EVENT_TYPES if event in chosen)
 
@@ -145,7 +145,7 @@ def update_endpoint(
 ) -> Endpoint:
     """Change what is given; raises EndpointNotFound.
 
-    A new URL, or one that is enabled, starts without failures. What waits for an endpoint that is disabled is given up.
+    An endpoint with a new URL, or newly enabled, starts without failures. What waits for a disabled one is given up.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -164,7 +164,7 @@ def update_endpoint(
 
 @retries_deadlocks
 def delete_endpoint(*, owner_id: int, endpoint_id: int) -> None:
-    """Delete the endpoint; raises EndpointNotFound. Housekeeping deletes its deliveries, of which there may be many."""
+    """Delete the endpoint; raises EndpointNotFound. Housekeeping deletes its deliveries, which may be many."""
     now = timezone.now()
     with transaction.atomic():
         endpoint = _lock_endpoint(owner_id=owner_id, endpoint_id=endpoint_id)
@@ -177,7 +177,7 @@ def delete_endpoint(*, owner_id: int, endpoint_id: int) -> None:
 
 @retries_deadlocks
 def exchange_secret(*, owner_id: int, endpoint_id: int) -> NewSecret:
-    """Replace the secret; raises EndpointNotFound. The one before signs as well for OVERLAP, and none before that."""
+    """Replace the secret; raises EndpointNotFound. For OVERLAP the previous one signs too, but none before that."""
     now = timezone.now()
     secret = new_secret()
     with transaction.atomic():
@@ -209,11 +209,11 @@ def send_ping(*, owner_id: int, endpoint_id: int) -> Delivery:
 
 @retries_deadlocks
 def redeliver(*, owner_id: int, endpoint_id: int, delivery_id: int) -> Delivery:
-    """Send a delivery again, now and with all its attempts before it; raises EndpointNotFound or EndpointDisabled."""
+    """Send a delivery again, now and with a full set of attempts; raises EndpointNotFound or EndpointDisabled."""
     now = timezone.now()
     with transaction.atomic():
         endpoint = _lock_enabled(owner_id=owner_id, endpoint_id=endpoint_id)
-        # Where it is being sent right now, that is the first of the new attempts.
+        # If it is being sent right now, that counts as the first of the new attempts.
         mine = Delivery.objects.filter(id=delivery_id, endpoint=endpoint)
         mine.update(state=PENDING, attempts=0, due_at=now)
         delivery = mine.first()
@@ -224,7 +224,7 @@ def redeliver(*, owner_id: int, endpoint_id: int, delivery_id: int) -> Delivery:
 
 
 def reencrypt_secrets() -> int:
-    """Encrypt every secret by the first key; return the number of endpoints. Raises cryptography's InvalidToken."""
+    """Encrypt every secret with the first key; return the number of endpoints. Raises cryptography's InvalidToken."""
     ids = list(Endpoint.objects.filter(slot__gte=0).values_list("id", flat=True))
     for endpoint_id in ids:
         _reencrypt(endpoint_id)
@@ -233,12 +233,12 @@ def reencrypt_secrets() -> int:
 
 @retries_deadlocks
 def _reencrypt(endpoint_id: int) -> None:
-    """One endpoint in one transaction, so that no secret that is exchanged meanwhile is overwritten."""
+    """Reencrypt one endpoint in one transaction, so that no secret exchanged meanwhile is overwritten."""
     with transaction.atomic():
         this = Endpoint.objects.filter(id=endpoint_id)
         this.update(failures=F("failures"))
         endpoint = this.first()
-        # Deleted meanwhile, or marked as deleted and without secrets.
+        # It was deleted meanwhile, or marked as deleted and has no secrets.
         if endpoint is None or not endpoint.secret:
             return
         previous = endpoint.previous_secret and reencrypt(endpoint.previous_secret)
@@ -253,7 +253,7 @@ def _lock_enabled(*, owner_id: int, endpoint_id: int) -> Endpoint:
 
 
 def _lock_endpoint(*, owner_id: int, endpoint_id: int) -> Endpoint:
-    """The endpoint, locked until the end of the transaction; raises EndpointNotFound."""
+    """Return the endpoint, locked until the end of the transaction; raises EndpointNotFound."""
     mine = Endpoint.objects.filter(id=endpoint_id, owner_id=owner_id, slot__gte=0)
     # A change locks the row on every engine. A SELECT with a lock is a hint, which not every server takes.
     mine.update(failures=F("failures"))

@@ -1,4 +1,4 @@
-"""Sign as Standard Webhooks 1.0 has it. Pure, but for the randomness of a new secret.
+"""Sign by Standard Webhooks 1.0. Free of side effects, except for the randomness of a new secret.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -15,7 +15,7 @@ SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """Draw a secret, in the form in which its owner gets it."""
+    """Return a random secret, in the form in which its owner gets it."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 

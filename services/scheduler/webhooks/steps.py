@@ -1,10 +1,10 @@
-"""What the relay does for webhooks in each round. A round that is cut off, or done by two at once, does no harm."""
+"""The relay's steps for webhooks. A round that is interrupted, or done by two relays at once, is harmless."""
 
-from webhooks.housekeeping import keep_house
+from webhooks.housekeeping import clean_up
 from webhooks.reader import EVENTS_AT_ONCE, relay_events
 from webhooks.tasks import wake_workers
 
-# After that, the other steps have their turn; the next round goes on.
+# After this many, the other steps have their turn; the next round continues.
 PASSES_AT_ONCE = 10
 
 
@@ -19,16 +19,16 @@ class RelayEvents:
 
 
 class WakeWorkers:
-    """Have the workers send what is due: new deliveries, and those whose next attempt has come."""
+    """Have the workers send what is due: new deliveries, and retries whose time has come."""
 
     def __call__(self) -> None:
-        """Send a message where there is something to do. Raises what the database or the broker raise."""
+        """Send a message if there is work. Raises errors of the database and the broker."""
         wake_workers()
 
 
-class KeepHouse:
+class CleanUp:
     """Delete what is old, a little in each round."""
 
     def __call__(self) -> None:
-        """Do one small piece of work; raises what the database raises."""
-        keep_house()
+        """Do one small piece of work; raises errors of the database."""
+        clean_up()

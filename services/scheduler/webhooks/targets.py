@@ -1,7 +1,7 @@
-"""Decide where webhooks may be sent: the form of a URL, and the IP addresses behind it. Pure.
+"""Decide where webhooks may be sent, by the form of the URL and the IP addresses behind it, without side effects.
 
-The form keeps out what two parsers could read differently. It cannot tell what a name resolves to; that is checked at
-the moment of connecting (webhooks.http_client), and for each connection.
+The form excludes what two parsers could read differently. It does not show what a name resolves to, which is checked
+for each connection when it is made (webhooks.http_client).
 """
 
 import ipaddress
@@ -13,15 +13,15 @@ from webhooks.models import URL_MAXIMUM
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# What listens below is a service of the system, such as mail, that an HTTP request could mislead.
+# Lower ports belong to system services, such as mail, that an HTTP request could mislead.
 FIRST_UNPRIVILEGED_PORT = 1024
 
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
-# What resolvers and browsers take for an IPv4 address, in whatever base.
+# What resolvers and browsers interpret as an IPv4 address, in any base.
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
-# Global by their registry, and yet not the internet: they lead elsewhere, or to the host of a virtual machine.
+# Global by the registry, but not the internet: they lead elsewhere, or to the host of a virtual machine.
 _REFUSED_V4 = (
     ipaddress.IPv4Network("192.0.0.0/24"),  # protocol assignments (RFC 6890)
     ipaddress.IPv4Network("192.88.99.0/24"),  # 6to4 relays (RFC 7526)
@@ -29,7 +29,7 @@ _REFUSED_V4 = (
         "168.63.129.16/32"
     ),  # Azure's host, https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 )
-# All that is assigned for the internet; NAT64, mapped, link-local, private and multicast addresses are outside.
+# All that is assigned to the internet; NAT64, mapped, link-local, private and multicast addresses are outside.
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _REFUSED_V6 = (
     ipaddress.IPv6Network("2001::/23"),  # protocol assignments, Teredo among them (RFC 4380)
@@ -69,7 +69,7 @@ def _contains(network: ipaddress.IPv4Network | ipaddress.IPv6Network, address: I
 
 
 def check_url(url: str, *, allow_private: bool) -> None:
-    """Raise TargetRefused unless the URL is well-formed and its host, where it is an IP address, is allowed."""
+    """Raise TargetRefused unless the URL is well-formed and its host, if it is an IP address, is allowed."""
     if len(url) > URL_MAXIMUM:
         raise TargetRefused(f"Must not be longer than {URL_MAXIMUM} characters.")
     if not _PRINTABLE.fullmatch(url) or "\\" in url:
@@ -118,7 +118,7 @@ def _check_host(host: str, *, allow_private: bool) -> None:
 
 
 def parse_address(host: str) -> IPAddress | None:
-    """Return the IP address that the host is in canonical form; None for a name, and for any other form."""
+    """Return the host as an IP address if it is one in canonical form, else None."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the worker runs, and what wakes it."""
+"""The sender's Celery task, and the message that wakes it."""
 
 import logging
 from typing import Any
@@ -12,7 +12,7 @@ from servicekit.database.outages import is_unavailable
 from webhooks import sender
 from webhooks.claims import due_endpoints
 
-# A message only wakes, and there is another one soon.
+# A message only wakes a worker, and another follows soon.
 EXPIRES_SECONDS = 5
 
 logger = logging.getLogger("webhooks.tasks")
@@ -26,12 +26,12 @@ def deliver() -> None:
     except DatabaseLayerError as error:
         if not is_unavailable(error):
             raise
-        # The rows are still due when the database is back, and so is the next message.
+        # When the database is back, the rows are still due, and the next message follows.
         logger.warning("database unavailable", extra={"error": str(error)})
 
 
 def wake_workers() -> bool:
-    """Send a message where something is due; return whether something was. Raises kombu's OperationalError."""
+    """Send a message if something is due; return whether it was. Raises kombu's OperationalError."""
     is_due = due_endpoints(now=timezone.now()).exists()
     if is_due:
         deliver.apply_async(expires=EXPIRES_SECONDS, retry=False)
@@ -40,5 +40,5 @@ def wake_workers() -> bool:
 
 @signals.worker_process_shutdown.connect
 def finish_sending(**kwargs: Any) -> None:
-    """Let what is being sent come to its end, so that it is recorded and not sent again."""
+    """Wait for the requests in flight, so that they are recorded and not sent again."""
     sender.finish()

@@ -1,4 +1,4 @@
-"""HTTP: parse, one domain call, render. Users see their own, and the same 404 for all else."""
+"""Serve the calls: parse, one domain call, render. Another user's webhook is the same 404 as a missing one."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -47,12 +47,12 @@ class WebhookListView(APIView):
     """GET and POST /api/webhooks."""
 
     def get(self, request: Request) -> Response:
-        """The caller's webhooks, newest first."""
+        """Return the caller's webhooks, newest first."""
         endpoints = list_endpoints(owner_id=principal(request).user_id)
         return Response([represent_webhook(endpoint) for endpoint in endpoints])
 
     def post(self, request: Request) -> Response:
-        """Create a webhook of the caller's; with an Idempotency-Key that was sent before, return the one it made."""
+        """Create a webhook for the caller; for a repeated Idempotency-Key, return the webhook that it made."""
         new = WebhookCreateSerializer.parse(request.data)
         key = parse_idempotency_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
         try:
@@ -72,11 +72,11 @@ class WebhookDetailView(APIView):
     """GET, PATCH and DELETE /api/webhooks/{id}."""
 
     def get(self, request: Request, webhook_id: str) -> Response:
-        """The webhook, without its secret."""
+        """Return the webhook, without its secret."""
         return Response(represent_webhook(_endpoint(request, webhook_id)))
 
     def patch(self, request: Request, webhook_id: str) -> Response:
-        """Changes the URL, the events, or whether it is enabled."""
+        """Change the URL, the events, or whether it is enabled."""
         changes = WebhookUpdateSerializer.parse(request.data)
         endpoint = _found(
             lambda: update_endpoint(owner_id=principal(request).user_id, endpoint_id=_identifier(webhook_id), **changes)
@@ -84,7 +84,7 @@ class WebhookDetailView(APIView):
         return Response(represent_webhook(endpoint))
 
     def delete(self, request: Request, webhook_id: str) -> Response:
-        """Deletes the webhook and its deliveries."""
+        """Delete the webhook and its deliveries."""
         _found(lambda: delete_endpoint(owner_id=principal(request).user_id, endpoint_id=_identifier(webhook_id)))
         return Response(status=204)
 
@@ -93,7 +93,7 @@ class WebhookSecretView(APIView):
     """POST /api/webhooks/{id}/secret."""
 
     def post(self, request: Request, webhook_id: str) -> Response:
-        """Exchanges the secret; for a day both sign."""
+        """Exchange the secret; for a day both sign."""
         created = _found(
             lambda: exchange_secret(owner_id=principal(request).user_id, endpoint_id=_identifier(webhook_id))
         )
@@ -104,7 +104,7 @@ class WebhookTestView(APIView):
     """POST /api/webhooks/{id}/test."""
 
     def post(self, request: Request, webhook_id: str) -> Response:
-        """Sends a ping; 409 where the webhook is disabled."""
+        """Send a ping; 409 if the webhook is disabled."""
         delivery = _found(lambda: send_ping(owner_id=principal(request).user_id, endpoint_id=_identifier(webhook_id)))
         location = f"/api/webhooks/{delivery.endpoint_id}/deliveries/{delivery.id}"
         return Response(represent_delivery(delivery), status=202, headers={"Location": location})
@@ -116,7 +116,7 @@ class DeliveryListView(APIView):
     query_parameters = Page.PARAMETERS
 
     def get(self, request: Request, webhook_id: str) -> Response:
-        """The webhook's deliveries, newest first."""
+        """Return the webhook's deliveries, newest first."""
         page = Page.from_request(request, default_limit=LIST_LENGTH)
         endpoint = _endpoint(request, webhook_id)
         deliveries, more = list_deliveries(endpoint=endpoint, page=page)
@@ -132,7 +132,7 @@ class DeliveryDetailView(APIView):
     """GET /api/webhooks/{id}/deliveries/{id}."""
 
     def get(self, request: Request, webhook_id: str, delivery_id: str) -> Response:
-        """The delivery."""
+        """Return the delivery."""
         delivery = retrieve_delivery(
             owner_id=principal(request).user_id,
             endpoint_id=_identifier(webhook_id),
@@ -147,7 +147,7 @@ class RedeliveryView(APIView):
     """POST /api/webhooks/{id}/deliveries/{id}/redelivery."""
 
     def post(self, request: Request, webhook_id: str, delivery_id: str) -> Response:
-        """Sends the delivery again; 409 where the webhook is disabled."""
+        """Send the delivery again; 409 if the webhook is disabled."""
         delivery = _found(
             lambda: redeliver(
                 owner_id=principal(request).user_id,
@@ -166,7 +166,7 @@ def _endpoint(request: Request, webhook_id: str) -> Endpoint:
 
 
 def _found(call: Callable[[], T]) -> T:
-    """What the call returns; as a 404 or 409 what it refuses."""
+    """Return the call's result; raises its refusals as 404 or 409."""
     try:
         return call()
     except EndpointNotFound:
@@ -176,7 +176,7 @@ def _found(call: Callable[[], T]) -> T:
 
 
 def _identifier(text: str) -> int:
-    """An id that a bigint can hold; what cannot be one is not found, like any other that is missing."""
+    """Return the id; raises Http404 if it does not fit a bigint, as for any missing one."""
     number = int(text)
     if number > LARGEST_ID:
         raise Http404

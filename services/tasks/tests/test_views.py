@@ -28,7 +28,7 @@ MICROSECOND = datetime.timedelta(microseconds=1)
 NOW = "2026-02-01T12:00:00.000007Z"
 REQUEST_ID = "0" * 32
 NOT_FOUND = "There is nothing here, or it is not yours."
-CHANGED = "It is not at a version that the request's conditions allow; read it again."
+CHANGED = "It is not at a version that the conditions of the request allow; read it again."
 UNKNOWN_FIELD = "This field is unknown or may not be set."
 
 

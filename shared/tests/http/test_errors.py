@@ -41,7 +41,7 @@ AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system
                 "precondition-failed",
                 "Precondition Failed",
                 412,
-                "It is not at a version that the request's conditions allow; read it again.",
+                "It is not at a version that the conditions of the request allow; read it again.",
             ),
         ),
         ("/failing/too-large", ("payload-too-large", "Payload Too Large", 413, "A body must not exceed 65536 bytes.")),

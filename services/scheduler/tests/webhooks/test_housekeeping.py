@@ -7,7 +7,7 @@ import time_machine
 
 from tests.webhooks.support import NOW, SECOND, make_delivery, make_endpoint
 from webhooks import housekeeping
-from webhooks.housekeeping import keep_house
+from webhooks.housekeeping import clean_up
 from webhooks.models import NEVER, Delivery, Endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,7 +28,7 @@ def states() -> list[str]:
 
 def test_nothing_to_do():
     make_delivery(make_endpoint())
-    assert keep_house() == 0
+    assert clean_up() == 0
     assert states() == ["pending"]
 
 
@@ -38,7 +38,7 @@ class TestDisabledEndpoint:
         delivered = make_delivery(endpoint, state="delivered")
         for number in range(5):
             make_delivery(endpoint, task_id=number)
-        assert [keep_house() for _ in range(4)] == [2, 2, 1, 0]
+        assert [clean_up() for _ in range(4)] == [2, 2, 1, 0]
         assert set(states()[1:]) == {"dead"}
         assert Delivery.objects.get(state="delivered").id == delivered.id
         assert {delivery.error for delivery in Delivery.objects.filter(state="dead")} == {"The webhook was disabled."}
@@ -48,9 +48,9 @@ class TestDisabledEndpoint:
         endpoint = make_endpoint(enabled=False, disabled_reason="owner")
         for number in range(3):
             make_delivery(endpoint, task_id=number)
-        keep_house()
+        clean_up()
         Endpoint.objects.update(enabled=True, disabled_reason="")
-        assert keep_house() == 0
+        assert clean_up() == 0
         assert sorted(states()) == ["dead", "dead", "pending"]
 
 
@@ -59,7 +59,7 @@ def test_deleted_endpoint_goes_with_its_deliveries():
     endpoint = make_endpoint(slot=-5, enabled=False, disabled_reason="owner")
     for number in range(3):
         make_delivery(endpoint, task_id=number, state="delivered")
-    while keep_house():
+    while clean_up():
         pass
     assert Delivery.objects.get().id == kept.id
     assert Endpoint.objects.get().id == kept.endpoint_id
@@ -74,13 +74,13 @@ class TestOldDeliveries:
         endpoint = make_endpoint()
         for age in (33, 32, 31, 30, 1):
             make_delivery(endpoint, task_id=age, state="delivered", created_at=NOW - age * DAY)
-        while keep_house():
+        while clean_up():
             pass
         assert list(Delivery.objects.order_by("id").values_list("task_id", flat=True)) == [30, 1]
 
     def test_that_are_still_pending_stay(self):
         make_delivery(make_endpoint(), created_at=NOW - 31 * DAY)
-        assert keep_house() == 0
+        assert clean_up() == 0
 
 
 def test_what_a_clock_ahead_has_put_off_is_due():
@@ -88,7 +88,7 @@ def test_what_a_clock_ahead_has_put_off_is_due():
     make_delivery(endpoint, task_id=1, due_at=NOW + 365 * DAY)
     make_delivery(endpoint, task_id=2, due_at=NOW + 5 * SECOND)
     Endpoint.objects.update(due_at=NOW + 365 * DAY)
-    assert keep_house() == 1
+    assert clean_up() == 1
     assert sorted(Delivery.objects.values_list("due_at", flat=True)) == [NOW, NOW + 5 * SECOND]
     assert Endpoint.objects.get().due_at == NOW
-    assert keep_house() == 0
+    assert clean_up() == 0

@@ -27,7 +27,7 @@ def test_every_secret_is_encrypted_by_the_first_key(settings):
     make_endpoint(slot=-1, secret="", updated_at=NOW)
 
     settings.WEBHOOK_SECRET_KEYS = (NEW, OLD)
-    assert reencrypt() == "2 webhooks are encrypted by the first key\n"
+    assert reencrypt() == "2 webhooks are encrypted with the first key\n"
 
     settings.WEBHOOK_SECRET_KEYS = (NEW,)
     assert decrypt(Endpoint.objects.get(id=first.id).secret) == first.plain_secret

@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError as BrokerUnavailable
 from scheduler_service.celery import app
 from tests.webhooks.support import make_delivery, make_endpoint
 from webhooks import sender, tasks
-from webhooks.steps import KeepHouse, RelayEvents, WakeWorkers
+from webhooks.steps import CleanUp, RelayEvents, WakeWorkers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,7 +44,7 @@ def test_broker_that_is_unavailable_is_the_relays_to_handle(monkeypatch):
 
 def test_steps_do_no_harm_when_there_is_nothing_to_do(sent):
     for _ in range(2):
-        for step in (RelayEvents(), WakeWorkers(), KeepHouse()):
+        for step in (RelayEvents(), WakeWorkers(), CleanUp()):
             step()
     assert sent == []
 

@@ -86,7 +86,7 @@ CONFLICT = Problem(
 PRECONDITION_FAILED = Problem(
     status=412,
     slug="precondition-failed",
-    detail="It is not at a version that the request's conditions allow; read it again.",
+    detail="It is not at a version that the conditions of the request allow; read it again.",
     meaning="`If-Match` names a version that is no longer current: it has changed since you read it, perhaps by an "
     "earlier attempt of yours whose response was lost. Or the `If-None-Match` of a change names the current version. "
     "This request changed nothing.",

@@ -10,10 +10,10 @@ from servicekit.database.sqlite import base as sqlite
 
 
 class Command(BaseCommand):
-    """Run the relay until SIGTERM or Ctrl-C, which end the round that is going on and then the process."""
+    """Run the relay until SIGTERM or Ctrl-C, which end the process after the current round."""
 
-    help = "Starts queued runs, continues those that lost their worker, and takes the other steps of RELAY_STEPS."
-    # The tables are checked by what is done with them, and a check at the start would need them there already.
+    help = "Start queued runs, continue those that lost their worker, and do the other steps of RELAY_STEPS."
+    # The steps' own statements check the tables; a check at the start would require that they exist already.
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:

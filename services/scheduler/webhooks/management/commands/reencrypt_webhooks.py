@@ -1,4 +1,4 @@
-"""``manage.py reencrypt_webhooks``: encrypt the secrets of webhooks by the first key of WEBHOOK_SECRET_KEY."""
+"""``manage.py reencrypt_webhooks``: encrypt the secrets of webhooks with the first key of WEBHOOK_SECRET_KEY."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from webhooks.services import reencrypt_secrets
 
 
 class Command(BaseCommand):
-    """Run it after a new key was put in front; then the old one can be removed."""
+    """Encrypt all secrets with a key that was put in front, so that the old one can be removed."""
 
-    help = "Encrypts the secrets of webhooks by the first key of WEBHOOK_SECRET_KEY."
+    help = "Encrypt the secrets of webhooks with the first key of WEBHOOK_SECRET_KEY."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises CommandError where none of the keys decrypts a secret."""
+        """Reencrypt them; raises CommandError if none of the keys decrypts a secret."""
         try:
             count = reencrypt_secrets()
         except InvalidToken:
             raise CommandError("WEBHOOK_SECRET_KEY: none of its keys decrypts a secret; add the one that did") from None
-        self.stdout.write(f"{count} webhooks are encrypted by the first key")
+        self.stdout.write(f"{count} webhooks are encrypted with the first key")

@@ -1,4 +1,4 @@
-"""One measurement: wrk where it is installed, else a generator of our own, which needs more CPU for itself."""
+"""Make one measurement, with wrk if it is installed, else with our own generator, which needs more CPU itself."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ LUA = Path(__file__).with_name("request.lua")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is sent. A path that ends in ``/`` gets an id, from ``first`` on, ``ids`` of them in turn."""
+    """The requests to send. A path that ends in ``/`` gets an id, from ``first`` on, ``ids`` of them in turn."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came of it. ``errors`` counts responses that are no success, and connections that failed."""
+    """The result. ``errors`` counts unsuccessful responses and failed connections."""
 
     requests: int
     seconds: float
@@ -36,7 +36,7 @@ class Measured:
 
 
 def generator() -> str:
-    """The name of the generator that is used."""
+    """Return the name of the generator in use."""
     return "wrk" if shutil.which("wrk") else "asyncio"
 
 

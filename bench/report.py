@@ -15,7 +15,7 @@ COLOURS = {"floor": "#8b949e", "fastapi": "#2f81f7", "drf": "#d29922", "project"
 
 
 def table(summary: dict[str, Any]) -> str:
-    """Markdown."""
+    """Return the results as a Markdown table."""
     head = "| call | connections | target | requests/s | of bare | p50 ms | p99 ms | errors | CPU µs a request |"
     lines = [head, "|---|---|---|---|---|---|---|---|---|"]
     for row in summary["rows"]:
@@ -33,7 +33,7 @@ def table(summary: dict[str, Any]) -> str:
 
 
 def chart(summary: dict[str, Any]) -> str:
-    """Bars of the throughput at the fewest connections, relative to the bare function, as SVG."""
+    """Return the throughput at the fewest connections, relative to the bare function, as bars in SVG."""
     rows = [row for row in summary["rows"] if row["connections"] == summary["rows"][0]["connections"]]
     bars, height = "", 12
     for operation in dict.fromkeys(row["operation"] for row in rows):

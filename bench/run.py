@@ -1,6 +1,6 @@
 """make bench: the stack beside a bare WSGI function, FastAPI and Django REST framework, as docs/performance.md says.
 
-Every target runs all the time; the measurements alternate between them, so that drift of the machine hits all alike.
+All targets keep running, and the measurements alternate between them, so that drift of the machine affects all alike.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ def _running() -> Iterator[list[Target]]:
 
 
 def _fill(path: Path) -> None:
-    """Many tasks of many other users, and some of our own."""
+    """Insert many tasks of many other users, and some of our own."""
     rows = [(number + 1, 2 + number % 1000) for number in range(OWN_TASKS, ROWS)]
     _insert(path, [(number + 1, USER_ID) for number in range(OWN_TASKS)] + rows)
 
@@ -106,7 +106,7 @@ def _load(target: Target, operation: str) -> Load:
 
 
 def _summary(results: list[dict[str, Any]], memory: dict[str, dict[str, int]]) -> dict[str, Any]:
-    """The median round of each measurement, and its ratio to the floor's."""
+    """Return the median round of each measurement, and its ratio to the floor's."""
     rows: list[dict[str, Any]] = []
     for connections in CONNECTIONS:
         for operation in OPERATIONS:

@@ -1,4 +1,4 @@
-"""What is measured: each target serves the same API on a port of its own, from a copy of the same database."""
+"""The targets of the benchmark: each serves the same API on its own port, from a copy of the same database."""
 
 import contextlib
 import http.client
@@ -50,7 +50,7 @@ class Target:
     pids: tuple[int, ...]
 
     def usage(self) -> dict[str, tuple[float, int]]:
-        """CPU seconds so far, and resident bytes now, by kind of process."""
+        """Return the CPU seconds so far and the resident bytes now, by kind of process."""
         sums: dict[str, tuple[float, int]] = {}
         for process in _tree(self.pids):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -61,7 +61,7 @@ class Target:
 
 
 def token() -> str:
-    """An access token of the user whose tasks are asked for; every target knows the key."""
+    """Return an access token of the user whose tasks are requested; every target knows the key."""
     now = int(time.time())
     claims = {
         "iss": "auth",
@@ -79,7 +79,7 @@ def token() -> str:
 
 @contextlib.contextmanager
 def project() -> Iterator[Target]:
-    """The whole stack, by ``make up``; its database is what the others get a copy of."""
+    """Run the whole stack with ``make up``; the others get copies of its database."""
     folder, port = _folder("project"), _free_port()
     env = os.environ | _secrets() | {"STATE_DIR": str(folder), "GATEWAY_PORT": str(port), "WEB_THREADS": THREADS}
     env = {name: value for name, value in env.items() if not name.endswith("DATABASE_URL")}
@@ -97,7 +97,7 @@ def project() -> Iterator[Target]:
 
 @contextlib.contextmanager
 def peer(name: str, source: Path) -> Iterator[Target]:
-    """One of COMMANDS behind the bare nginx, on a copy of the database."""
+    """Run one of COMMANDS behind a bare nginx, on a copy of the database."""
     folder, port = _folder(name), _free_port()
     database = folder / "db.sqlite3"
     _copy(source, database)

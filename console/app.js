@@ -86,7 +86,7 @@ function showWelcome({ reason, isFirst }) {
 
 let renewal;
 
-/** Renew the token before it ends while somebody looks at the page; otherwise the next request does. */
+/** Renew the token before it expires while the page is visible; otherwise the next request does. */
 function keepFresh() {
   clearTimeout(renewal);
   const session = current();

@@ -1,4 +1,4 @@
-"""`make clean`: delete var/, unless a stack runs from it. The standard library alone is needed."""
+"""`make clean`: delete var/, unless a stack runs from it. This needs only the standard library."""
 
 import shutil
 from pathlib import Path

@@ -23,7 +23,7 @@ from typing import Any
 from local import environment, lock, settings
 from local.errors import CommandError
 
-# Of a response's headers, those that a client acts on.
+# The response headers that a client acts on.
 SHOWN_HEADERS = ("Location", "ETag", "Link", "WWW-Authenticate", "RateLimit-Policy")
 SECRET = re.compile(r"(eyJ[\w-]{9})[\w-]*\.[\w-]+\.[\w-]+|(whsec_[\w+/]{4})[\w+/=]+")
 # A delivery takes about a second.
@@ -150,7 +150,7 @@ class Tour:
         return response
 
     def show_received(self, received: "queue.Queue[str]") -> None:
-        """Show what a webhook has brought, or that it has brought nothing."""
+        """Show what a webhook has delivered, or that nothing came."""
         with contextlib.suppress(queue.Empty):
             print(self._coloured("1", "\n# It arrives at the receiver, signed."))
             print(self._coloured("32", received.get(timeout=WEBHOOK_WITHIN_SECONDS)))
@@ -163,7 +163,7 @@ class Tour:
 
 @contextlib.contextmanager
 def receiver() -> Iterator[tuple[str, "queue.Queue[str]"]]:
-    """Listen for webhooks; yield the URL, and what it is sent, one text for each request."""
+    """Listen for webhooks; yield the URL and a queue of the requests, each as text."""
     received: queue.Queue[str] = queue.Queue()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -188,7 +188,7 @@ def tour_webhooks(stop: Tour) -> None:
     """Show a delivery at a receiver of this process's own."""
     with receiver() as (url, received):
         body = {"url": url, "events": ["task.created"]}
-        title = "Have a server told of new tasks. The secret, shown this once, verifies what it gets."
+        title = "Notify a server of new tasks. The secret, shown only once, verifies the deliveries."
         created = stop.show(title, "POST", "/api/webhooks", body, expect=(201, 400))
         if created.status == 400:
             print("This stack sends nothing to private addresses (WEBHOOK_ALLOW_PRIVATE_NETWORKS=0, as in containers).")
@@ -201,7 +201,7 @@ def tour_webhooks(stop: Tour) -> None:
 
 
 def tour(stop: Tour) -> None:
-    """Show all there is."""
+    """Show the whole tour."""
     # Names of this run's own, so that the next one finds its own free.
     run = secrets.token_hex(3)
     ada = {"username": f"ada-{run}", "password": "correct horse battery staple"}
@@ -221,16 +221,16 @@ def tour(stop: Tour) -> None:
     stop.show("List the last four, newest first.", "GET", "/api/tasks", expect=200)
     title = "Rename it, if it is still the version that I have read."
     stop.show(title, "PATCH", path, {"title": "Send the report"}, expect=200, If_Match=version)
-    title = "The same once more: somebody was faster, and nothing changes."
+    title = "The same once more: it has changed since, so nothing happens."
     stop.show(title, "PATCH", path, {"title": "Burn the report"}, expect=412, If_Match=version)
-    title = "The duration may not change, and beside it nothing else does."
+    title = "The duration may not change, and then nothing else does either."
     stop.show(title, "PATCH", path, {"title": "Send it", "duration": 5}, expect=400)
 
-    stop.show("Somebody else registers …", "POST", "/api/auth/register", eve, expect=201, bearer=None)
+    stop.show("Another user registers …", "POST", "/api/auth/register", eve, expect=201, bearer=None)
     title = "… and logs in. Eve's access token is $EVE."
     stop.variables["EVE"] = stop.show(title, "POST", "/api/auth/token", eve, expect=200, bearer=None).json()["access"]
     stop.show("To Eve, my task does not exist.", "GET", path, expect=404, bearer="EVE")
-    stop.show("Without a token, nothing does.", "GET", path, expect=401, bearer=None)
+    stop.show("Without a token, the API refuses every task.", "GET", path, expect=401, bearer=None)
     stop.show("Background jobs are for staff (make superuser).", "GET", "/api/jobs", expect=403)
 
     tour_webhooks(stop)

@@ -28,7 +28,7 @@ class Report:
 
 
 def main(arguments: list[str]) -> int:
-    """Look at everything in turn, as far as the one before allows."""
+    """Check everything in turn, each as far as the previous check allows."""
     report = Report()
     report.ok("Python", f"{platform.python_version()}, {sys.executable}")
     try:

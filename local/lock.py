@@ -1,4 +1,4 @@
-"""What runs here: locks that end with the last process that has their descriptor. The standard library alone is needed.
+"""Lock the folders in use; a lock ends with the last process that has its descriptor. Needs only the standard library.
 
 The lock of a state folder keeps two stacks from taking each other's sockets; its file holds the gateway's port. A
 running stack also shares the lock of var/, which `make clean` would delete under it.

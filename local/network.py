@@ -1,4 +1,4 @@
-"""Loopback ports, and the question whether the stack behind one is ready. The standard library alone is needed."""
+"""Check loopback ports, and whether the stack behind one is ready. This needs only the standard library."""
 
 import errno
 import http.client

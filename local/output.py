@@ -1,4 +1,4 @@
-"""What a program wrote, for a person to read in one line."""
+"""Summarise a program's output in one line."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What `make up` looks at before it installs anything: whether its port is free. The standard library alone is needed.
+"""Check that `make up` can have its port, before anything is installed. This needs only the standard library.
 
 Installing takes a minute on a slow network, and a taken port is the likeliest reason for which a first start fails.
 """
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
 
 
 def likely_port(shell: str, dotenv: Path) -> int:
-    """Return the port by a plain look at .env; what is unusual there is left to the start itself."""
+    """Return the port by a simple search in .env; unusual forms are left to the start itself."""
     written = dotenv.read_text(encoding="utf-8", errors="replace") if dotenv.is_file() else ""
     found = re.findall(r"""^(?:export )?GATEWAY_PORT=["']?([0-9]{1,5})["']?[ \t]*$""", written, re.MULTILINE)
     for text in (shell.strip(), *found[-1:]):

@@ -1,8 +1,8 @@
 """`make rotate-key`: the next step of a rotation of the tokens' key, on the running stack and without a restart.
 
 prepare   a new key: every service verifies with it, none signs
-activate  the new key signs; tokens of the old one go on working
-retire    the old key is gone, once no token of it can be valid any more
+activate  the new key signs; tokens signed with the old one remain valid
+retire    the old key is removed, once no token signed with it can be valid
 
 A step that would make a request fail is refused. Each may be interrupted at any point and repeated.
 """
@@ -140,8 +140,8 @@ def refuse_while_tokens_live(file: KeyFile, published: KeyFile | None) -> None:
 
 def wait_until_agreed(run: Path, *, known: Keys, unknown: Keys = ()) -> str | None:
     """Wait until every service verifies with the known keys and not with the others; return what is still wrong."""
-    # A process may look at its copy of the keys for this long. What comes after it is found out by asking, since a file
-    # may be somewhere else than a service looks.
+    # A process may use its copy of the keys for this long. After that, ask each service, since it may read the keys
+    # from another file.
     time.sleep(KEY_FILE_SECONDS)
     deadline = time.monotonic() + AGREED_WITHIN_SECONDS
     for service in SERVICES:

@@ -23,7 +23,7 @@ from local.environment import SERVICES, for_service
 from local.redis_files import set_aside
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
-# supervisord waits a second longer before each further try, without an end.
+# supervisord waits a second longer before each further try, without a limit.
 LONGEST_DELAY_SECONDS = 10
 
 

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 
 
 def prepare(env: dict[str, str]) -> None:
-    """Complete the environment and the run folder with all that the parts read; raises CommandError."""
+    """Complete the environment and the run folder with everything that the parts read; raises CommandError."""
     for name in ("WEB_WORKERS", "WEB_THREADS", "AUTH_WEB_THREADS"):
         env[name] = settings.count(name, env[name])
     env["NGINX_PROGRAM"] = programs.find_nginx(env)

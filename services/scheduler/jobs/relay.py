@@ -49,7 +49,7 @@ class Watch:
 
 
 class Leadership:
-    """This process' claim to be the leader."""
+    """The process's claim to be the leader."""
 
     def __init__(self, *, watch: Watch | None = None) -> None:
         self._name = uuid.uuid4().hex

@@ -39,7 +39,7 @@ class DatabaseUnavailable(Exception):
 
 
 class _Ended(Exception):
-    """This stretch of work has ended, but the run has not."""
+    """The stretch of work has ended, but the run has not."""
 
 
 def run_slot(*, job: Job, slot: datetime.datetime, request_id: str, stopping: Callable[[], bool]) -> None:

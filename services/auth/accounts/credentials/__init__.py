@@ -1,1 +1,1 @@
-"""Checks of a password, and what bounds guessing at one."""
+"""Check passwords, and bound guessing at them."""

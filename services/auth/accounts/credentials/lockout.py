@@ -171,7 +171,7 @@ def _refuse_early(counts: list[tuple[Rule, AttemptCount]]) -> None:
 
 
 def _counts(rule: Rule, count: AttemptCount, now: datetime.datetime) -> bool:
-    """Whether the row has neither expired nor been counted at a time that lies ahead."""
+    """Return whether the row has neither expired nor been counted at a time in the future."""
     return now < count.expires_at <= now + rule.remembered_for + CLOCK_SKEW
 
 

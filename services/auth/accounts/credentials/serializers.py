@@ -1,4 +1,4 @@
-"""What clients may send about passwords."""
+"""Parse what clients send about passwords."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ def get_caller(*, principal: Principal) -> User | None:
 
 
 def is_current(*, claims: Claims) -> bool:
-    """Whether a valid token's session goes on and, for a refresh token, this is its current one."""
+    """Return whether a valid token's session goes on and, for a refresh token, this is its current one."""
     session_id = claims.principal.session_id
     if claims.token_type == "access":  # noqa: S105 - no password
         return not EndedSession.objects.filter(session_id=session_id).exists()

@@ -1,4 +1,4 @@
-"""What clients may send about sessions, and what they get."""
+"""Parse what clients send about sessions, and render what they get."""
 
 from typing import Any
 

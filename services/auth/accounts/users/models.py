@@ -108,7 +108,7 @@ class User(AbstractBaseUser):
         one_at_a_time(super().set_password, None if raw_password is None else normalize_password(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Whether this is the password, in any of its spellings; replaces an outdated hash."""
+        """Return whether this is the password, in any of its spellings; replaces an outdated hash."""
         if raw_password is None:
             return False
         checked = self.password

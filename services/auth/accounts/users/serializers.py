@@ -1,4 +1,4 @@
-"""What clients may send about users, and what they get."""
+"""Parse what clients send about users, and render what they get."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ LONGEST_TYPED_NAME = 4 * USERNAME_MAXIMUM_UNITS
 
 
 class NewUsernameField(StrictCharField):
-    """1-150 UTF-16 units after normalisation: letters and digits of any script, and @ . + - _"""
+    """1-150 UTF-16 units after normalisation: letters and digits of any script, and the characters ``@.+-_``."""
 
     def to_internal_value(self, data: Any) -> str:
         try:

@@ -16,7 +16,7 @@ BLANKS = "\u2800\u115f\u1160"
 
 
 def normalize_password(password: str) -> str:
-    """Return the one spelling that is hashed: keyboards differ in how they write an é (NIST SP 800-63B, 3.1.1)."""
+    """Return the one spelling that is hashed: keyboards encode é in two ways (NIST SP 800-63B, 3.1.1)."""
     return unicodedata.normalize("NFKC", password)
 
 

@@ -1,4 +1,4 @@
-/** Rename a task in its place, if nobody else has (If-Match); if somebody has, show both and let the person choose. */
+/** Rename a task in place if it is unchanged (If-Match); if it has changed, show both versions and let the user choose. */
 
 import { insist } from "./connection.js";
 import { clone } from "./dom.js";

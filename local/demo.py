@@ -197,7 +197,7 @@ def tour_webhooks(stop: Tour) -> None:
         stop.show("A new task …", "POST", "/api/tasks", {"title": "Feed the cat", "duration": 5}, expect=201)
         stop.show_received(received)
         stop.show("Every delivery can be looked up.", "GET", f"{path}/deliveries?limit=1", expect=200)
-        stop.show("Tell it no more.", "DELETE", path, expect=204)
+        stop.show("Delete the webhook.", "DELETE", path, expect=204)
 
 
 def tour(stop: Tour) -> None:

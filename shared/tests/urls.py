@@ -26,7 +26,7 @@ from servicekit.tokens.permissions import IsStaff
 
 
 class OddStatus(exceptions.APIException):
-    """A status that nobody has words for."""
+    """A status without a reason phrase."""
 
     status_code = 499
     default_detail = "Odd."

@@ -19,7 +19,7 @@ urlpatterns = [
             "beat": jobs.check_beat,
             "relay": jobs.check_relay,
         },
-        # Late deliveries keep nobody from the API.
+        # Late deliveries do not make the API unavailable.
         useful={"webhooks": webhooks.check_webhooks},
         measures=lambda: jobs.measures() | webhooks.measures(),
     ),

@@ -360,7 +360,7 @@ def _received(*, name: str, summary: str, schema: str, example: Schema) -> Schem
                 "required": True,
                 "content": {"application/json": {"schema": reference("schemas", schema), "example": example}},
             },
-            "responses": {"2XX": {"description": "Received."}, "410": {"description": "Send no more."}},
+            "responses": {"2XX": {"description": "Received."}, "410": {"description": "Disable the webhook."}},
         }
     }
 

@@ -1,4 +1,4 @@
-"""What the database itself refuses, whoever writes to it."""
+"""The database's own constraints, which hold for every writer."""
 
 import pytest
 from django.db import IntegrityError, transaction

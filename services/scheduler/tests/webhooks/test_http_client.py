@@ -306,7 +306,7 @@ class TestTime:
             assert failure(url.replace("http:", "https:")) == NO_RESPONSE_IN_TIME
 
     def test_receiver_whose_queue_is_full(self):
-        """Connections that nobody accepts: the kernel answers no more of them."""
+        """Connections that no one accepts: the kernel answers no further ones."""
         with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
             waiting = [socket.socket() for _ in range(4)]
             for connection in waiting:

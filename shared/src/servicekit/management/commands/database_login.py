@@ -80,7 +80,7 @@ class Command(BaseCommand):
                 if cursor.fetchone() == (None,):
                     cursor.execute(f"CREATE LOGIN {user} WITH PASSWORD = N'{literal}'")
                 else:
-                    # It may be somebody else's. An orphaned user could not open the database itself.
+                    # It may be another person's. An orphaned user could not open the database itself.
                     self._try(login, password, NAME="master")
                 cursor.execute(_USER, [login, login])
                 found = cursor.fetchone()

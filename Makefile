@@ -18,8 +18,8 @@ ENV := var/env
 # The machine's own uv, where it is new enough; 0.8 is the first with `uv venv --clear`.
 UV_READY := $(shell uv --version 2>/dev/null | awk '{ split($$2, v, "."); found = v[1] > 0 || v[2] >= 8 } END { exit !found }' \
   || echo $(ENV)/uv/bin/uv)
-# What an installer may know of the shell: the machine's and the user's folders, indexes, proxies and certificates. Any
-# other setting of pip, uv or Python is another project's, and decides where packages go or which are taken.
+# What installers get from the shell: the machine's and the user's folders, indexes, proxies and certificates. Any other
+# setting of pip, uv or Python is another project's, and would decide where packages go or which are chosen.
 INSTALLER_VARIABLES := PATH HOME USER LOGNAME TMPDIR LANG LC_ALL XDG_CACHE_HOME XDG_CONFIG_HOME \
   http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR \
   UV_CACHE_DIR UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_FIND_LINKS UV_NATIVE_TLS UV_SYSTEM_CERTS \
@@ -34,7 +34,7 @@ unexport CDPATH VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 ready = $(1:%=$(ENV)/%/.ready)
 RUNTIME := $(call ready,local servers pages $(SERVICES))
 DEVELOPMENT := $(call ready,local-dev shared-dev $(SERVICES:%=%-dev))
-# A command of local/, whatever the shell says to Python.
+# A command of local/, unaffected by the shell's variables for Python.
 LOCAL := $(ENV)/local/bin/python -E -X utf8 -m local
 # A program of an environment, with .env: $(RUN) auth-dev mypy
 RUN := $(LOCAL) run
@@ -52,7 +52,7 @@ setup: $(RUNTIME) ## install what the stack needs, and make .env
 	@$(LOCAL) setup
 
 .PHONY: doctor
-doctor: $(RUNTIME) ## say what is there of what the stack needs, and how to get the rest
+doctor: $(RUNTIME) ## report what the stack needs, what is missing, and how to get it
 	@$(LOCAL) doctor
 
 # With the system's Python, before the minute that installing may take.
@@ -70,7 +70,7 @@ up: preflight ## start everything on http://localhost:8000 (GATEWAY_PORT), until
 runtime: $(RUNTIME)
 
 .PHONY: demo
-demo: $(call ready,local) ## a tour of the running stack: each call as curl, with its answer
+demo: $(call ready,local) ## show a tour of the running stack: each call as curl, with its response
 	@$(LOCAL) demo
 
 .PHONY: docker-up
@@ -78,7 +78,7 @@ docker-up: $(call ready,local) ## start everything in containers; returns when t
 	@$(LOCAL) docker-up
 
 .PHONY: docker-logs
-docker-logs: ## what the containers print, until Ctrl-C
+docker-logs: ## follow the containers' output, until Ctrl-C
 	@docker compose logs --follow --tail 100
 
 .PHONY: docker-down
@@ -98,7 +98,7 @@ test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite that needs no 
 # Two at a time, the longest first; what a suite prints comes when it ends.
 UNIT := services/auth services/scheduler shared services/tasks local
 .PHONY: test-unit
-test-unit: $(DEVELOPMENT) ## the suites of the shared package and of each service, without a network
+test-unit: $(DEVELOPMENT) ## run the suites of the shared package and of each service, without a network
 	@$(MAKE) --jobs 2 $(OUTPUT_SYNC) SYNCED=1 $(UNIT:%=test-unit-of-%)
 
 .PHONY: $(UNIT:%=test-unit-of-%)
@@ -107,19 +107,19 @@ $(UNIT:%=test-unit-of-%): test-unit-of-%: $(DEVELOPMENT)
 	@cd $* && "$(CURDIR)/$(ENV)/$(*:services/%=%)-dev/bin/pytest" || { echo "FAILED: the unit tests of $*" >&2; exit 1; }
 
 .PHONY: test-e2e
-test-e2e: $(RUNTIME) $(call ready,tests) ## requests through the gateway of a running stack
+test-e2e: $(RUNTIME) $(call ready,tests) ## send requests through the gateway of a running stack
 	@$(ENV)/tests/bin/pytest tests/e2e
 
 .PHONY: test-postman
-test-postman: $(RUNTIME) $(call ready,tests newman) ## the Postman collection, by newman (from npm), on a running stack
+test-postman: $(RUNTIME) $(call ready,tests newman) ## run the Postman collection with newman (from npm) on a running stack
 	@$(ENV)/tests/bin/pytest tests/postman
 
 .PHONY: test-api
-test-api: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## what the OpenAPI document promises, against a running stack
+test-api: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## check a running stack against the OpenAPI document
 	@$(ENV)/tests/bin/pytest tests/contracts/test_openapi.py tests/api
 
 .PHONY: test-browser
-test-browser: $(RUNTIME) $(call ready,browser) ## the pages in Chromium or Chrome, which has to be installed (CHROMIUM)
+test-browser: $(RUNTIME) $(call ready,browser) ## test the pages in Chromium or Chrome, which has to be installed (CHROMIUM)
 	@$(ENV)/browser/bin/pytest $(TWO_PROCESSES) tests/browser
 
 .PHONY: test-chaos
@@ -127,13 +127,13 @@ test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running
 	@$(ENV)/tests/bin/pytest tests/chaos
 
 .PHONY: bench
-bench: $(RUNTIME) $(call ready,bench) ## the load benchmark and its table: ours beside a bare function and two frameworks
+bench: $(RUNTIME) $(call ready,bench) ## run the load benchmark: ours beside a bare function and two frameworks
 	@$(ENV)/bench/bin/python bench/run.py
 
 # The test databases stay on the server and are rebuilt at the next run: to drop one, Django alters it, which not every
 # login and not every server allows.
 .PHONY: test-sqlserver
-test-sqlserver: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## the suites on the SQL Server that DATABASE_URL names
+test-sqlserver: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## run the suites on the SQL Server that DATABASE_URL names
 	@$(LOCAL) doctor --sqlserver
 	@set -e; for service in $(SERVICES); do \
 	  echo "== services/$$service"; \
@@ -148,7 +148,7 @@ test-containers: $(RUNTIME) $(call ready,tests) ## build the images, run the sta
 	@echo "two halves run at once, for about five minutes$(OUTPUT_SYNC:%=; what one prints comes when it ends)"
 	@$(MAKE) --jobs 2 $(OUTPUT_SYNC) SYNCED=1 test-containers-use test-containers-operate
 
-# What may befall a stack, and the end-to-end suite, but for what is about make's own commands.
+# Failures of a stack, and the end-to-end suite, except for tests of make's own commands.
 CONTAINER_FAULTS := $(addprefix tests/containers/test_,faults.py health.py)
 .PHONY: test-containers-use
 test-containers-use: $(RUNTIME) $(call ready,tests)
@@ -210,7 +210,7 @@ admin: $(RUNTIME) ## serve the admin of users and sessions on http://localhost:8
 	@$(LOCAL) admin
 
 .PHONY: rotate-key
-rotate-key: $(call ready,local) ## the next step to a new key for the tokens: prepare, activate, retire (STEP=)
+rotate-key: $(call ready,local) ## take the next step to a new key for the tokens: prepare, activate, retire (STEP=)
 	@$(LOCAL) rotate-key $(STEP) $(if $(filter 1,$(FORCE)),--force)
 
 .PHONY: reencrypt-webhooks
@@ -218,7 +218,7 @@ reencrypt-webhooks: $(RUNTIME) ## encrypt the secrets of webhooks with the first
 	@$(RUN) scheduler python manage.py reencrypt_webhooks
 
 .PHONY: show-tasks
-show-tasks: $(RUNTIME) ## print every task in the database, one each 10 seconds
+show-tasks: $(RUNTIME) ## print every task in the database, one every 10 seconds
 	@$(RUN) tasks python manage.py show_tasks
 
 ##@ Maintain

@@ -61,7 +61,7 @@ def test_a_task_that_the_client_has_is_not_sent_again(stack: Stack, token: str, 
         ("/api/jobs", "GET, HEAD, OPTIONS"),
     ],
 )
-def test_anybody_may_ask_what_can_be_done(stack: Stack, path: str, allow: str) -> None:
+def test_options_needs_no_token(stack: Stack, path: str, allow: str) -> None:
     response = stack.call("OPTIONS", path)
 
     assert (response.status_code, response.content, response.headers["Allow"]) == (204, b"", allow)

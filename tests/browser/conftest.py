@@ -76,7 +76,7 @@ def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
 @pytest.fixture
 def profile(request: pytest.FixtureRequest, stack: LocalStack) -> dict[str, object]:
-    """Options of the context of `page`: where a test asks for `desk`, somebody is logged in."""
+    """Options of the context of `page`: in a test that uses `desk`, a person is logged in."""
     if "desk" not in request.fixturenames:
         return {}
     return profile_of(stack, request.getfixturevalue("resident"))

@@ -12,7 +12,7 @@ KEY = "task-api.session"
 
 
 def storage(url: str, **session: Any) -> dict[str, Any]:
-    """What a browser profile keeps in which somebody is logged in, in Playwright's form."""
+    """Return the storage of a browser profile with a person logged in, in Playwright's form."""
     return {"origins": [{"origin": url, "localStorage": [{"name": KEY, "value": json.dumps(session)}]}]}
 
 
@@ -45,7 +45,7 @@ class Console:
 
     @property
     def rows(self) -> Locator:
-        """The tasks; gray lines that stand for them are none."""
+        """Return the tasks, without their gray placeholders."""
         return self.page.get_by_role("list", name="Tasks").get_by_role("listitem")
 
     def row(self, title: str) -> Locator:

@@ -1,4 +1,4 @@
-"""What the console says while the server does not answer, and how it goes on when it does."""
+"""The console's message while the server does not respond, and how it goes on when it does."""
 
 import re
 import time

@@ -29,7 +29,7 @@ def requests_of(page: Page, path: str = "/api/") -> list[str]:
 
 
 def expired(stack: LocalStack, token: str) -> str:
-    """The very token, as it would be had it been issued ten minutes ago."""
+    """Return the same token as if it had been issued ten minutes earlier."""
     claims = jwt.decode(token, options={"verify_signature": False})
     return make_token(stack.secret, **{**claims, "iat": claims["iat"] - 600, "exp": claims["exp"] - 600})
 

@@ -240,7 +240,7 @@ def test_redis_that_cannot_write_ends_neither_worker_nor_beat_nor_relay(system: 
     assert relay.output.count("relay step works again") == 1
 
 
-def test_database_away(system: JobSystem) -> None:
+def test_database_unavailable(system: JobSystem) -> None:
     worker = system.start_worker()
     elsewhere = system.folder / "elsewhere"
     system.database.rename(elsewhere)

@@ -41,7 +41,7 @@ DRAINED_WITHIN_SECONDS = 100
 
 @dataclass
 class Ledger:
-    """What the clients know: what they have sent, and what was acknowledged."""
+    """The clients' view: the writes that they sent, and those that were acknowledged."""
 
     attempted: set[str] = field(default_factory=set)
     acknowledged: set[str] = field(default_factory=set)

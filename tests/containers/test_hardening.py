@@ -176,11 +176,11 @@ def test_without_env_the_start_says_what_to_do(project: Project, tmp_path: Path)
     )
     assert done.returncode != 0
     [line] = done.stderr.strip().splitlines()
-    assert "see .env.example; `make docker-up` writes a .env where there is none" in line
+    assert "see .env.example; `make docker-up` writes a missing .env" in line
 
 
 def test_a_database_file_is_called_what_it_is(project: Project) -> None:
     said = project.compose("logs", "--no-log-prefix", "secrets").splitlines()
     assert {line for line in said if not line.startswith("changed at ")} == {
-        "warning: the database is one SQLite file on a volume, which is good for a look; set DATABASE_URL for work"
+        "warning: the database is one SQLite file on a volume, for development only; set DATABASE_URL in production"
     }

@@ -198,7 +198,7 @@ def test_a_container_with_a_new_address_is_found_within_5_s(gateway: str, projec
         project.run("docker", "rm", "--force", "--volumes", *others)
 
 
-def test_the_gateway_starts_while_a_service_is_away(gateway: str, project: Project, client: Client) -> None:
+def test_the_gateway_starts_while_a_service_is_unavailable(gateway: str, project: Project, client: Client) -> None:
     project.compose("stop", "tasks")
     project.compose("up", "--detach", "--no-deps", "--force-recreate", "gateway")
     wait_until(lambda: responds(f"{project.url}/healthz"), timeout=5)

@@ -1,4 +1,4 @@
-"""What the system is for, from the first call to the worker's report, through the gateway."""
+"""The system's purpose, from the first call through the gateway to the worker's report."""
 
 from collections.abc import Callable
 from typing import Any

@@ -182,7 +182,7 @@ def test_an_encoding_and_a_version_of_http_that_nginx_does_not_know(gateway: Gat
     assert_problem(gateway.raw(b"GET / HTTP/3.0\r\n" + HOST + b"\r\n"), 505, "http-version-not-supported")
 
 
-def test_a_service_that_is_away() -> None:
+def test_a_service_that_is_unavailable() -> None:
     with running_gateway() as gateway:
         response = gateway.request("POST", "/api/tasks", body=b"{}")
 

@@ -28,7 +28,7 @@ def test_victim_runs_again_and_no_half_is_stored(database: str, python_driver: s
 
 
 @pytest.mark.parametrize("python_driver", DRIVERS)
-def test_without_a_retry_the_victim_is_told_that_the_database_is_away(database: str, python_driver: str) -> None:
+def test_without_a_retry_the_victims_error_means_unavailable(database: str, python_driver: str) -> None:
     outcome = deadlock(f"{database}&python_driver={python_driver}", retries=False)
 
     error = {"pyodbc": "Error", "mssql_python": "OperationalError"}[python_driver]

@@ -14,7 +14,7 @@ from .conftest import THREADS, Service, warm
 
 # By the service's own measure: what a busy machine adds on the way to a client is not the service's.
 ANSWERED_WITHIN_SECONDS = 4
-# Connecting anew takes as long as the server takes for it.
+# Reconnecting takes as long as the server needs for it.
 RECOVERED_WITHIN_SECONDS = 30
 # nginx/gateway.conf.template: proxy_read_timeout. After that the gateway gives up on the service.
 GATEWAY_SECONDS = 15
@@ -27,7 +27,7 @@ CALLS = [
 ]
 
 
-def assert_away(service: Service) -> float:
+def assert_unavailable(service: Service) -> float:
     """Check that every call is a 503 in time, and /readyz names the database. Return the longest time."""
     before = len(service.durations())
     for call in (*CALLS, *CALLS):
@@ -58,7 +58,7 @@ def assert_recovers(service: Service) -> float:
 def test_away_at_the_start(proxy: Proxy, start: Callable[..., Service], fault: str) -> None:
     getattr(proxy, fault)()
     service = start()
-    longest = assert_away(service)
+    longest = assert_unavailable(service)
     proxy.work()
     print(f"{fault} at the start: answered in {longest:.1f} s, recovered in {assert_recovers(service):.1f} s")
 
@@ -68,7 +68,7 @@ def test_away_in_the_middle(proxy: Proxy, start: Callable[..., Service]) -> None
     service = start()
     warm(service)
     proxy.cut()
-    longest = assert_away(service)
+    longest = assert_unavailable(service)
     proxy.work()
     print(f"cut in the middle: answered in {longest:.1f} s, recovered in {assert_recovers(service):.1f} s")
 
@@ -100,7 +100,7 @@ def test_database_that_is_dropped_and_made_again(
     proxy.cut()
     server.drop(own)
     proxy.work()
-    longest = assert_away(service)
+    longest = assert_unavailable(service)
     for command in (("database",), ("migrate", "--verbosity", "0")):
         assert manage(*command, DATABASE_URL=own).returncode == 0
     print(f"no such database: answered in {longest:.1f} s, recovered in {assert_recovers(service):.1f} s")

@@ -1,4 +1,4 @@
-"""What the test modules need to call the API as a user."""
+"""Helpers to call the API as a user."""
 
 from django.utils import timezone
 

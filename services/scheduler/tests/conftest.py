@@ -44,7 +44,7 @@ def _make_flushable() -> None:
 
 
 class API:
-    """The service as one user sees it, or as anonymous where there is none."""
+    """The service as one user sees it, or an anonymous client if there is no user."""
 
     def __init__(self, user_id: int | None = None, *, is_staff: bool = False) -> None:
         self._client = Client(raise_request_exception=False)

@@ -1,4 +1,4 @@
-"""What the table of runs refuses."""
+"""The constraints of the table of runs."""
 
 import pytest
 from django.core.management import call_command

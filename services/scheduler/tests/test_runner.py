@@ -1,4 +1,4 @@
-"""What becomes of a run, whatever its job does: the runner owns deadline, lease, stop and outcome."""
+"""The outcome of a run, whatever its job does: the runner owns deadline, lease, stop and outcome."""
 
 import logging
 import signal

@@ -1,4 +1,4 @@
-"""What the worker does with a message, whatever is in it."""
+"""The worker's handling of messages, whatever they contain."""
 
 import logging
 

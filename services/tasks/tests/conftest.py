@@ -39,7 +39,7 @@ def change(word: str) -> list[str]:
 
 
 class API:
-    """The service as one user sees it, or as anonymous where there is none."""
+    """The service as one user sees it, or an anonymous client if there is no user."""
 
     def __init__(self, user_id: int | None) -> None:
         self._client = Client(raise_request_exception=False)

@@ -1,4 +1,4 @@
-"""What is promised of SQLite: index seeks, and writers that wait for each other."""
+"""Promises about SQLite: index seeks, and writers that wait for each other."""
 
 import contextlib
 import sqlite3

@@ -67,7 +67,7 @@ def test_only_the_outermost_transaction_runs_again():
     assert (len(runs), len(inner.runs)) == (2, 2)
 
 
-def test_within_somebody_elses_transaction_nothing_runs_again():
+def test_within_a_callers_transaction_nothing_runs_again():
     work = Work(PYODBC)
     with pytest.raises(Error), transaction.atomic():
         retries_deadlocks(work)()

@@ -339,7 +339,7 @@ CONNECT = "SQLDriverConnect"
     ],
     ids=str,
 )
-def test_database_is_away_where_nothing_that_was_asked_is_wrong(error, away):
+def test_database_is_unavailable_if_no_statement_is_at_fault(error, away):
     connection.ensure_connection()
     assert is_unavailable(error) is away
 
@@ -347,5 +347,5 @@ def test_database_is_away_where_nothing_that_was_asked_is_wrong(error, away):
 def test_connection_that_does_not_come_about_is_the_databases_fault_in_any_words(monkeypatch):
     monkeypatch.setattr(connection, "connection", None)
     assert is_unavailable(ProgrammingError("Driver Error: …; DDBC Error: Impossible d'ouvrir la base de données"))
-    # Nobody tried to connect.
+    # Without an attempt to connect.
     assert not is_unavailable(ProgrammingError("Cannot operate on a closed database."))

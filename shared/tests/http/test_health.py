@@ -39,7 +39,7 @@ def test_measures_are_shown_where_a_service_has_them(rf):
     }
 
 
-def test_database_lost_after_its_check_takes_the_measures_away(rf):
+def test_database_lost_after_its_check_leaves_no_measures(rf):
     def lost() -> dict[str, float | None]:
         raise OperationalError("no route to host")
 

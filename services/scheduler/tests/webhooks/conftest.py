@@ -1,4 +1,4 @@
-"""What the tests of webhooks share."""
+"""Fixtures of the webhooks' tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is old or disabled goes, a little at a time."""
+"""Housekeeping deletes what is old or disabled, a few rows at a time."""
 
 import datetime
 

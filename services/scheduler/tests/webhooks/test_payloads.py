@@ -1,4 +1,4 @@
-"""What is sent."""
+"""The bodies of deliveries."""
 
 import datetime
 import json

@@ -58,7 +58,7 @@ async function changePassword({ current, new: wanted }) {
   await sessions.reload();
 }
 
-/** "Firefox on Linux", or the first word of what is no browser. Who sends it may say anything: it is a hint. */
+/** Return "Firefox on Linux", or the first word if it is no browser. Only a hint: a client may send anything. */
 export function describe(agent) {
   const find = (table) => table.find(([pattern]) => pattern.test(agent))?.[1];
   const browser = find([

@@ -1,9 +1,9 @@
-/** One request to the API, and what came of it. Every error is a Problem (RFC 9457), also where no server answered. */
+/** Send one request to the API. Every failure is a Problem (RFC 9457), even without a response. */
 
 const TIMEOUT = 20_000;
 
 export class Problem extends Error {
-  /** @param {number} status 0 where there was no response */
+  /** @param {number} status 0 if there was no response */
   constructor(status, body = {}, headers = new Headers()) {
     super(body.detail || body.title || `The server answered ${status}.`);
     this.name = "Problem";
@@ -15,7 +15,7 @@ export class Problem extends Error {
     this.retryAfter = Number.parseInt(headers.get("Retry-After"), 10) || 0;
   }
 
-  /** Whether the same request may succeed later, since nothing is wrong with it. */
+  /** Return whether the same request may succeed later. */
   get passing() {
     return [0, 429, 502, 503, 504].includes(this.status);
   }
@@ -64,7 +64,7 @@ function parse(text) {
   }
 }
 
-/** The path of rel="next" in a Link header (RFC 8288), without the origin: behind a proxy it may not be this page's. */
+/** Return the path of rel="next" in a Link header (RFC 8288), without the origin, which a proxy may change. */
 function nextPage(link) {
   const target = link?.match(/<([^>]*)>\s*;[^,]*\brel="?next\b/)?.[1];
   if (!target) return null;

@@ -1,4 +1,4 @@
-/** Where the page begins: it shows the way in, or the desk of the person who is logged in. */
+/** Start the page: show the login form, or the desk of the person who is logged in. */
 
 import { startAccount } from "./account.js";
 import { request } from "./api.js";

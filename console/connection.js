@@ -1,4 +1,4 @@
-/** Say that the server does not answer, and go on when it does. */
+/** Report that the server does not respond, and go on when it does. */
 
 import { byId } from "./dom.js";
 
@@ -27,7 +27,7 @@ export async function insist(send) {
   }
 }
 
-/** Wait until it is time for the next try. All who wait try together. */
+/** Wait until the next try, which all waiting requests share. */
 function next(problem, pause) {
   return new Promise((resolve) => {
     waiting.add(resolve);

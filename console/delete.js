@@ -1,5 +1,5 @@
 /**
- * Delete a task, with a way back.
+ * Delete a task, with an undo.
  *
  * The row goes at once and the request a few seconds later, so that taking it back restores the very task, with its id
  * and its time. A page that is left meanwhile sends the request as it goes, and once more should it come back.
@@ -33,7 +33,7 @@ export function startDelete(item) {
   });
 }
 
-/** Send what an earlier page of this tab could not. */
+/** Send the request that an earlier page of this tab could not. */
 export async function finishDeletion() {
   const deletion = JSON.parse(sessionStorage.getItem(KEY));
   if (deletion) await remove(deletion);

@@ -1,4 +1,4 @@
-/** What became of each delivery of a webhook, below it, once it is asked for; any can be sent again. */
+/** Show a webhook's deliveries below it on request; any can be sent again. */
 
 import { insist } from "./connection.js";
 import { clone, count, h, seconds, time } from "./dom.js";

@@ -1,4 +1,4 @@
-/** The reference, by Swagger UI: dark where the system is, and used as the person who is logged in to the console. */
+/** The reference, by Swagger UI: in the system's color scheme, with the token of the person logged in to the console. */
 
 import { current, onChange, token } from "./session.js";
 
@@ -16,7 +16,7 @@ function followScheme() {
   apply();
 }
 
-/** Swagger UI's own way of keeping tokens would have them outlive the tab. */
+/** Swagger UI's own storage would keep tokens beyond the life of the tab. */
 const keepPasted = {
   statePlugins: {
     auth: {
@@ -48,7 +48,7 @@ function authorize(session) {
   else if (before) ui.authActions.logout([SCHEME]);
 }
 
-/** Where our token is about to be sent, send one that is still good. */
+/** Replace our token in a request by one that is still valid. */
 async function renewed(request) {
   if (ours && request.headers.Authorization === `Bearer ${ours}`) {
     const fresh = await token().catch(() => ours);

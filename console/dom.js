@@ -1,9 +1,9 @@
 /** What the platform lacks for building pages: elements, templates, and times for people. Nothing here parses HTML. */
 
-/** The element with this id. */
+/** Return the element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** A copy of a <template> of index.html: its element, with those that have data-ref by their names. */
+/** Copy a <template> of index.html: return its element, and those with data-ref by their names. */
 export function clone(id) {
   const root = byId(id).content.firstElementChild.cloneNode(true);
   const refs = { root };
@@ -11,12 +11,12 @@ export function clone(id) {
   return refs;
 }
 
-/** An element: h("button", {class: "quiet", onclick}, "Text"). What is not a node becomes text. */
+/** Make an element: h("button", {class: "quiet", onclick}, "Text"). What is not a node becomes text. */
 export function h(tag, attributes = {}, ...children) {
   return build(document.createElement(tag), attributes, children);
 }
 
-/** As h(), for SVG. */
+/** Like h(), for SVG. */
 export function svg(tag, attributes = {}, ...children) {
   return build(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
@@ -30,10 +30,10 @@ function build(element, attributes, children) {
   return element;
 }
 
-/** Whether the element, or something in it, has the keyboard. */
+/** Return whether the element, or one inside it, has the focus. */
 export const hasFocus = (element) => element.contains(document.activeElement);
 
-/** Hand on the keyboard to an element that is not for input. */
+/** Move the focus to an element that is not for input. */
 export function focusOn(element) {
   element.tabIndex = -1;
   element.focus({ preventScroll: false });
@@ -46,7 +46,7 @@ const SPAN = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 /** "14:05". */
 export const clock = (iso) => CLOCK.format(new Date(iso));
 
-/** <time> with the day where it is not today. */
+/** Make a <time>, with the day if it is not today. */
 export function time(iso) {
   const date = new Date(iso);
   const today = date.toDateString() === new Date().toDateString();

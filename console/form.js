@@ -1,4 +1,4 @@
-/** Forms that send themselves to the API, and show what it refuses beside the field that it is about. */
+/** Forms that submit to the API, and show its errors beside their fields. */
 
 import { h } from "./dom.js";
 
@@ -42,7 +42,7 @@ export function showProblem(form, problem) {
   else general(form).textContent = [problem.message, ...Object.values(problem.errors).flat()].join(" ");
 }
 
-/** The seconds are left out of what is read out, or it would be read again each second. */
+/** Count down visually only: otherwise screen readers would announce each second. */
 function countDown(form, problem) {
   const until = Date.now() + Math.max(1, problem.retryAfter) * 1000;
   const seconds = h("span", { role: "timer", "aria-live": "off" });
@@ -66,7 +66,7 @@ function refuse(field, text) {
 
 let errors = 0;
 
-/** The field of this name; of several check boxes, the first. */
+/** Return the field of this name; of several check boxes, the first. */
 function fieldOf(form, name) {
   const field = form.elements[name];
   return field instanceof RadioNodeList ? field[0] : field;

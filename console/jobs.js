@@ -1,4 +1,4 @@
-/** For staff: what runs on a schedule, how it went lately, and the state of each part of the system. */
+/** For staff: the jobs, their latest runs, and the state of each part of the system. */
 
 import { Problem, request } from "./api.js";
 import { byId, clock, clone, count, h, seconds, svg, time } from "./dom.js";
@@ -35,7 +35,7 @@ async function load() {
 
 const runsOf = (name) => `/api/jobs/runs?job=${encodeURIComponent(name)}&limit=${RUNS_SHOWN}`;
 
-/** /readyz is a problem document where something is not ready, which is what we want to show. */
+/** Read /readyz, whose problem document shows what is not ready. */
 async function readiness() {
   try {
     return (await request("GET", "/readyz")).data;
@@ -67,7 +67,7 @@ function readAgain(list) {
   timer = setTimeout(jobs.reload, active ? EACH_SECOND : Math.min(Math.max(due, GRACE), LONGEST_PAUSE));
 }
 
-/** A job's row, which stays while what is in it changes: the keyboard may be on its button. */
+/** Return a job's row, which stays while its content changes: its button may have the focus. */
 function row(name) {
   const { root, title, description, schedule, last, next, unhealthy, trouble, chart, table, run } = clone("job");
   title.textContent = name;
@@ -101,7 +101,7 @@ async function runNow(name, button) {
   button.ariaBusy = "false";
 }
 
-/** The run, once it has ended or the panel is closed. */
+/** Return the run once it has ended or the panel is closed. */
 async function ended(path) {
   for (;;) {
     const { data } = await call("GET", path);
@@ -134,7 +134,7 @@ function tableRow(run) {
   );
 }
 
-/** In seconds; null for a run that has not both begun and ended. */
+/** Return the duration in seconds; null for a run that has not both begun and ended. */
 function duration({ started_at, finished_at }) {
   return started_at && finished_at ? (Date.parse(finished_at) - Date.parse(started_at)) / 1000 : null;
 }
@@ -165,7 +165,7 @@ function bar(run, x, longest) {
   );
 }
 
-/** Each service, and what it says of the parts that it needs. */
+/** Show each service, and its report on the parts that it needs. */
 function showParts(state) {
   const services = state.services ?? { [state.service ?? "gateway"]: state };
   byId("parts").replaceChildren(...Object.entries(services).map(([name, part]) => partRow(name, part)));

@@ -97,7 +97,7 @@ function row(task, etag) {
     Object.assign(item, { title: data.title, etag });
     title.textContent = data.title;
   }
-  /** Take the row away, for as long as it need be, and return how to put it back. */
+  /** Hide the row, and return a function that puts it back. */
   function leave() {
     const after = root.nextElementSibling;
     focusOn(after ?? root.previousElementSibling ?? byId("tasks-title"));

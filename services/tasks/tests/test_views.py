@@ -518,10 +518,10 @@ def test_all_pages_together_are_the_whole_list(api, make_task, offsets, limit):
     ],
 )
 def test_database_away_is_503_and_its_words_do_not_show(api, method, path, body):
-    def away(*args: object) -> None:
-        raise OperationalError("secret@host is away")
+    def unavailable(*args: object) -> None:
+        raise OperationalError("secret@host is unavailable")
 
-    with connection.execute_wrapper(away):
+    with connection.execute_wrapper(unavailable):
         response = api(method, path, body)
     assert (response.status_code, response["Retry-After"]) == (503, "2")
     assert response["Content-Type"] == "application/problem+json"

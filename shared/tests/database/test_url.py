@@ -279,7 +279,7 @@ CONNECT = "SQLDriverConnect"
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("error", "away"),
+    ("error", "unavailable"),
     [
         # In states.
         (OperationalError(*odbc("08S01", "Communication link failure", 10054)), True),
@@ -339,9 +339,9 @@ CONNECT = "SQLDriverConnect"
     ],
     ids=str,
 )
-def test_database_is_unavailable_if_no_statement_is_at_fault(error, away):
+def test_database_is_unavailable_if_no_statement_is_at_fault(error, unavailable):
     connection.ensure_connection()
-    assert is_unavailable(error) is away
+    assert is_unavailable(error) is unavailable
 
 
 def test_connection_that_does_not_come_about_is_the_databases_fault_in_any_words(monkeypatch):

@@ -24,7 +24,12 @@ INTERNAL_ERROR = (
     500,
     "An internal error occurred; it is logged under the request id.",
 )
-AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system is unavailable. Try again soon.")
+UNAVAILABLE = (
+    "service-unavailable",
+    "Service Unavailable",
+    503,
+    "A part of the system is unavailable. Try again soon.",
+)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +63,10 @@ AWAY = ("service-unavailable", "Service Unavailable", 503, "A part of the system
                 "Too many attempts; the Retry-After header says when to try again.",
             ),
         ),
-        ("/failing/busy", AWAY),
-        ("/failing/operational", AWAY),
-        ("/failing/interface", AWAY),
-        ("/failing/bare-database", AWAY),
+        ("/failing/busy", UNAVAILABLE),
+        ("/failing/operational", UNAVAILABLE),
+        ("/failing/interface", UNAVAILABLE),
+        ("/failing/bare-database", UNAVAILABLE),
         ("/failing/integrity", INTERNAL_ERROR),
         ("/failing/database", INTERNAL_ERROR),
         ("/failing/defect", INTERNAL_ERROR),

@@ -88,10 +88,10 @@ def test_all_checks_run_where_the_first_fails(client, checks):
 
 
 def test_what_fails_is_logged_with_its_cause(client, checks, records):
-    def away() -> None:
+    def unavailable() -> None:
         raise NotReady("does not answer") from OperationalError("no route to host")
 
-    checks(first=away)
+    checks(first=unavailable)
     client.get("/readyz")
     warnings = [record for record in records() if record["level"] == "WARNING"]
     assert [(record["check"], record["reason"]) for record in warnings] == [("first", "does not answer")]
@@ -125,7 +125,7 @@ def test_database_that_answers_is_ready():
 @pytest.mark.django_db
 def test_database_that_fails_is_not_ready_and_its_words_do_not_show():
     def fail(*args):
-        raise OperationalError("secret@host is away")
+        raise OperationalError("secret@host is unavailable")
 
     with connection.execute_wrapper(fail), pytest.raises(NotReady, match=r"^does not answer$") as reason:
         check_database(MigrationRecorder.Migration)()

@@ -6,7 +6,7 @@ from django.db import OperationalError
 from servicekit.http.outages import REMIND_SECONDS, Outages
 from servicekit.testing import bearer
 
-ERROR = OperationalError("away")
+ERROR = OperationalError("unavailable")
 
 
 @pytest.fixture

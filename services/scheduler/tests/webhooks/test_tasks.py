@@ -51,7 +51,7 @@ def test_steps_do_no_harm_when_there_is_nothing_to_do(sent):
 
 def test_database_that_is_unavailable_is_no_error(monkeypatch, caplog):
     def unavailable() -> None:
-        raise OperationalError("away")
+        raise OperationalError("unavailable")
 
     monkeypatch.setattr(sender, "deliver_due", unavailable)
     tasks.deliver.run()

@@ -91,7 +91,7 @@ docker-down: ## stop the containers and remove them; the volumes with the data s
 TWO_PROCESSES := --numprocesses 2 --dist loadfile
 
 .PHONY: test
-test: test-unit $(RUNTIME) $(call ready,tests) ## run every suite that needs no npm, browser or containers
+test: test-unit $(RUNTIME) $(call ready,tests deploy) ## run every suite that needs no npm, browser or containers
 	@$(ENV)/tests/bin/pytest $(TWO_PROCESSES) tests --ignore tests/postman --ignore tests/containers
 	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium, and make test-containers"
 
@@ -125,6 +125,10 @@ test-browser: $(RUNTIME) $(call ready,browser) ## test the pages in Chromium or 
 .PHONY: test-chaos
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack
 	@$(ENV)/tests/bin/pytest tests/chaos
+
+.PHONY: test-kubernetes
+test-kubernetes: $(call ready,local tests deploy) ## the files for Kubernetes, rendered: schemas, policies, and against Compose's
+	@$(ENV)/tests/bin/pytest tests/deploy/test_kubernetes*.py
 
 .PHONY: bench
 bench: $(RUNTIME) $(call ready,bench) ## run the load benchmark: ours beside a bare function and two frameworks
@@ -213,6 +217,22 @@ admin: $(RUNTIME) ## serve the admin of users and sessions on http://localhost:8
 rotate-key: $(call ready,local) ## take the next step to a new key for the tokens: prepare, activate, retire (STEP=)
 	@$(LOCAL) rotate-key $(STEP) $(if $(filter 1,$(FORCE)),--force)
 
+# `kubectl apply -k` does the same: this is to read what it would send.
+OVERLAYS := $(patsubst deploy/kubernetes/overlays/%/kustomization.yaml,%,$(wildcard \
+  deploy/kubernetes/overlays/*/kustomization.yaml deploy/kubernetes/overlays/*/migrations/kustomization.yaml))
+.PHONY: kubernetes
+kubernetes: $(call ready,deploy) ## render each overlay of deploy/kubernetes into var/kubernetes
+	@mkdir -p var/kubernetes
+	@set -e; for overlay in $(OVERLAYS); do \
+	  file=var/kubernetes/$$(echo $$overlay | tr / -).yaml; \
+	  $(ENV)/deploy/bin/kubectl kustomize deploy/kubernetes/overlays/$$overlay >$$file; \
+	  echo "$$file: $$(grep -c ^kind: $$file) objects, $$(wc -c <$$file) bytes"; \
+	done
+
+.PHONY: kubernetes-secrets
+kubernetes-secrets: $(call ready,local) ## print the Secrets that Kubernetes needs, from .env, for kubectl apply -f -
+	@$(LOCAL) kubernetes-secrets
+
 .PHONY: reencrypt-webhooks
 reencrypt-webhooks: $(RUNTIME) ## encrypt the secrets of webhooks with the first key of WEBHOOK_SECRET_KEY
 	@$(RUN) scheduler python manage.py reencrypt_webhooks
@@ -253,7 +273,8 @@ $(eval $(call environment,shared-dev,shared/requirements-dev.txt,shared))
 $(eval $(call environment,local,local/requirements.txt,shared))
 $(eval $(call environment,local-dev,local/requirements-dev.txt,shared))
 $(eval $(call environment,browser,tests/browser/requirements.txt))
-$(foreach name,tests checks bench,$(eval $(call environment,$(name),$(name)/requirements.txt)))
+$(foreach name,tests checks bench deploy,$(eval $(call environment,$(name),$(name)/requirements.txt)))
+$(eval $(call environment,audit,checks/audit.txt))
 
 # nginx and redis-server, for a machine without them. Where there are no wheels, `make doctor` says what to install.
 $(ENV)/servers/.ready: local/servers.txt $(ENV)/python | $(UV_READY)

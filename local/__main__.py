@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "demo",
     "docker-up": "docker_up",
     "doctor": "doctor",
+    "kubernetes-secrets": "kubernetes_secrets",
     "preflight": "preflight",
     "rotate-key": "rotate_key",
     "run": "run",

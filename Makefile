@@ -167,14 +167,14 @@ test-containers-operate: $(RUNTIME) $(call ready,tests)
 check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks tests) ## lint, format, types, import rules, migrations, deployment, locks
 	@$(ENV)/checks/bin/ruff check --quiet --output-format concise .
 	@$(ENV)/checks/bin/ruff format --quiet --check .
-	@PYTHONPATH=$(subst $(eval) ,:,$(SERVICES:%=services/%) shared/src) \
-	  $(ENV)/checks/bin/lint-imports --config checks/pyproject.toml --cache-dir var/import-linter --no-logo
+	@$(MAKE) check-workflows check-imports
 	@set -e; for part in local shared $(SERVICES); do \
 	  $(RUN) $$part-dev mypy --no-error-summary || { echo "FAILED: the types of $$part" >&2; exit 1; }; \
 	done
 	@$(ENV)/shared-dev/bin/mypy --no-error-summary --strict openapi || { echo "FAILED: the types of openapi" >&2; exit 1; }
 	@$(ENV)/checks/bin/mypy --no-error-summary --config-file tests/pyproject.toml --cache-dir var/mypy \
 	  --python-executable $(ENV)/tests/bin/python tests/support
+	@$(ENV)/checks/bin/mypy --no-error-summary --strict --cache-dir var/mypy checks/audit.py
 	@# Programs that the tests run in a service's environment; those for any or for containers in that of tasks.
 	@set -e; for part in $(SERVICES) any containers launcher; do \
 	  case $$part in any|containers) service=tasks;; launcher) service=local;; *) service=$$part;; esac; \
@@ -192,6 +192,23 @@ check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks tests) ## lint, format, typ
 	  $(UV) pip check --quiet --python $(ENV)/$$environment \
 	    || { echo "FAILED: the packages of $$environment do not fit together" >&2; exit 1; }; \
 	done
+	@$(MAKE) check-locks
+
+# Parts of it, which .pre-commit-config.yaml runs.
+.PHONY: check-workflows
+check-workflows: $(call ready,checks)
+	@$(ENV)/checks/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(ENV)/checks/bin/check-jsonschema --quiet --builtin-schema vendor.renovate renovate.json
+	@found=$$($(ENV)/checks/bin/zizmor --quiet --offline --no-progress .github) || { echo "$$found"; exit 1; }
+	@$(ENV)/checks/bin/pre-commit validate-config
+
+.PHONY: check-imports
+check-imports: $(call ready,checks)
+	@PYTHONPATH=$(subst $(eval) ,:,$(SERVICES:%=services/%) shared/src) \
+	  $(ENV)/checks/bin/lint-imports --config checks/pyproject.toml --cache-dir var/import-linter --no-logo
+
+.PHONY: check-locks
+check-locks: | $(UV_READY)
 	@$(INSTALLER) UV="$(UV_PROGRAM)" PYTHON="$(PYTHON)" checks/lock --check
 
 ##@ Operate
@@ -250,6 +267,21 @@ openapi: $(DEVELOPMENT) ## rewrite console/openapi.json and the pages about prob
 .PHONY: lock
 lock: | $(UV_READY) ## resolve every lock file again
 	@$(INSTALLER) UV="$(UV_PROGRAM)" PYTHON="$(PYTHON)" checks/lock
+
+# The first half needs no network: what is installed is what the lock says, with its licenses and who needs whom.
+.PHONY: audit
+audit: $(call ready,audit $(SERVICES)) ## what each service is made of, into var/sbom, and what is known of every locked version
+	@mkdir -p var/sbom
+	@set -e; for service in $(SERVICES); do \
+	  $(ENV)/audit/bin/cyclonedx-py environment --pyproject services/$$service/pyproject.toml --mc-type application \
+	    --output-reproducible --output-file var/sbom/$$service.cdx.json $(ENV)/$$service/bin/python; \
+	  echo "var/sbom/$$service.cdx.json"; \
+	done
+	@$(ENV)/audit/bin/python checks/audit.py $(LOCKS)
+
+.PHONY: hooks
+hooks: $(call ready,checks) ## have git run the quick checks before each commit
+	@$(ENV)/checks/bin/pre-commit install
 
 .PHONY: clean
 clean: ## delete var/: environments, database, all state (.env stays)

@@ -227,7 +227,7 @@ def test_networks_are_composes() -> None:
     for part in WITH_MIGRATIONS:
         labels = pod_of(part)["metadata"]["labels"]
         networks = {name.removeprefix(prefix) for name in labels if name.startswith(prefix)}
-        # The admin's port is published on the machine itself there, and forwarded by kubectl here, which asks no policy.
+        # Compose publishes the port of the admin on the machine itself; kubectl forwards it, which asks no policy.
         assert networks == set(COMPOSE[part]["networks"]) - ({"edge"} if part == "admin" else set())
 
 

@@ -1,4 +1,5 @@
-# Every command of the project; `make` alone explains them. All that is built or written stays in var/.
+# Every command of the project; `make` alone explains them. All that is built or written stays in var/, and
+# backups in backups/.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -45,7 +46,7 @@ MANAGE = $(RUN) $$service python manage.py
 .PHONY: help
 help: ## show this
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z][a-z0-9-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	  /^[a-z][a-z0-9-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
 setup: $(RUNTIME) ## install what the stack needs, and make .env
@@ -221,6 +222,24 @@ database: $(RUNTIME) ## create the database on SQL Server, and with SERVICE_LOGI
 .PHONY: migrate
 migrate: $(RUNTIME) ## bring the tables of every service up to date
 	@set -e; for service in $(SERVICES); do $(MANAGE) migrate --noinput; done
+
+# As a variable, since a path may hold anything; the shell's own FILE is another program's.
+BACKUP := $(if $(filter command,$(origin FILE)),"$$FILE")
+.PHONY: backup
+backup: $(RUNTIME) ## copy the database while it is in use (FILE=; on SQL Server a path or URL of the server's)
+	@$(LOCAL) backup $(BACKUP)
+
+.PHONY: restore
+restore: $(RUNTIME) ## restore FILE=, while nothing runs; the previous SQLite file is kept beside it
+	@$(LOCAL) restore $(BACKUP)
+
+.PHONY: docker-backup
+docker-backup: $(call ready,local) ## make backup for the stack in containers
+	@$(LOCAL) docker-backup $(BACKUP)
+
+.PHONY: docker-restore
+docker-restore: $(call ready,local) ## make restore for the stack in containers, which has to be down
+	@$(LOCAL) docker-restore $(BACKUP)
 
 .PHONY: superuser
 superuser: $(RUNTIME) ## make a user of staff, who may use the admin and see background jobs

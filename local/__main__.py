@@ -13,13 +13,17 @@ from local.errors import CommandError
 # anything is installed.
 COMMANDS = {
     "admin": "admin",
+    "backup": "backup",
     "clean": "clean",
     "database-logins": "database_logins",
     "demo": "demo",
+    "docker-backup": "docker_backup",
+    "docker-restore": "docker_restore",
     "docker-up": "docker_up",
     "doctor": "doctor",
     "kubernetes-secrets": "kubernetes_secrets",
     "preflight": "preflight",
+    "restore": "restore",
     "rotate-key": "rotate_key",
     "run": "run",
     "setup": "setup",

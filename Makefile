@@ -302,6 +302,11 @@ audit: $(call ready,audit $(SERVICES)) ## what each service is made of, into var
 hooks: $(call ready,checks) ## have git run the quick checks before each commit
 	@$(ENV)/checks/bin/pre-commit install
 
+# At a release, once: tests/upgrades then holds what follows against it. CONTRIBUTING.md says more.
+.PHONY: freeze
+freeze: $(RUNTIME) $(call ready,tests) ## record tables and statements of the newest version in CHANGELOG.md
+	@PYTHONPATH=tests $(ENV)/tests/bin/python -m support.releases
+
 .PHONY: clean
 clean: ## delete var/: environments, database, all state (.env stays)
 	@"$(or $(wildcard $(ENV)/local/bin/python),$(PYTHON))" -E -m local clean

@@ -23,7 +23,7 @@ def reason(output: str) -> str:
     """Return why a migration failed, by its output."""
     words = last_line(output)
     is_older = "no such table" in words or "Invalid object name" in words
-    return words + " (an earlier state of the project made it: CHANGELOG.md)" * is_older
+    return words + " (a version before 0.1.0 made it: CHANGELOG.md)" * is_older
 
 
 def _run(service: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -24,7 +24,13 @@ def main(arguments: list[str]) -> int:
     env = environment.load(log_format="json")
     port = settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
     refuse_files(env)
+    settings.listen(env["GATEWAY_ADDRESS"], port)
+    if ":" in env["GATEWAY_ADDRESS"]:
+        os.environ["GATEWAY_ADDRESS"] = "[::]"
+    if env.get("TLS_CERTIFICATE_FILE"):
+        os.environ.setdefault("COMPOSE_FILE", "docker-compose.yaml:docker-compose.tls.yaml")
     os.environ.update(
+        TRUSTED_PROXIES=",".join(settings.trusted_proxies(env["TRUSTED_PROXIES"])),
         AUTH_RATE_LIMIT=settings.count("AUTH_RATE_LIMIT", env["AUTH_RATE_LIMIT"]),
         CONNECTIONS_PER_ADDRESS=settings.connections_per_address(env["CONNECTIONS_PER_ADDRESS"]),
         CORS_ORIGINS=settings.cors_origins(env["CORS_ORIGINS"]),
@@ -36,14 +42,14 @@ def main(arguments: list[str]) -> int:
     keep_admin(docker)
     start(docker)
     wait_until_ready(port)
-    print(ready_text(port, stop="make docker-down (the volumes with the data stay)"))
+    print(ready_text(env, stop="make docker-down (the volumes with the data stay)"))
     return 0
 
 
 def refuse_files(env: Iterable[str]) -> None:
     """Raise CommandError for a setting that names a file."""
     for name in env:
-        if name.endswith(("KEYS_FILE", "KEY_FILE", "URL_FILE")):
+        if name.endswith(("KEYS_FILE", "KEY_FILE", "URL_FILE")) and name != "TLS_KEY_FILE":
             value = name.removesuffix("_FILE")
             raise CommandError(f"{name}: is not for containers; put the value into {value}, of which they get a file")
 

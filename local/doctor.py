@@ -22,6 +22,9 @@ class Report:
     def ok(self, what: str, words: str) -> None:
         print(f"ok       {what:<10} {words}", flush=True)
 
+    def note(self, what: str, words: str) -> None:
+        print(f"note     {what:<10} {words}", flush=True)
+
     def missing(self, what: str, words: object) -> None:
         print(f"missing  {what:<10} {words}", flush=True)
         self.complete = False
@@ -46,7 +49,10 @@ def main(arguments: list[str]) -> int:
 def check_programs(report: Report, env: Mapping[str, str]) -> None:
     """Look for the two servers."""
     try:
-        report.ok("nginx", programs.find_nginx(env))
+        nginx = programs.find_nginx(env)
+        report.ok("nginx", nginx)
+        if lacking := programs.missing_modules(nginx, programs.OPTIONAL_MODULES):
+            report.note("nginx", f"built without {', '.join(lacking)}, which TLS or TRUSTED_PROXIES needs")
     except CommandError as error:
         report.missing("nginx", error)
     try:

@@ -20,7 +20,7 @@ SERVICES = ("auth", "tasks", "scheduler")
 URL_VARIABLES = ("AUTH_DATABASE_URL", "TASKS_DATABASE_URL", "SCHEDULER_DATABASE_URL")
 
 # What only containers have.
-OF_CONTAINERS = frozenset({"REDIS_PASSWORD", "ACCEPT_EULA", "MSSQL_SA_PASSWORD", "COMPOSE_PROJECT_NAME"})
+OF_CONTAINERS = frozenset({"REDIS_PASSWORD", "TLS_FOLDER", "ACCEPT_EULA", "MSSQL_SA_PASSWORD", "COMPOSE_PROJECT_NAME"})
 # What is the machine's and the user's, and no project's.
 PASSED_ON = frozenset(
     (
@@ -51,7 +51,10 @@ def load(*, log_format: str = "text") -> dict[str, str]:
     run = run_dir(state)
     _make_folders(state, run)
     defaults = {
+        "GATEWAY_ADDRESS": "127.0.0.1",
         "GATEWAY_PORT": "8000",
+        "TLS_PORT": "8443",
+        "TRUSTED_PROXIES": "",
         "ADMIN_PORT": "8001",
         "DATABASE_URL": f"sqlite:///{quote(str(state / 'db.sqlite3'))}",
         "REDIS_URL": own_redis_url(str(run)),

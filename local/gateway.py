@@ -9,12 +9,17 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from local import settings
+from local import programs, settings
 from local.environment import CHECKOUT
 from local.errors import CommandError
 from local.output import last_line
 
-TEMPLATES = ("nginx/gateway.conf.template", "local/nginx.conf.template")
+TEMPLATES = (
+    *("nginx/gateway.conf.template", "nginx/tls.conf.template", "nginx/trusted-proxies.conf.template"),
+    "local/nginx.conf.template",
+)
+# 1.25.1 brought the directive for HTTP/2, and nginx warns of the parameter since.
+HTTP2_DIRECTIVE = (1, 26)
 # As in nginx/nginx.conf; and what a worker process opens beside connections, with room to spare.
 WORKER_CONNECTIONS = 10_240
 OTHER_FILES = 64
@@ -23,10 +28,13 @@ SWAGGER_UI = "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidec
 
 def values(env: Mapping[str, str], *, checkout: Path = CHECKOUT) -> dict[str, str]:
     """Return what the templates' places are filled with; raises CommandError for a setting that is not well-formed."""
+    port = settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
     return {
-        "GATEWAY_LISTEN": f"127.0.0.1:{settings.port('GATEWAY_PORT', env['GATEWAY_PORT'])}",
+        "GATEWAY_LISTEN": settings.listen(env["GATEWAY_ADDRESS"], port),
         "AUTH_RATE_LIMIT": settings.count("AUTH_RATE_LIMIT", env["AUTH_RATE_LIMIT"]),
         "CONNECTIONS_PER_ADDRESS": settings.connections_per_address(env["CONNECTIONS_PER_ADDRESS"]),
+        **tls_values(env),
+        **proxy_values(env),
         **worker_limits(),
         "LOG_FORMAT": settings.log_format(env["LOG_FORMAT"]),
         "CORS_ORIGINS": settings.cors_origins(env["CORS_ORIGINS"]),
@@ -35,6 +43,37 @@ def values(env: Mapping[str, str], *, checkout: Path = CHECKOUT) -> dict[str, st
         "RUN_DIR": env["RUN_DIR"],
         # As root, nginx would give its workers another user, who may not open the sockets.
         "USER": f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.getuid() == 0 else "",
+    }
+
+
+def tls_values(env: Mapping[str, str]) -> dict[str, str]:
+    """Return what nginx/tls.conf.template is filled with, and the directive that includes it if TLS is on."""
+    certificate, key = env.get("TLS_CERTIFICATE_FILE", ""), env.get("TLS_KEY_FILE", "")
+    port = settings.port("TLS_PORT", env["TLS_PORT"])
+    if certificate or key:
+        settings.check_certificate(certificate, key)
+    return {
+        "INCLUDE_TLS": f'include "{env["RUN_DIR"]}/tls.conf";' if certificate else "",
+        "TLS_LISTEN": f"{settings.listen(env['GATEWAY_ADDRESS'], port)} ssl backlog=4096{http2(env)}",
+        "TLS_PORT": str(port),
+        "TLS_CERTIFICATE_FILE": as_literal(Path(certificate)),
+        "TLS_KEY_FILE": as_literal(Path(key)),
+    }
+
+
+def http2(env: Mapping[str, str]) -> str:
+    """Return how this nginx is told to speak HTTP/2, after the address that it listens on."""
+    return "; http2 on" if programs.version(programs.NGINX, env["NGINX_PROGRAM"]) >= HTTP2_DIRECTIVE else " http2"
+
+
+def proxy_values(env: Mapping[str, str]) -> dict[str, str]:
+    """Return what nginx/trusted-proxies.conf.template is filled with, and the directive that includes it if needed."""
+    proxies = settings.trusted_proxies(env["TRUSTED_PROXIES"])
+    return {
+        "INCLUDE_TRUSTED_PROXIES": f'include "{env["RUN_DIR"]}/trusted-proxies.conf";' if proxies else "",
+        "SET_REAL_IP_FROM": " ".join(f"set_real_ip_from {proxy};" for proxy in proxies),
+        "TRUSTED_PROXIES_AS_GEO": " ".join(f"{proxy} yes;" for proxy in proxies),
+        "CLIENT_SCHEME": "$forwarded_scheme" if proxies else "$scheme",
     }
 
 

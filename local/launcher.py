@@ -116,7 +116,7 @@ def announce(supervisor: subprocess.Popen[bytes], hold: int, env: Mapping[str, s
         if status == 200:
             end_start(hold)
             with contextlib.suppress(OSError):
-                print(ready_text(port, stop="Ctrl-C"), flush=True)
+                print(ready_text(env, stop="Ctrl-C"), flush=True)
             return
         if time.monotonic() > late:
             late = float("inf")

@@ -3,6 +3,7 @@
 import errno
 import http.client
 import socket
+from collections.abc import Mapping
 
 from local.errors import CommandError
 
@@ -57,9 +58,10 @@ def listens(path: str) -> bool:
         return probe.connect_ex(path) == 0
 
 
-def ready_text(port: int, *, stop: str) -> str:
+def ready_text(env: Mapping[str, str], *, stop: str) -> str:
     """Return what is said when the stack can be used."""
-    url = f"http://localhost:{port}"
+    tls = env.get("TLS_CERTIFICATE_FILE")
+    url = f"https://localhost:{env['TLS_PORT']}" if tls else f"http://localhost:{env['GATEWAY_PORT'].strip()}"
     register = '{"username": "ada", "password": "correct horse battery staple"}'
     return (
         f"\nReady: {url} (the console; the reference of the API is at /api/docs)\n"

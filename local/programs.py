@@ -28,14 +28,15 @@ class Program:
     def find(self, candidates: Iterable[str | None]) -> str:
         """Return the first candidate that is new enough; raises CommandError."""
         for candidate in filter(None, candidates):
-            if is_new_enough(self._ask(candidate), self.version, self.minimum):
+            if is_new_enough(self.ask(candidate), self.version, self.minimum):
                 return candidate
         raise CommandError(self.advice)
 
-    def _ask(self, path: str) -> str:
+    def ask(self, path: str, option: str = "") -> str:
+        """Return what the program says of itself, nothing if it cannot be run."""
         try:
             done = subprocess.run(
-                [path, self.option], capture_output=True, text=True, errors="replace", check=False, timeout=10
+                [path, option or self.option], capture_output=True, text=True, errors="replace", check=False, timeout=10
             )
         except (OSError, subprocess.TimeoutExpired):
             return ""
@@ -59,16 +60,41 @@ REDIS = Program(
 )
 
 
+# What TLS and TRUSTED_PROXIES need.
+OPTIONAL_MODULES = ("http_ssl_module", "http_v2_module", "http_realip_module")
+
+
 def is_new_enough(answer: str, version: str, minimum: tuple[int, int]) -> bool:
     """Return whether the version in a program's own words is at least the minimum."""
     found = re.search(version, answer)
     return found is not None and (int(found[1]), int(found[2])) >= minimum
 
 
+def version(program: Program, path: str) -> tuple[int, int]:
+    """Return the version of the program at this path."""
+    found = re.search(program.version, program.ask(path))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def missing_modules(nginx: str, modules: Iterable[str]) -> list[str]:
+    """Return those of the modules that this nginx was built without."""
+    built = NGINX.ask(nginx, "-V").split()
+    return [module for module in modules if f"--with-{module}" not in built]
+
+
+def needed_modules(env: Mapping[str, str]) -> list[str]:
+    """Return the modules of nginx that the settings need and that are not in every build."""
+    ssl, http2, realip = OPTIONAL_MODULES
+    return [ssl, http2] * bool(env.get("TLS_CERTIFICATE_FILE")) + [realip] * bool(env.get("TRUSTED_PROXIES"))
+
+
 def find_nginx(env: Mapping[str, str]) -> str:
-    """Return the path of nginx; raises CommandError."""
+    """Return the path of nginx; raises CommandError, also where it lacks a module that the settings need."""
     path = os.pathsep.join([env.get("PATH", os.defpath), *SYSTEM_FOLDERS])
-    return NGINX.find([shutil.which("nginx", path=path), _from_wheel("nginx")])
+    nginx = NGINX.find([shutil.which("nginx", path=path), _from_wheel("nginx")])
+    if missing := missing_modules(nginx, needed_modules(env)):
+        raise CommandError(f"{nginx} was built without {', '.join(missing)}, which TLS or TRUSTED_PROXIES needs")
+    return nginx
 
 
 def find_redis(env: Mapping[str, str]) -> str:

@@ -4,6 +4,8 @@ Each function takes the text of a variable and returns its value, or raises Comm
 """
 
 import re
+import ssl
+from ipaddress import ip_network
 from pathlib import Path
 
 from local.errors import CommandError
@@ -43,6 +45,41 @@ def cors_origins(text: str) -> str:
     if match := re.search(OWN_PORT, text):
         raise CommandError(f"CORS_ORIGINS: must be without the port in {match[0]}, which browsers leave out")
     return text
+
+
+def listen(address: str, port: int) -> str:
+    """Return nginx's form of the address, which includes 127.0.0.1 in any case: there the launcher asks for /readyz."""
+    if address.strip() == "::":
+        return f"[::]:{port} ipv6only=off"
+    if address.strip() not in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 - the operator's choice; the default is loopback
+        raise CommandError(f"GATEWAY_ADDRESS: must be 127.0.0.1, 0.0.0.0 or :: (IPv6 and IPv4), not {address!r}")
+    return f"{address.strip()}:{port}"
+
+
+def trusted_proxies(text: str) -> list[str]:
+    """Return the list of addresses and networks, which may be empty."""
+    try:
+        return [str(ip_network(part.strip())) for part in text.split(",") if text.strip()]
+    except ValueError:
+        raise CommandError(
+            f"TRUSTED_PROXIES: must be addresses or networks such as 192.0.2.7,2001:db8::/64, not {text!r}"
+        ) from None
+
+
+def check_certificate(certificate: str, key: str) -> None:
+    """Raise CommandError unless the two are files that nginx can use together."""
+    for name, path in (("TLS_CERTIFICATE_FILE", certificate), ("TLS_KEY_FILE", key)):
+        if not Path(path).is_absolute() or '"' in path or "\\" in path:
+            raise CommandError(f"{name}: must be the absolute path of a PEM file, not {path!r}")
+    try:
+        # Without a password, for which it would ask at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        raise CommandError(
+            f"TLS_CERTIFICATE_FILE, TLS_KEY_FILE: are no certificate and its key ({error.reason or 'malformed'})"
+        ) from None
+    except OSError as error:
+        raise CommandError(f"TLS_CERTIFICATE_FILE, TLS_KEY_FILE: cannot be read: {error.strerror}") from None
 
 
 def log_format(text: str) -> str:

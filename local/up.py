@@ -24,6 +24,8 @@ def main(arguments: list[str]) -> int:
     run = Path(env["RUN_DIR"])
     with lock.hold_state(run, port=port, state=env["STATE_DIR"]) as state, lock.use(CHECKOUT / "var") as var:
         refuse_taken_port(port, "GATEWAY_PORT")
+        if env.get("TLS_CERTIFICATE_FILE"):
+            refuse_taken_port(settings.port("TLS_PORT", env["TLS_PORT"]), "TLS_PORT")
         prepare(env)
         migrate(env)
         return run_supervisor(env, port, locks=(state, var))

@@ -3,7 +3,11 @@ from pathlib import Path
 from local import gateway
 
 ENV = {
+    "GATEWAY_ADDRESS": "127.0.0.1",
     "GATEWAY_PORT": "8000",
+    "TLS_PORT": "8443",
+    "TRUSTED_PROXIES": "",
+    "NGINX_PROGRAM": "nginx",
     "AUTH_RATE_LIMIT": "10",
     "CONNECTIONS_PER_ADDRESS": "256",
     "LOG_FORMAT": "text",

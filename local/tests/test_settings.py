@@ -58,6 +58,45 @@ def test_malformed_limit_of_connections(text: str) -> None:
         settings.connections_per_address(text)
 
 
+@pytest.mark.parametrize(
+    ("address", "form"),
+    [("127.0.0.1", "127.0.0.1:80"), (" 0.0.0.0 ", "0.0.0.0:80"), ("::", "[::]:80 ipv6only=off")],
+)
+def test_address_to_listen_on(address: str, form: str) -> None:
+    assert settings.listen(address, 80) == form
+
+
+@pytest.mark.parametrize("address", ["", "*", "localhost", "192.0.2.1", "0.0.0.0; return 200"])
+def test_other_address_to_listen_on(address: str) -> None:
+    with pytest.raises(CommandError, match=r"^GATEWAY_ADDRESS: must be "):
+        settings.listen(address, 80)
+
+
+def test_trusted_proxies() -> None:
+    assert settings.trusted_proxies(" ") == []
+    assert settings.trusted_proxies("192.0.2.7, 2001:db8::/64") == ["192.0.2.7/32", "2001:db8::/64"]
+
+
+@pytest.mark.parametrize("text", ["proxy.test", "192.0.2.7/24", "192.0.2.7;", "192.0.2.7,,", "192.0.2.7 192.0.2.8"])
+def test_malformed_proxies(text: str) -> None:
+    with pytest.raises(CommandError, match=r"^TRUSTED_PROXIES: must be addresses or networks"):
+        settings.trusted_proxies(text)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "reason"),
+    [
+        ("/nonexistent/c.pem", "/nonexistent/k.pem", "TLS_CERTIFICATE_FILE, TLS_KEY_FILE: cannot be read: No such"),
+        ("c.pem", "/k.pem", "TLS_CERTIFICATE_FILE: must be the absolute path of a PEM file, not 'c.pem'"),
+        ("/c.pem", "", "TLS_KEY_FILE: must be the absolute path of a PEM file, not ''"),
+        (__file__, __file__, "TLS_CERTIFICATE_FILE, TLS_KEY_FILE: are no certificate and its key"),
+    ],
+)
+def test_unusable_certificate(certificate: str, key: str, reason: str) -> None:
+    with pytest.raises(CommandError, match=f"^{reason}"):
+        settings.check_certificate(certificate, key)
+
+
 def test_log_format() -> None:
     assert settings.log_format("JSON") == "json"
     with pytest.raises(CommandError, match=r"^LOG_FORMAT: must be json or text"):

@@ -119,7 +119,8 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
         read |= set(re.findall(r'\benv(?:\.get\(|\[|, )"([A-Z_]+)"', path.read_text()))
         given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
     read |= set(re.findall(r"%\(ENV_([A-Z_]+)\)", (CHECKOUT / "local/supervisord.conf").read_text()))
-    compose = set(re.findall(r"\$\{([A-Z_]+)", (CHECKOUT / "docker-compose.yaml").read_text()))
+    files = [CHECKOUT / name for name in ("docker-compose.yaml", "docker-compose.tls.yaml")]
+    compose = set(re.findall(r"\$\{([A-Z_]+)", "".join(path.read_text() for path in files)))
     # These belong to the machine or to supervisord.
     read = (read | compose) - {
         "PATH",
@@ -128,7 +129,9 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
         "SUPERVISOR_PROCESS_NAME",
     }
     # The launcher computes these; NAME_FILE is a form of NAME.
-    given |= {"RUN_DIR", "ENVIRONMENTS"} | {name for name in read if name.endswith("_FILE")}
+    given |= {"RUN_DIR", "ENVIRONMENTS"} | {
+        name for name in read if name.endswith("_FILE") and name.removesuffix("_FILE") in explained
+    }
 
     assert set(explained) == read - given
     # Containers have no use for those about the machine itself or the logins of the database, and never open the last.

@@ -166,7 +166,10 @@ def _configure(gateway: Gateway, settings: dict[str, str]) -> str:
     env = {
         "PATH": os.environ["PATH"],
         "RUN_DIR": str(gateway.folder),
+        "GATEWAY_ADDRESS": "127.0.0.1",
         "GATEWAY_PORT": str(gateway.port),
+        "TLS_PORT": "8443",
+        "TRUSTED_PROXIES": "",
         "AUTH_RATE_LIMIT": "10",
         "CONNECTIONS_PER_ADDRESS": "256",
         "CORS_ORIGINS": "",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from local import environment, settings
-from local.environment import CHECKOUT, URL_VARIABLES
+from local.environment import CHECKOUT, REDIS_URL_VARIABLES, URL_VARIABLES
 from local.errors import CommandError
 from local.network import ask_readyz, ready_text
 
@@ -36,8 +36,8 @@ def main(arguments: list[str]) -> int:
         CORS_ORIGINS=settings.cors_origins(env["CORS_ORIGINS"]),
         LOG_FORMAT=settings.log_format(env["LOG_FORMAT"]),
     )
-    # The services' logins in .env do not belong to a database that the shell names. Empty is unset.
-    os.environ.update({name: "" for name in URL_VARIABLES if name not in env})
+    # The services' logins in .env do not belong to a database or Redis that the shell names. Empty is unset.
+    os.environ.update({name: "" for name in URL_VARIABLES + REDIS_URL_VARIABLES if name not in env})
     docker = find_docker()
     keep_admin(docker)
     start(docker)

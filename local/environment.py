@@ -16,8 +16,9 @@ from local.errors import CommandError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SERVICES = ("auth", "tasks", "scheduler")
-# A service's own login, where it has one.
+# A service's own login to the database and to Redis, where it has one.
 URL_VARIABLES = ("AUTH_DATABASE_URL", "TASKS_DATABASE_URL", "SCHEDULER_DATABASE_URL")
+REDIS_URL_VARIABLES = ("AUTH_REDIS_URL", "TASKS_REDIS_URL", "SCHEDULER_REDIS_URL")
 
 # What only containers have.
 OF_CONTAINERS = frozenset({"REDIS_PASSWORD", "TLS_FOLDER", "ACCEPT_EULA", "MSSQL_SA_PASSWORD", "COMPOSE_PROJECT_NAME"})
@@ -102,8 +103,9 @@ def choose(names: frozenset[str], *, shell: Mapping[str, str], written: Mapping[
         if name in names
         and value.strip()
         and f"{name}_FILE" not in ours
-        # The services' logins in .env belong to the database in .env.
+        # The services' logins in .env belong to the database and the Redis in .env.
         and not (name in URL_VARIABLES and ours.keys() & {"DATABASE_URL", "DATABASE_URL_FILE"})
+        and not (name in REDIS_URL_VARIABLES and ours.keys() & {"REDIS_URL", "REDIS_URL_FILE"})
     }
     return {name: value for name, value in shell.items() if name in PASSED_ON} | theirs | ours
 
@@ -119,14 +121,15 @@ def url_variable(service: str) -> str:
 
 
 def for_service(env: Mapping[str, str], service: str) -> dict[str, str]:
-    """Return the environment of one service: its own login in the place of the database's, and no other's."""
-    others = {name: value for name, value in env.items() if name not in URL_VARIABLES}
-    own = env.get(url_variable(service))
-    if own is None:
-        return others
-    # The services refuse both together.
-    others.pop("DATABASE_URL_FILE", None)
-    return others | {"DATABASE_URL": own}
+    """Return the environment of one service: its own logins in the place of the common ones, and no other's."""
+    chosen = {name: value for name, value in env.items() if name not in URL_VARIABLES + REDIS_URL_VARIABLES}
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        own = env.get(f"{service.upper()}_{name}")
+        if own is not None:
+            # The services refuse both together.
+            chosen.pop(f"{name}_FILE", None)
+            chosen[name] = own
+    return chosen
 
 
 def refuse_other_databases(env: Mapping[str, str]) -> None:

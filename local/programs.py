@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from local.environment import CHECKOUT, own_redis_url
+from local.environment import CHECKOUT, REDIS_URL_VARIABLES, own_redis_url
 from local.errors import CommandError
 
 # Debian keeps nginx where only root's PATH looks.
@@ -104,7 +104,7 @@ def find_redis(env: Mapping[str, str]) -> str:
 
 def needs_redis(env: Mapping[str, str]) -> bool:
     """Return whether the stack runs a Redis of its own."""
-    return env.get("REDIS_URL") == own_redis_url(env["RUN_DIR"])
+    return env.get("REDIS_URL") == own_redis_url(env["RUN_DIR"]) and not all(map(env.get, REDIS_URL_VARIABLES))
 
 
 def _from_wheel(name: str) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import redis
 
 from servicekit.process.env import require
+from servicekit.process.redis_url import client_of
 
 # The worker asks for a message each second, except while each of its processes has a run. One without a checkpoint ends
 # within this time, and one with a checkpoint makes room before (jobs/runner.py).
@@ -32,9 +33,7 @@ def is_consuming(clients: Iterable[Mapping[str, str]], *, name: str) -> bool:
 
 
 def main() -> int:
-    client = redis.Redis.from_url(
-        require("REDIS_URL"), socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
-    )
+    client = client_of(require("REDIS_URL"), timeout_seconds=TIMEOUT_SECONDS)
     try:
         clients = client.client_list()
     except redis.RedisError as error:

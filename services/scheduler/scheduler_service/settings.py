@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scheduler_service.broker import broker_url
+from scheduler_service.broker import broker_url, transport_options
 from scheduler_service.consuming import client_name
 from scheduler_service.webhook_keys import webhook_secret_keys
 from servicekit import settings as shared
@@ -104,6 +104,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 3,
     # The name by which a container's health check finds its worker's connection.
     "client_name": client_name(),
+    **transport_options(REDIS_URL),
 }
 # A run goes on while Redis is unavailable: a second delivery of its message does no harm.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False

@@ -1,11 +1,13 @@
 """REDIS_URL means the same to redis-py, which the probe uses, and to kombu, which carries the messages."""
 
+import ssl
+
 import pytest
 import redis
 from kombu import Connection
 from kombu.transport.redis import Channel
 
-from scheduler_service.broker import broker_url
+from scheduler_service.broker import broker_url, transport_options
 from servicekit.process.env import ConfigurationError
 
 SAME = ["host", "port", "path", "username", "password", "db"]
@@ -37,6 +39,53 @@ def test_both_connect_alike(url):
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}),
+        (
+            "?ssl_ca_certs=%2Fsrv%2Fca.pem",
+            {"ssl_ca_certs": "/srv/ca.pem", "ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
+        ),
+        (
+            "?ssl_cert_reqs=none&ssl_check_hostname=false",
+            {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False},
+        ),
+    ],
+)
+@pytest.mark.parametrize("start", ["rediss://:p%40ss@redis:6380/3", "rediss+sentinel://:p%40ss@one,two/tasks/3"])
+def test_certificate_is_checked_unless_the_url_says_otherwise(start, options, expected):
+    """Kombu by itself checks none."""
+    connection = Connection(broker_url(start + options))
+
+    assert connection.ssl == expected
+    assert (connection.password, connection.virtual_host) == ("p@ss", "3")
+
+
+def test_kombu_asks_every_sentinel_for_the_master():
+    url = "redis+sentinel://user:p%40ss@one:26380,two,[2001:db8::1]/tasks/3?sentinel_username=u&sentinel_password=s%26t"
+
+    connection = Connection(broker_url(url))
+
+    assert connection.alt == [
+        "sentinel://user:p%40ss@one:26380/3",
+        "sentinel://user:p%40ss@two:26379/3",
+        "sentinel://user:p%40ss@[2001:db8::1]:26379/3",
+    ]
+    options = transport_options(url)
+    assert options["master_name"] == "tasks"
+    assert options["sentinel_kwargs"] == {
+        "socket_timeout": 1,
+        "socket_connect_timeout": 1,
+        "username": "u",
+        "password": "s&t",
+    }
+
+
+def test_one_redis_needs_no_options():
+    assert transport_options("redis://localhost") == {}
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "localhost:6379",
@@ -49,6 +98,12 @@ def test_both_connect_alike(url):
         "unix:///run/redis.sock?s3cret=1",
         "unix://:s3cret#1@/run/redis.sock",
         "redis://:s3cret@host:port",
+        "redis+sentinel://:s3cret@host/",
+        "redis+sentinel://:s3cret@/master",
+        "redis+sentinel://:s3cret@host:port/master",
+        "redis+sentinel://host/master/s3cret",
+        "redis+sentinel://host/master?s3cret=1",
+        "redis+sentinel://host/master?ssl_ca_certs=s3cret",
         "redis://[s3cret",
     ],
 )

@@ -39,7 +39,7 @@ GOOD = {
         ({"WEBHOOK_ALLOW_PRIVATE_NETWORKS": "yes"}, "WEBHOOK_ALLOW_PRIVATE_NETWORKS: must be one of 0, 1"),
         ({"DATABASE_URL": "mysql://db"}, "DATABASE_URL: must start with mssql:// or sqlite://"),
         ({"REDIS_URL": ""}, "REDIS_URL: is not set; see .env.example"),
-        ({"REDIS_URL": "localhost"}, "REDIS_URL: must start with redis://, rediss:// or unix://"),
+        ({"REDIS_URL": "localhost"}, "REDIS_URL: must start with redis://, rediss://, unix:// or redis+sentinel://"),
         ({"RUNS_KEPT_DAYS": "0"}, "RUNS_KEPT_DAYS: must be a whole number from 1 to 36500"),
         ({"REPORT_LIMIT": "-1"}, "REPORT_LIMIT: must be a whole number from 0 to 2147483647"),
         ({"REPORT_USER_ID": "0"}, "REPORT_USER_ID: must be a whole number from 1 to 9223372036854775807"),

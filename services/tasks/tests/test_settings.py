@@ -21,7 +21,10 @@ GOOD = {"JWT_KEYS": f"k1:{'j' * 32}", "TASKS_SECRET_KEY": "s" * 32, "REDIS_URL":
         ({"TASKS_SECRET_KEY": "j" * 32}, "TASKS_SECRET_KEY: equals a secret in JWT_KEYS; give each its own"),
         ({"AUTH_SECRET_KEY": "s" * 32}, "TASKS_SECRET_KEY: equals AUTH_SECRET_KEY; give each its own"),
         ({"REDIS_URL": ""}, "REDIS_URL: is not set; see .env.example"),
-        ({"REDIS_URL": "localhost:6379"}, "REDIS_URL: must be redis://…, rediss://… or unix:///path"),
+        (
+            {"REDIS_URL": "localhost:6379"},
+            "REDIS_URL: must be redis://…, rediss://…, unix:///path or redis+sentinel://host,host/master",
+        ),
         ({"DATABASE_URL": "mysql://db"}, "DATABASE_URL: must start with mssql:// or sqlite://"),
         ({"EVENTS_KEPT_DAYS": "0"}, "EVENTS_KEPT_DAYS: must be a whole number from 1 to 36500"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: must be one of debug, info, warning, error"),

@@ -2,32 +2,29 @@
 
 import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from servicekit.process.env import ConfigurationError, require
+from servicekit.process.redis_url import client_of
 
 TIMEOUT_SECONDS = 1.0
 
 
 def redis_url_from_env() -> str:
-    """Return REDIS_URL in redis-py's form; raises ConfigurationError, which never shows the password."""
+    """Return REDIS_URL in a form of servicekit.process.redis_url; raises ConfigurationError, never with the password."""
     url = require("REDIS_URL")
     try:
         # This only parses; it does not connect.
-        redis.Redis.from_url(url)
+        client_of(url, timeout_seconds=TIMEOUT_SECONDS)
     except ValueError:
-        raise ConfigurationError("REDIS_URL", "must be redis://…, rediss://… or unix:///path") from None
+        raise ConfigurationError(
+            "REDIS_URL", "must be redis://…, rediss://…, unix:///path or redis+sentinel://host,host/master"
+        ) from None
     return url
 
 
 def connect() -> "redis.Redis":
-    """Return a client of REDIS_URL that connects on use and returns, or raises redis.RedisError, within a second."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        # The default retries with pauses, for which no caller has the time.
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )
+    """Return a client of REDIS_URL that connects on use and returns, or raises redis.RedisError, within a second.
+
+    Sentinels that do not answer add a second each, until one does.
+    """
+    return client_of(settings.REDIS_URL, timeout_seconds=TIMEOUT_SECONDS, decode_responses=True)

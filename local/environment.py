@@ -57,6 +57,7 @@ def load(*, log_format: str = "text") -> dict[str, str]:
         "TLS_PORT": "8443",
         "TRUSTED_PROXIES": "",
         "ADMIN_PORT": "8001",
+        "METRICS_PORT": "8002",
         "DATABASE_URL": f"sqlite:///{quote(str(state / 'db.sqlite3'))}",
         "REDIS_URL": own_redis_url(str(run)),
         "AUTH_RATE_LIMIT": "10",
@@ -118,6 +119,20 @@ def own_redis_url(run: str) -> str:
 def url_variable(service: str) -> str:
     """Return the name of the variable that holds the service's own login."""
     return f"{service.upper()}_DATABASE_URL"
+
+
+def metrics_dir(env: Mapping[str, str]) -> Path:
+    """Return the folder in which each part has one for what it counts."""
+    return Path(env["RUN_DIR"], "metrics")
+
+
+def for_part(env: Mapping[str, str], part: str) -> dict[str, str]:
+    """Return the environment of one part, which counts in a folder of its own and does not serve what it counts."""
+    service = for_service(env, part if part in SERVICES else "scheduler")
+    if part == "metrics":
+        return service | {"METRICS_DIR": str(metrics_dir(env)), "GATEWAY_ANSWERS": f"{env['RUN_DIR']}/metrics.sock"}
+    service.pop("METRICS_ADDRESS", None)
+    return service | {"METRICS_DIR": str(metrics_dir(env) / part)}
 
 
 def for_service(env: Mapping[str, str], service: str) -> dict[str, str]:

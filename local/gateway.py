@@ -38,6 +38,7 @@ def values(env: Mapping[str, str], *, checkout: Path = CHECKOUT) -> dict[str, st
         **worker_limits(),
         "LOG_FORMAT": settings.log_format(env["LOG_FORMAT"]),
         "CORS_ORIGINS": settings.cors_origins(env["CORS_ORIGINS"]),
+        "METRICS_LOG": f"syslog:server=unix:{env['RUN_DIR']}/metrics.sock,nohostname,tag=gateway",
         "CONSOLE_ROOT": as_literal(checkout / "console"),
         "SWAGGER_UI_ROOT": as_literal(checkout / SWAGGER_UI),
         "RUN_DIR": env["RUN_DIR"],

@@ -19,7 +19,7 @@ from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions, decode_wait_status
 from supervisor.states import SupervisorStates
 
-from local.environment import SERVICES, for_service
+from local.environment import for_part
 from local.redis_files import set_aside
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
@@ -70,7 +70,7 @@ class Options(ServerOptions):
         say(f"{name} started (pid {os.getpid()})")
         # granian takes the socket of one that was killed for one in use.
         Path(env["RUN_DIR"], f"{name}.sock").unlink(missing_ok=True)
-        super().execve(filename, argv, for_service(env, name if name in SERVICES else "scheduler"))
+        super().execve(filename, argv, for_part(env, name))
 
     def waitpid(self) -> tuple[int | None, int | None]:
         """End what is left of the group of a process that has ended.

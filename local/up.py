@@ -4,11 +4,12 @@ Anything wrong before the start is one line and exit code 1.
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from local import environment, gateway, lock, odbc, programs, settings
-from local.environment import CHECKOUT
+from local.environment import CHECKOUT, metrics_dir
 from local.errors import CommandError
 from local.files import replace_file
 from local.key_file import PUBLISHED
@@ -21,11 +22,13 @@ def main(arguments: list[str]) -> int:
     """Run the stack until it is told to stop."""
     env = environment.load()
     port = settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
+    metrics = settings.port("METRICS_PORT", env["METRICS_PORT"])
     run = Path(env["RUN_DIR"])
     with lock.hold_state(run, port=port, state=env["STATE_DIR"]) as state, lock.use(CHECKOUT / "var") as var:
         refuse_taken_port(port, "GATEWAY_PORT")
         if env.get("TLS_CERTIFICATE_FILE"):
             refuse_taken_port(settings.port("TLS_PORT", env["TLS_PORT"]), "TLS_PORT")
+        refuse_taken_port(metrics, "METRICS_PORT")
         prepare(env)
         migrate(env)
         return run_supervisor(env, port, locks=(state, var))
@@ -36,6 +39,8 @@ def prepare(env: dict[str, str]) -> None:
     for name in ("WEB_WORKERS", "WEB_THREADS", "AUTH_WEB_THREADS"):
         env[name] = settings.count(name, env[name])
     env["NGINX_PROGRAM"] = programs.find_nginx(env)
+    env["METRICS_ADDRESS"] = f"127.0.0.1:{env['METRICS_PORT'].strip()}"
+    clear_metrics(env)
     own_redis = programs.needs_redis(env)
     # supervisord.conf names it also where it is not started.
     env["REDIS_PROGRAM"] = programs.find_redis(env) if own_redis else "redis-server"
@@ -44,6 +49,11 @@ def prepare(env: dict[str, str]) -> None:
     publish_keys(env)
     if odbc.is_sqlserver(env):
         odbc.register_driver(env)
+
+
+def clear_metrics(env: Mapping[str, str]) -> None:
+    """Remove what the last run has counted: another version may have counted it in another form."""
+    shutil.rmtree(metrics_dir(env), ignore_errors=True)
 
 
 def publish_keys(env: dict[str, str]) -> None:

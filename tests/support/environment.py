@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 from support.paths import project_variables
+from support.ports import free_port
 
 SECRETS = (
     *("JWT_KEYS", "AUTH_SECRET_KEY", "TASKS_SECRET_KEY", "SCHEDULER_SECRET_KEY", "WEBHOOK_SECRET_KEY"),
@@ -32,8 +33,8 @@ def new_secrets(secret: str | None = None) -> dict[str, str]:
 
 
 def shell(**changes: str) -> dict[str, str]:
-    """Return a person's shell with fresh secrets in it, and ``changes``."""
-    return without_project() | new_secrets() | changes
+    """Return a person's shell with fresh secrets and a port for the metrics in it, and ``changes``."""
+    return without_project() | new_secrets() | {"METRICS_PORT": str(free_port())} | changes
 
 
 def for_stack(*, state: Path, port: int, secret: str, **changes: str) -> dict[str, str]:

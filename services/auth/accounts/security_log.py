@@ -1,11 +1,15 @@
-"""The security events that the service logs; docs/logs.md lists them, and a test holds the two together."""
+"""The security events that the service logs and counts; docs/logs.md lists them, and a test holds the two together."""
 
 import logging
 from dataclasses import dataclass
 from logging import INFO, WARNING
 from typing import Any
 
+from servicekit.metrics import Counter
+
 logger = logging.getLogger("accounts.security")
+
+EVENTS = Counter("auth_security_events", "Security events, by the message of their log line.", ["event"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,10 @@ class Event:
 
     level: int
     message: str
+
+    def __post_init__(self) -> None:
+        # From 0, so that the first one shows as an increase.
+        EVENTS.labels(self.message)
 
 
 USER_REGISTERED = Event(INFO, "user registered")
@@ -31,8 +39,9 @@ REFRESH_TOKEN_REPLAYED = Event(WARNING, "refresh token replayed")
 
 
 def log_event(event: Event, *, user_id: int | None, client: str | None, **fields: Any) -> None:
-    """Log the event with the account that it is about and the IP address of the client; None if there is none.
+    """Count the event, and log it with its account and the IP address of the client; None if there is none.
 
     Never pass a name that was typed: people type passwords into the field for the name.
     """
+    EVENTS.labels(event.message).inc()
     logger.log(event.level, event.message, extra={"user_id": user_id, "client": client, **fields})

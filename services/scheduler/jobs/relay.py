@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from jobs.models import RelayLease
+from servicekit.metrics import Gauge
 
 INTERVAL_SECONDS = 0.5
 # Longer than a step usually takes. If Redis or the database does not respond, two relays may do the same step.
@@ -25,6 +26,13 @@ LEASE_SECONDS = 10.0
 _ROW = 1
 
 logger = logging.getLogger("jobs.relay")
+
+DEPENDENCY_UP = Gauge(
+    "dependency_up",
+    "Whether the relay reaches the database (1 or 0), and while it leads, Redis.",
+    ["dependency"],
+    multiprocess_mode="livemostrecent",
+)
 
 
 class Watch:
@@ -114,6 +122,7 @@ class Relay:
         while not self._stopped:
             close_old_connections()
             self._try("lease", self._lead)
+            DEPENDENCY_UP.labels("database").set("lease" not in self._failing)
             if self._leads:
                 for name, step in self._steps.items():
                     self._try(name, step)

@@ -18,6 +18,7 @@ from jobs.models import FAILED, SUCCEEDED, Run
 from jobs.services import claim_run, claim_slot, finish_run, hand_back, record_missed_slots, renew_lease
 from servicekit.database.outages import is_unavailable
 from servicekit.http.times import iso_utc
+from servicekit.metrics import Histogram
 from servicekit.process.context import set_request_id
 
 # A renewal is a statement, so do not renew after each piece of a few milliseconds.
@@ -32,6 +33,13 @@ TURN_SECONDS = 30.0
 LEASE_SECONDS = 14.0
 
 logger = logging.getLogger("jobs.run")
+
+DURATION = Histogram(
+    "job_run_duration_seconds",
+    "Time that runs of background jobs were worked on, by job and state.",
+    ["job", "state"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0),
+)
 
 
 class DatabaseUnavailable(Exception):
@@ -73,6 +81,7 @@ def _carry_out(*, job: Job, run: Run, stopping: Callable[[], bool]) -> None:
         return
     spent_ms = attempt.spent_ms()
     finish_run(run=run, state=state, outcome=outcome, progress=attempt.progress, spent_ms=spent_ms)
+    DURATION.labels(job.name, state).observe(spent_ms / 1000)
     logger.info(
         "job",
         extra={

@@ -17,6 +17,7 @@ from jobs.job import MINUTE, Job, Progress, slots_between
 from jobs.models import ACTIVE, MISSED, QUEUED, RUNNING, Run, turn_of
 from servicekit.database.deadlocks import retries_deadlocks
 from servicekit.http.times import iso_utc
+from servicekit.metrics import Counter
 
 # So few that a writer waits only a few milliseconds for one batch.
 OLD_RUNS_AT_ONCE = 100
@@ -27,6 +28,8 @@ NOT_TAKEN = "No worker took it in time."
 STILL_BUSY = "Other runs of the job took too long."
 
 logger = logging.getLogger("jobs.run")
+
+MISSED_SLOTS = Counter("job_slots_missed", "Scheduled runs that no worker took in time.", ["job"])
 
 
 class RunActive(Exception):
@@ -157,6 +160,7 @@ def record_missed_slots(*, job: Job, run: Run) -> None:
         _insert(_new_run(job=job, slot=slot, state=MISSED, request_id=run.request_id, outcome=NOT_TAKEN))
         if len(missed) == MISSED_AT_ONCE:
             break
+    MISSED_SLOTS.labels(job.name).inc(len(missed))
     logger.warning(
         "slots missed",
         extra={"job": job.name, "after": iso_utc(last), "before": iso_utc(run.slot), "recorded": len(missed)},

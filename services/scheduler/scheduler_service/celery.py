@@ -3,11 +3,13 @@
 import logging.config
 import mmap
 import os
+import time
 from typing import Any
 
 from celery import Celery, signals
 
 from scheduler_service.environment import forget_foreign_variables
+from servicekit.metrics import Histogram, exposition
 from servicekit.process.context import set_request_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_service.settings")
@@ -17,6 +19,18 @@ forget_foreign_variables(os.environ)
 app = Celery("scheduler")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+DURATION = Histogram(
+    "celery_task_duration_seconds",
+    "Duration of Celery's tasks, by name and state.",
+    ["task", "state"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+# The header of a message that tells when it was sent.
+PUBLISHED_AT = "task-api-published-at"
+
+# A process of the pool has one task at a time.
+_started_at = 0.0
 
 # Shared by the worker and the processes of its pool, which are forked from it.
 _stopping = mmap.mmap(-1, 1)
@@ -50,13 +64,29 @@ def leave_process_group(**kwargs: Any) -> None:
     os.setpgid(0, 0)
 
 
+@signals.worker_ready.connect
+@signals.beat_init.connect
+def serve_metrics(**kwargs: Any) -> None:
+    """Serve the metrics in a container, from the worker's own process or beat's."""
+    exposition.serve_own()
+
+
+@signals.before_task_publish.connect
+def stamp(headers: dict[str, Any], **kwargs: Any) -> None:
+    """Tell when the message was sent: its age is how long a queue keeps one waiting."""
+    headers[PUBLISHED_AT] = time.time()
+
+
 @signals.task_prerun.connect
 def enter_job(task_id: str, **kwargs: Any) -> None:
-    """Give a job's log lines its message's id, in the form of a request id."""
+    """Give a job's log lines its message's id, in the form of a request id, and note when it begins."""
+    global _started_at
+    _started_at = time.perf_counter()
     set_request_id(task_id.replace("-", ""))
 
 
 @signals.task_postrun.connect
-def leave_job(**kwargs: Any) -> None:
-    """Forget the id: what the process logs between two jobs belongs to neither."""
+def leave_job(task: Any, state: str | None = None, **kwargs: Any) -> None:
+    """Count the task, and forget the id: what the process logs between two jobs belongs to neither."""
+    DURATION.labels(task.name, state or "UNKNOWN").observe(time.perf_counter() - _started_at)
     set_request_id("")

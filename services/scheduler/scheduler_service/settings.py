@@ -64,6 +64,7 @@ RELAY_STEPS = [
     "webhooks.steps.RelayEvents",
     "webhooks.steps.WakeWorkers",
     "webhooks.steps.CleanUp",
+    "scheduler_service.measures.Measure",
 ]
 # Touched in each round in which the database responded: the health check of the relay's container reads its age.
 RELAY_PULSE_FILE = STATE_DIR / "relay-pulse"

@@ -19,6 +19,7 @@ from django.db import Error as DatabaseLayerError
 from django.db import close_old_connections, connection, connections
 from django.utils import timezone
 
+from servicekit.metrics import LATENCY_BUCKETS, Histogram
 from servicekit.process.context import set_request_id
 from webhooks.claims import EVENT_EXPIRED, Batch, Message, Outcome, claim_batches, record_batches
 from webhooks.http_client import Client, SendError
@@ -44,6 +45,13 @@ USER_AGENT = "task-api-webhooks/0.1"
 INTERNAL_ERROR = "The delivery failed on our side."
 
 logger = logging.getLogger("webhooks.sender")
+
+DURATION = Histogram(
+    "webhook_delivery_duration_seconds",
+    "Duration of the attempts to deliver a webhook, by outcome.",
+    ["outcome"],
+    buckets=LATENCY_BUCKETS,
+)
 
 
 def deliver_due() -> int:
@@ -213,6 +221,7 @@ def _attempt(client: Client, batch: Batch, message: Message) -> Outcome:
     fields = {"error": EVENT_EXPIRED} if message.body is None else _post(client, batch, message, message.body, now=now)
     latency_ms = round((time.monotonic() - started) * 1000)
     outcome = Outcome(delivery_id=message.delivery_id, attempted_at=now, latency_ms=latency_ms, **fields)
+    DURATION.labels(_outcome_name(outcome)).observe(latency_ms / 1000)
     logger.info(
         "delivery",
         extra={
@@ -225,6 +234,14 @@ def _attempt(client: Client, batch: Batch, message: Message) -> Outcome:
         },
     )
     return outcome
+
+
+def _outcome_name(outcome: Outcome) -> str:
+    if outcome.succeeded:
+        return "delivered"
+    if outcome.status:
+        return "refused"
+    return {EVENT_EXPIRED: "expired", INTERNAL_ERROR: "failed"}.get(outcome.error, "no response")
 
 
 def _post(client: Client, batch: Batch, message: Message, body: bytes, *, now: datetime.datetime) -> dict[str, Any]:

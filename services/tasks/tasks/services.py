@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from servicekit.database.deadlocks import retries_deadlocks
+from servicekit.metrics import Counter
 from tasks import raw_sql
 from tasks.models import IdempotencyKey
 from tasks.raw_sql import ANY_VERSION, TaskRow
@@ -18,6 +19,8 @@ from tasks.raw_sql import ANY_VERSION, TaskRow
 ATTEMPTS = 5
 # A client may repeat a creation for this long.
 KEY_LIFETIME = datetime.timedelta(hours=24)
+
+REPLAYED = Counter("tasks_idempotent_replays", "Creations that were repeated with their idempotency key.")
 
 
 class TaskNotFound(Exception):
@@ -63,6 +66,7 @@ def create_task_once(*, owner_id: int, title: str, duration: int, key: str) -> t
         if known is not None and abs(timezone.now() - known.created_at) < KEY_LIFETIME:
             if known.fingerprint != fingerprint:
                 raise KeyReused
+            REPLAYED.inc()
             return TaskRow(known.task_id, title, duration, known.version, known.created_at, known.created_at), True
         if known is not None:
             IdempotencyKey.objects.filter(id=known.id).delete()

@@ -1,10 +1,8 @@
 """Bearer tokens in the service that owns the sessions."""
 
-from rest_framework.exceptions import AuthenticationFailed
-
 from accounts.sessions.selectors import get_caller
 from accounts.users.models import User
-from servicekit.tokens.authentication import SESSION_ENDED, BearerAuthentication
+from servicekit.tokens.authentication import BearerAuthentication, session_ended
 from servicekit.tokens.verifier import Principal
 
 
@@ -15,5 +13,5 @@ class SessionAuthentication(BearerAuthentication):
         """Return the caller's row for ``request.auth``; raises AuthenticationFailed."""
         user = get_caller(principal=caller)
         if user is None:
-            raise AuthenticationFailed(SESSION_ENDED)
+            raise session_ended()
         return user

@@ -21,12 +21,14 @@ from accounts.sessions.models import USER_AGENT_MAXIMUM_UNITS, EndedSession, Ses
 from accounts.sessions.tokens import issue_tokens, new_jti
 from accounts.users.models import User
 from servicekit.database.deadlocks import retries_deadlocks
+from servicekit.metrics import Counter
 from servicekit.tokens.authentication import SESSION_ENDED
 from servicekit.tokens.verifier import (
     LEEWAY_SECONDS,
     LIFETIME_SECONDS,
     InvalidToken,
     Principal,
+    SessionEnded,
     verify,
     verify_at_any_time,
 )
@@ -39,6 +41,9 @@ LONGEST_LIFETIME = datetime.timedelta(days=30)
 LONGEST_ACCESS = datetime.timedelta(seconds=LIFETIME_SECONDS["access"] + LEEWAY_SECONDS)
 # Of one user, at a time; one more ends the session that was used longest ago.
 MOST_SESSIONS = 100
+
+REFRESHED = Counter("auth_tokens_refreshed", "Refresh tokens that were exchanged, repeated requests included.")
+ENDED = Counter("auth_sessions_ended", "Sessions that were ended, by reason.", ["reason"])
 
 
 def log_in(*, username: str, password: str, user_agent: str, client: str, last_refresh: str = "") -> dict[str, Any]:
@@ -114,7 +119,7 @@ def rotate_session(*, token: str, user_agent: str, client: str) -> dict[str, Any
         .first()
     )
     if session is None:
-        raise InvalidToken(SESSION_ENDED)
+        raise SessionEnded(SESSION_ENDED)
     user = session.user
     with transaction.atomic():
         # The condition decides which of several concurrent requests is the first, and the update locks the row until
@@ -129,14 +134,15 @@ def rotate_session(*, token: str, user_agent: str, client: str) -> dict[str, Any
         )
         session = Session.objects.filter(id=session_id, user_id=claims.principal.user_id).first()
         if session is None:
-            raise InvalidToken(SESSION_ENDED)
+            raise SessionEnded(SESSION_ENDED)
         # A rotation that lies ahead was stamped by a clock that was wrong: how long ago it was is unknown.
         if claims.jti == session.previous_jti and -CLOCK_SKEW <= now - session.rotated_at <= SAME_RESPONSE_FOR:
+            transaction.on_commit(REFRESHED.inc)
             return issue_tokens(session=session, user=user)
         # No exception in here: it would undo this.
         _end(Session.objects.filter(id=session.id), user_id=user.id, reason="replay", client=client)
     log_event(REFRESH_TOKEN_REPLAYED, user_id=user.id, client=client, session_id=str(session.id))
-    raise InvalidToken(SESSION_ENDED)
+    raise SessionEnded(SESSION_ENDED)
 
 
 def log_out(*, token: str, client: str) -> None:
@@ -188,6 +194,7 @@ def _end(sessions: QuerySet[Session], *, user_id: int, reason: str, client: str 
     )
     # Not before it is true: after a rollback the sessions go on.
     transaction.on_commit(announcer.announce)
+    transaction.on_commit(lambda: ENDED.labels(reason).inc(len(rotated)))
     ids = [str(session_id) for session_id in rotated]
     transaction.on_commit(
         lambda: log_event(SESSIONS_ENDED, user_id=user_id, client=client, reason=reason, session_ids=ids)

@@ -20,7 +20,7 @@ from accounts.sessions.services import end_sessions, log_in, log_out, rotate_ses
 from accounts.users.views import PublicAPIView
 from servicekit.http.views import APIView
 from servicekit.process.client_address import client_address
-from servicekit.tokens.authentication import SESSION_ENDED, principal, refusal
+from servicekit.tokens.authentication import principal, refusal, session_ended
 from servicekit.tokens.verifier import InvalidToken, verify_any
 
 
@@ -62,7 +62,7 @@ class TokenVerifyView(PublicAPIView):
         except InvalidToken as error:
             raise refusal(error, request) from None
         if not is_current(claims=claims):
-            raise AuthenticationFailed(SESSION_ENDED)
+            raise session_ended()
         return Response({})
 
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth import hashers
 
 from servicekit.http.exceptions import ServiceUnavailable
+from servicekit.metrics import Gauge
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,6 +21,12 @@ R = TypeVar("R")
 _hashing_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hashing")
 # The requests that may hash or wait for it; they occupy a thread of the server each.
 _slots = threading.BoundedSemaphore(settings.PASSWORD_THREADS)
+
+PENDING = Gauge(
+    "auth_password_hashes_pending",
+    "Requests that hash a password or wait for their turn to.",
+    multiprocess_mode="livesum",
+)
 
 
 class Argon2idHasher(hashers.Argon2PasswordHasher):
@@ -49,6 +56,7 @@ def password_slot() -> Iterator[None]:
     if not _slots.acquire(blocking=False):
         raise ServiceUnavailable
     try:
-        yield
+        with PENDING.track_inprogress():
+            yield
     finally:
         _slots.release()

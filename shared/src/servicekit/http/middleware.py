@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from servicekit.http.metrics import ACTIVE, count_request
 from servicekit.http.outages import outages
 from servicekit.process.context import set_request_id
 from servicekit.tokens.verifier import Principal
@@ -19,7 +20,7 @@ _PROBES = ("/healthz", "/readyz")
 
 
 def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Give the request the gateway's id, return it as X-Request-ID, and write one log line.
+    """Give the request the gateway's id, return it as X-Request-ID, count it, and write one log line.
 
     The query string is not logged, since people put secrets there; bodies and headers never are.
     """
@@ -30,7 +31,11 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         identifier = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         set_request_id(identifier)
-        response = get_response(request)
+        ACTIVE.inc()
+        try:
+            response = get_response(request)
+        finally:
+            ACTIVE.dec()
         response["X-Request-ID"] = identifier
         # Responses depend on the token and change at any time; a view may override this. If a response only redirects
         # nginx internally, nginx would add the header to the final response.
@@ -42,7 +47,11 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         if 200 <= response.status_code < 300 and request.method != "OPTIONS" and request.path not in _PROBES:
             outages.succeeded(request.method or "")
         user = getattr(request, "user", None)
-        level = logging.DEBUG if request.path in _PROBES else logging.INFO
+        seconds = time.perf_counter() - started
+        is_probe = request.path in _PROBES
+        if not is_probe:
+            count_request(request, status=response.status_code, seconds=seconds)
+        level = logging.DEBUG if is_probe else logging.INFO
         logger.log(
             level,
             "request",
@@ -50,7 +59,7 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
                 "method": request.method,
                 "path": request.path,
                 "status": response.status_code,
-                "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+                "duration_ms": round(seconds * 1000, 1),
                 "user_id": user.user_id if isinstance(user, Principal) else None,
             },
         )

@@ -18,6 +18,7 @@ from django.urls import get_resolver
 from django.utils.http import parse_header_parameters
 
 from servicekit.database.sqlite import base as sqlite
+from servicekit.metrics import exposition
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,6 +44,7 @@ def service_application() -> "WSGIApplication":
     for status in (400, 403, 404, 500):
         resolver.resolve_error_handler(status)
     _disconnect_signals()
+    exposition.serve_own()
     # What is loaded now stays: the collections below need not scan it.
     gc.collect()
     gc.freeze()

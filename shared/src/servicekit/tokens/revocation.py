@@ -15,6 +15,7 @@ from typing import cast
 
 import redis
 
+from servicekit.metrics import Gauge
 from servicekit.process.redis_client import connect
 from servicekit.tokens.verifier import LEEWAY_SECONDS
 
@@ -25,6 +26,12 @@ FIRST_COPY_SECONDS = 0.5
 _KEY = "task-api:ended-sessions"
 
 logger = logging.getLogger("servicekit.tokens.revocation")
+
+COPIED_AT = Gauge(
+    "ended_sessions_copied_timestamp_seconds",
+    "When the oldest copy of the ended sessions that a process works with was made, in Unix time.",
+    multiprocess_mode="livemin",
+)
 
 
 def announce_ended_sessions(client: "redis.Redis", sessions: Mapping[str, float]) -> None:
@@ -74,6 +81,7 @@ class _Copy:
                 # A defect of ours, or in the set. Without this thread no session would ever be refused again.
                 logger.exception("ended sessions unreadable")
             else:
+                COPIED_AT.set(time.time())
                 self._first.set()
                 if unavailable:
                     logger.info("ended sessions known again")

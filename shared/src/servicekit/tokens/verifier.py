@@ -34,11 +34,30 @@ _LARGEST_ID = 2**63 - 1
 
 
 class InvalidToken(Exception):
-    """The token is not ours, not meant for this use, or not valid now; the message may be shown to the caller."""
+    """The token is not ours, not meant for this use, or not valid now; the message may be shown to the caller.
+
+    ``reason`` is the same in a word, for the metrics.
+    """
+
+    reason = "invalid"
 
 
 class UnknownKey(InvalidToken):
     """The token names no key that we know."""
+
+    reason = "unknown key"
+
+
+class ExpiredToken(InvalidToken):
+    """The token was valid."""
+
+    reason = "expired"
+
+
+class SessionEnded(InvalidToken):
+    """The token's session has ended."""
+
+    reason = "session ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +102,7 @@ def verify_any(token: str) -> Claims:
     claims = verify_at_any_time(token)
     now = time.time()
     if claims.expires_at <= now - LEEWAY_SECONDS:
-        raise InvalidToken("The token has expired.")
+        raise ExpiredToken("The token has expired.")
     if claims.issued_at > now + LEEWAY_SECONDS:
         raise InvalidToken("The token is not valid yet.")
     return claims

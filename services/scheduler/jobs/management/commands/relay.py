@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from jobs.relay import Relay, make_steps
 from servicekit.database.sqlite import base as sqlite
+from servicekit.metrics import exposition
 
 
 class Command(BaseCommand):
@@ -21,4 +22,5 @@ class Command(BaseCommand):
         relay = Relay(make_steps())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: relay.stop())
+        exposition.serve_own()
         relay.run()

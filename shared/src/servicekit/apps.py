@@ -1,0 +1,12 @@
+"""What the shared package does when Django starts."""
+
+from django.apps import AppConfig
+
+
+class ServicekitConfig(AppConfig):
+    name = "servicekit"
+
+    def ready(self) -> None:
+        from servicekit.database.statements import count_statements
+
+        count_statements()

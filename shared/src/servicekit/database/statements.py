@@ -1,0 +1,48 @@
+"""Count every statement: how long it took, and the class of its error.
+
+A statement of SQLite is over when its first row is found. Reading the others, connecting and committing do not count.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import Error as DatabaseLayerError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from servicekit.metrics import Counter, Histogram
+
+DURATION = Histogram(
+    "db_client_operation_duration_seconds",
+    "Duration of database statements, until the server's answer begins.",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+ERRORS = Counter("db_client_errors", "Database statements that failed, by the class of the error.", ["error_type"])
+
+
+def count_statements() -> None:
+    """Count the statements of every connection that is opened from now on."""
+    connection_created.connect(_add_wrapper, dispatch_uid="servicekit.database.statements")
+
+
+def _add_wrapper(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
+    # The list outlives a connection that is closed and opened again.
+    if _count not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_count)
+
+
+def _count(execute: Callable[..., Any], sql: str, params: Any, many: Any, context: Any) -> Any:
+    started = time.perf_counter()
+    try:
+        return execute(sql, params, many, context)
+    except DatabaseLayerError as error:
+        ERRORS.labels(_class_name(error)).inc()
+        raise
+    finally:
+        DURATION.observe(time.perf_counter() - started)
+
+
+def _class_name(error: Exception) -> str:
+    """The class of the Python database interface (PEP 249), which Django gives to every driver's errors."""
+    return type(error).__name__ if type(error).__module__ == "django.db.utils" else "other"

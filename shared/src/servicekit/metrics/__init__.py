@@ -1,0 +1,20 @@
+"""What is measured, by prometheus_client: true over several processes that come and go, and cheap (docs/adr/0035).
+
+A metric is a constant of the module that it is about. With METRICS_DIR, its numbers are in a file of that folder, and
+the exposition adds up those of all processes; without, such as in tests, they stay in the process.
+"""
+
+import prometheus_client.values
+from prometheus_client.metrics import Counter, Gauge, Histogram
+
+from servicekit.metrics.values import SharedValue
+from servicekit.process import env
+
+__all__ = ["LATENCY_BUCKETS", "Counter", "Gauge", "Histogram"]
+
+# Those of OpenTelemetry's conventions for durations of HTTP requests and database statements, in seconds.
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+# Before the first metric is made.
+if env.get("METRICS_DIR"):
+    prometheus_client.values.ValueClass = SharedValue

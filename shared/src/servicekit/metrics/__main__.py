@@ -1,0 +1,50 @@
+"""Serve the metrics of many parts on METRICS_ADDRESS: ``python -m servicekit.metrics``.
+
+METRICS_DIR is the folder of the parts' folders, where they are on this machine. For the gateway's, which nginx cannot
+serve itself, GATEWAY_ANSWERS is the socket that it sends to; GATEWAY_PORT is its port on this machine, or else
+GATEWAY_STATUS is the address of its stub_status; TLS_CERTIFICATE_FILE is its certificate.
+"""
+
+import signal
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from prometheus_client.metrics_core import Metric
+
+from servicekit.metrics import folder, gateway
+from servicekit.metrics.exposition import Server, Source
+from servicekit.process import env
+
+PARTS = ("auth", "tasks", "scheduler", "worker", "sender", "beat", "relay")
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    Server(_sources()).serve_forever()
+
+
+def _sources() -> dict[str, Source]:
+    sources: dict[str, Source] = {}
+    if env.get("METRICS_DIR"):
+        sources |= {part: partial(folder.read, folder.folder_from_env() / part) for part in PARTS}
+    if env.get("GATEWAY_ANSWERS"):
+        sources["gateway"] = partial(_gateway, gateway.Answers(Path(env.get("GATEWAY_ANSWERS"))))
+    return sources
+
+
+def _gateway(answers: gateway.Answers) -> Iterator[Metric]:
+    yield from answers.collect()
+    if env.get("GATEWAY_STATUS"):
+        host, _, port = env.get("GATEWAY_STATUS").rpartition(":")
+        yield from gateway.stub_status(host, int(port))
+    elif env.get("GATEWAY_PORT"):
+        yield from gateway.connections_to(int(env.get("GATEWAY_PORT")))
+    if env.get("TLS_CERTIFICATE_FILE"):
+        yield from gateway.certificate(Path(env.get("TLS_CERTIFICATE_FILE")))
+
+
+if __name__ == "__main__":
+    main()

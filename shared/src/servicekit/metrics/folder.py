@@ -1,0 +1,148 @@
+"""The folder in which the processes of one part keep their numbers, a few files each.
+
+A process that lives holds a lock on a file of its own, whatever its number is and whichever way it ends. What the dead
+have counted is added up in one file for each kind, so neither files nor memory grow with the processes that end, and a
+count never goes down; what they were doing (gauges) goes with them.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from servicekit.process import env
+
+# The name of the process that stands for all that have ended.
+ENDED = "ended"
+
+
+def folder_from_env() -> Path:
+    """Return METRICS_DIR."""
+    return Path(env.require("METRICS_DIR"))
+
+
+class Member:
+    """This process in the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A process id comes again: in a container soon.
+        self._name = f"{os.getpid()}-{time.time_ns():x}"
+        self._folder = folder
+        with _locked(folder):
+            # Also where nobody asks for the numbers, the files of the dead do not pile up.
+            _fold(folder)
+            self._live = os.open(folder / f"{self._name}.live", os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(self._live, fcntl.LOCK_EX)
+
+    def path(self, prefix: str) -> Path:
+        """Return the path of this process' file of such numbers."""
+        return self._folder / f"{prefix}_{self._name}.db"
+
+    def leave(self) -> None:
+        """Close what a forked process has inherited; its parent goes on holding the lock."""
+        os.close(self._live)
+
+
+def read(folder: Path) -> list[Metric]:
+    """Return what the processes of the part have counted, the living and the dead, and how many live."""
+    processes = Metric("part_processes", "Processes of the part that live.", "gauge")
+    if not folder.is_dir():
+        processes.add_sample("part_processes", {}, 0)
+        return [processes]
+    with _locked(folder):
+        _fold(folder)
+        processes.add_sample("part_processes", {}, len(list(folder.glob("*.live"))))
+        return [*MultiProcessCollector.merge(map(str, _files(folder))), processes]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files that have something in them: a process may have been killed before it had written the first number."""
+    return (path for path in sorted(folder.glob("*.db")) if path.stat().st_size)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fold(folder: Path) -> None:
+    """Add what the dead have counted to the file of those that have ended. Under the folder's lock."""
+    _finish(folder)
+    living = {path.stem for path in folder.glob("*.live") if not _remove_dead(path)}
+    dead = [path for path in folder.glob("*.db") if _process(path) not in {*living, ENDED}]
+    if not dead:
+        return
+    sums: dict[str, dict[str, tuple[float, float]]] = {}
+    for path in (path for path in _files(folder) if _process(path) not in living):
+        prefix = _prefix(path)
+        if not prefix.startswith("gauge_live"):
+            _add(sums.setdefault(prefix, {}), path, latest=prefix.startswith("gauge_"))
+    for prefix, numbers in sums.items():
+        _write(folder / f"{prefix}_{ENDED}.new", numbers)
+    # Whoever is killed after this line leaves the rest to the next one; before it, nothing has changed.
+    _replace(folder / "fold", json.dumps([path.name for path in dead]))
+    _finish(folder)
+
+
+def _finish(folder: Path) -> None:
+    """Put the new sums in the place of what they are of, if they are complete."""
+    try:
+        dead = json.loads((folder / "fold").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        for unfinished in folder.glob("*.new"):
+            unfinished.unlink()
+        return
+    for new in folder.glob("*.new"):
+        new.rename(new.with_suffix(".db"))
+    for name in dead:
+        (folder / name).unlink(missing_ok=True)
+    (folder / "fold").unlink()
+
+
+def _remove_dead(path: Path) -> bool:
+    """Whether the lock file's process has ended; then remove it."""
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    path.unlink()
+    return True
+
+
+def _add(sums: dict[str, tuple[float, float]], path: Path, *, latest: bool) -> None:
+    """Add the file's numbers, or keep the latest of each."""
+    for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(path)):
+        known, known_at = sums.get(key, (0.0, 0.0))
+        sums[key] = max((timestamp, value), (known_at, known))[::-1] if latest else (known + value, 0.0)
+
+
+def _write(path: Path, numbers: dict[str, tuple[float, float]]) -> None:
+    file = MmapedDict(str(path))
+    for key, (value, timestamp) in numbers.items():
+        file.write_value(key, value, timestamp)
+    file.close()
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.rename(path)
+
+
+def _prefix(path: Path) -> str:
+    return path.stem.rpartition("_")[0]
+
+
+def _process(path: Path) -> str:
+    return path.stem.rpartition("_")[2]

@@ -1,0 +1,104 @@
+"""What the gateway does, as far as nginx tells: how many connections it has, and what it answered itself.
+
+nginx sends a datagram for each response that no service made (`log_format metrics` in its template): the status, and
+which limit it was that refused. What a service made, the service counts. A datagram that is sent while this process
+restarts is lost; nginx does not wait.
+"""
+
+import datetime
+import http.client
+import re
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cryptography import x509
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+_ANSWER = re.compile(rb"gateway: ([1-5][0-9]{2}) ([A-Z-]+) ([A-Z-]+)$")
+_ESTABLISHED = "01"
+STATUS_SECONDS = 2.0
+
+
+class Answers:
+    """The responses that nginx made itself, since this process began."""
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        path.chmod(0o600)
+        # Those of every refusal of a flood, until this process has its turn.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 2**20)
+        self._counts: Counter[tuple[str, str]] = Counter()
+        threading.Thread(target=self._read, name="answers", daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            if found := _ANSWER.search(self._socket.recv(2048)):
+                self._counts[found[1].decode(), _limit(requests=found[2], attempts=found[3])] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counts."""
+        responses = CounterMetricFamily(
+            "gateway_responses",
+            "Responses that the gateway made itself, by status and by the limit that refused the request, if one did.",
+            labels=["http_response_status_code", "limit"],
+        )
+        for labels, count in self._counts.copy().items():
+            responses.add_metric(labels, count)
+        yield responses
+
+
+def _limit(*, requests: bytes, attempts: bytes) -> str:
+    if requests == b"REJECTED":
+        return "requests"
+    return "attempts" if attempts == b"REJECTED" else "none"
+
+
+def connections_to(port: int) -> Iterator[Metric]:
+    """Yield the number of clients' connections to the port of this machine, where its kernel lists them (Linux)."""
+    tables = [path for path in map(Path, ("/proc/net/tcp", "/proc/net/tcp6")) if path.exists()]
+    if tables:
+        yield _connections(sum(_count(path.read_text(), port=port) for path in tables))
+
+
+def _count(table: str, *, port: int) -> int:
+    rows = (line.split() for line in table.splitlines()[1:])
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == _ESTABLISHED for row in rows)
+
+
+def stub_status(host: str, port: int) -> Iterator[Metric]:
+    """Yield what nginx's stub_status says; nothing where it does not answer."""
+    connection = http.client.HTTPConnection(host, port, timeout=STATUS_SECONDS)
+    try:
+        connection.request("GET", "/status")
+        numbers = [int(number) for number in re.findall(rb"\d+", connection.getresponse().read())]
+    except (OSError, http.client.HTTPException):
+        return
+    finally:
+        connection.close()
+    active, accepted, _, requests, *_ = numbers
+    yield _connections(active)
+    yield CounterMetricFamily("gateway_connections_accepted", "Connections of clients that were accepted.", accepted)
+    yield CounterMetricFamily("gateway_requests", "Requests that the gateway has received.", requests)
+
+
+def _connections(count: int) -> Metric:
+    return GaugeMetricFamily("gateway_connections", "Connections of clients that are open.", count)
+
+
+def certificate(path: Path) -> Iterable[Metric]:
+    """Yield when the first certificate of the file expires; nothing where it cannot be read."""
+    try:
+        until = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        return
+    yield GaugeMetricFamily(
+        "gateway_certificate_expiry_timestamp_seconds",
+        "When the gateway's certificate expires, in Unix time.",
+        until.astimezone(datetime.UTC).timestamp(),
+    )

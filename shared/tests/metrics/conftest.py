@@ -1,0 +1,13 @@
+"""A port for a server of a test's own."""
+
+import socket
+
+import pytest
+
+
+@pytest.fixture
+def unused_port(socket_enabled: None) -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,145 @@
+"""What nginx tells about itself."""
+
+import datetime
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from prometheus_client.metrics_core import Metric
+
+from servicekit.metrics import gateway
+
+STATUS = b"""Active connections: 5
+server accepts handled requests
+ 12 11 40
+Reading: 1 Writing: 1 Waiting: 3
+"""
+
+
+def values(metrics: Iterable[Metric]) -> dict[tuple[str, ...], float]:
+    return {(s.name, *s.labels.values()): s.value for metric in metrics for s in metric.samples}
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> gateway.Answers:
+    return gateway.Answers(tmp_path / "metrics.sock")
+
+
+def send(path: Path, *lines: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nginx:
+        nginx.connect(str(path))
+        for line in lines:
+            nginx.send(f"<190>Nov 26 00:27:51 gateway: {line}".encode())
+
+
+def wait_for(answers: gateway.Answers, *, total: int) -> dict[tuple[str, ...], float]:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        found = values(answers.collect())
+        if sum(found.values()) >= total:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(found)
+
+
+def test_answers_are_counted_by_status_and_limit(answers: gateway.Answers, tmp_path: Path) -> None:
+    send(
+        tmp_path / "metrics.sock",
+        "404 PASSED -",
+        "404 PASSED -",
+        "429 REJECTED -",
+        "429 PASSED REJECTED",
+        "502 - PASSED",
+    )
+
+    name = "gateway_responses_total"
+    assert wait_for(answers, total=5) == {
+        (name, "404", "none"): 2,
+        (name, "429", "requests"): 1,
+        (name, "429", "attempts"): 1,
+        (name, "502", "none"): 1,
+    }
+
+
+@pytest.mark.parametrize("line", ["", "999 - -", "20 - -", "200 -", "200 - - more", "200 a b", "\0", "x" * 3000])
+def test_anything_else_is_not_counted(answers: gateway.Answers, tmp_path: Path, line: str) -> None:
+    send(tmp_path / "metrics.sock", line, "200 - -")
+
+    assert wait_for(answers, total=1) == {("gateway_responses_total", "200", "none"): 1}
+
+
+def test_socket_that_a_killed_process_has_left_is_replaced(answers: gateway.Answers, tmp_path: Path) -> None:
+    again = gateway.Answers(tmp_path / "metrics.sock")
+    send(tmp_path / "metrics.sock", "200 - -")
+
+    assert wait_for(again, total=1)
+    assert values(answers.collect()) == {}
+
+
+@pytest.fixture
+def status(socket_enabled: None) -> Iterator[int]:
+    """Return the port of a server that answers as stub_status does."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/status" else 404)
+            self.end_headers()
+            self.wfile.write(STATUS)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_stub_status_tells_connections_and_requests(status: int) -> None:
+    assert values(gateway.stub_status("127.0.0.1", status)) == {
+        ("gateway_connections",): 5,
+        ("gateway_connections_accepted_total",): 12,
+        ("gateway_requests_total",): 40,
+    }
+
+
+def test_nginx_that_does_not_answer_tells_nothing(unused_port: int) -> None:
+    assert values(gateway.stub_status("127.0.0.1", unused_port)) == {}
+
+
+def test_open_connections_to_the_port_are_counted(socket_enabled: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as other:
+        port = server.getsockname()[1]
+        clients = [socket.create_connection(each.getsockname()) for each in (server, server, other)]
+        assert values(gateway.connections_to(port)) == {("gateway_connections",): 2}
+        for client in clients:
+            client.close()
+
+
+def test_certificate_tells_when_it_expires(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway.test")])
+    until = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, until - datetime.timedelta(days=9), until)
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+
+    assert values(gateway.certificate(path)) == {("gateway_certificate_expiry_timestamp_seconds",): until.timestamp()}
+
+
+@pytest.mark.parametrize("text", [None, "", "no certificate"])
+def test_certificate_that_cannot_be_read_tells_nothing(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "certificate.pem"
+    if text is not None:
+        path.write_text(text)
+
+    assert values(gateway.certificate(path)) == {}

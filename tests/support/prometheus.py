@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ class Prometheus:
         found = self.query(expression)
         assert len(found) <= 1, found
         return found[0][1] if found else None
+
+    def wait_for_scrapes(self) -> None:
+        """Return when every target has been scraped again."""
+        now = time.time()
+        wait_until(lambda: (self.value("min(timestamp(up))") or 0) > now, timeout=20, what="every target is scraped")
 
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""

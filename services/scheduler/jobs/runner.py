@@ -37,7 +37,7 @@ logger = logging.getLogger("jobs.run")
 DURATION = Histogram(
     "job_run_duration_seconds",
     "Time that runs of background jobs were worked on, by job and state.",
-    ["job", "state"],
+    ["job_name", "state"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0),
 )
 

@@ -29,7 +29,7 @@ STILL_BUSY = "Other runs of the job took too long."
 
 logger = logging.getLogger("jobs.run")
 
-MISSED_SLOTS = Counter("job_slots_missed", "Scheduled runs that no worker took in time.", ["job"])
+MISSED_SLOTS = Counter("job_slots_missed", "Scheduled runs that no worker took in time.", ["job_name"])
 
 
 class RunActive(Exception):

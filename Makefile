@@ -93,8 +93,9 @@ TWO_PROCESSES := --numprocesses 2 --dist loadfile
 
 .PHONY: test
 test: test-unit $(RUNTIME) $(call ready,tests deploy) ## run every suite that needs no npm, browser or containers
-	@$(ENV)/tests/bin/pytest $(TWO_PROCESSES) tests --ignore tests/postman --ignore tests/containers
-	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium, and make test-containers"
+	@$(ENV)/tests/bin/pytest $(TWO_PROCESSES) tests --ignore tests/postman --ignore tests/containers --ignore tests/monitoring
+	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium, make test-containers,"
+	@echo "and make test-monitoring, which needs Prometheus"
 
 # Two at a time, the longest first; what a suite prints comes when it ends.
 UNIT := services/auth services/scheduler shared services/tasks local
@@ -130,6 +131,10 @@ test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running
 .PHONY: test-kubernetes
 test-kubernetes: $(call ready,local tests deploy) ## the files for Kubernetes, rendered: schemas, policies, and against Compose's
 	@$(ENV)/tests/bin/pytest tests/deploy/test_kubernetes*.py
+
+.PHONY: test-monitoring
+test-monitoring: $(RUNTIME) $(call ready,tests) ## metrics, alerts and dashboard in a real Prometheus, which has to be installed
+	@$(ENV)/tests/bin/pytest tests/monitoring
 
 .PHONY: bench
 bench: $(RUNTIME) $(call ready,bench) ## run the load benchmark: ours beside a bare function and two frameworks

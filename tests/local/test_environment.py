@@ -129,10 +129,10 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
         "SUPERVISOR_PROCESS_NAME",
     }
     # The launcher computes these; NAME_FILE is a form of NAME.
-    given |= {"RUN_DIR", "ENVIRONMENTS"} | {
-        name for name in read if name.endswith("_FILE") and name.removesuffix("_FILE") in explained
-    }
+    given |= {"RUN_DIR", "ENVIRONMENTS", "METRICS_DIR", "METRICS_ADDRESS", "GATEWAY_ANSWERS", "GATEWAY_STATUS"}
+    given |= {name for name in read if name.endswith("_FILE") and name.removesuffix("_FILE") in explained}
 
     assert set(explained) == read - given
     # Containers have no use for those about the machine itself or the logins of the database, and never open the last.
-    assert set(explained) - compose == {"STATE_DIR", "SERVICE_LOGINS", "WEBHOOK_ALLOW_PRIVATE_NETWORKS"}
+    local = {"STATE_DIR", "METRICS_PORT", "SERVICE_LOGINS", "WEBHOOK_ALLOW_PRIVATE_NETWORKS"}
+    assert set(explained) - compose == local

@@ -18,7 +18,7 @@ from support.ports import free_port
 from support.waiting import wait_until
 
 # Those that run until they are told to stop.
-PARTS = ("gateway", "auth", "tasks", "scheduler", "worker", "sender", "beat", "relay", "redis")
+PARTS = ("gateway", "auth", "tasks", "scheduler", "worker", "sender", "beat", "relay", "metrics", "redis")
 IMAGES = ("gateway", "auth", "tasks", "scheduler")
 
 

@@ -39,7 +39,7 @@ class Member:
         with _locked(folder):
             # Also where nobody asks for the numbers, the files of the dead do not pile up.
             _fold(folder)
-            self._live = os.open(folder / f"{self._name}.live", os.O_CREAT | os.O_RDWR, 0o600)
+            self._live = os.open(folder / f"{self._name}.live", os.O_CREAT | os.O_RDWR, 0o644)
             fcntl.flock(self._live, fcntl.LOCK_EX)
 
     def path(self, prefix: str) -> Path:

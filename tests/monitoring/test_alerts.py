@@ -1,0 +1,273 @@
+"""Each alert fires when the thing that it is about is broken, clears when it is repaired, and stays silent otherwise.
+
+Prometheus evaluates the rules of deploy/monitoring each second, with windows and ``for:`` thirty times shorter; what they
+compare with is as it is. promtool tests the durations (test_files.py).
+"""
+
+import contextlib
+import datetime
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from support.accounts import Account, register
+from support.environment import inherited
+from support.paths import python
+from support.ports import free_port
+from support.processes import short_folder
+from support.prometheus import FOLDER, Prometheus, accelerated, configuration, running_prometheus
+from support.receiver import Receiver, receiving
+from support.stack import LocalStack
+from support.waiting import wait_until
+
+FACTOR = 30
+# The longest thresholds are 150 s of silence and 60 s of lag, and a tick comes each minute.
+FIRES_WITHIN_SECONDS = 240
+CLEARS_WITHIN_SECONDS = 120
+ENDPOINTS = 25
+
+
+@pytest.fixture(scope="module")
+def certificate() -> Iterator[Path]:
+    with short_folder("certificate") as folder:
+        write_certificate(folder / "certificate.pem", days=60)
+        yield folder / "certificate.pem"
+
+
+@pytest.fixture(scope="module")
+def certified(certificate: Path) -> Iterator[int]:
+    """Return the port of a program that serves the metrics of a gateway with a certificate."""
+    port = free_port()
+    variables = {
+        "METRICS_ADDRESS": f"127.0.0.1:{port}",
+        "GATEWAY_ANSWERS": str(certificate.parent / "metrics.sock"),
+        "TLS_CERTIFICATE_FILE": str(certificate),
+    }
+    with subprocess.Popen([python("scheduler"), "-m", "servicekit.metrics"], env=inherited() | variables) as process:
+        yield port
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def prometheus(stack: LocalStack, certified: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    config = configuration(targets={}, default=int(stack.environment["METRICS_PORT"]))
+    [gateway] = [scrape for scrape in config["scrape_configs"] if scrape["job_name"] == "gateway"]
+    gateway["static_configs"][0]["targets"].append(f"127.0.0.1:{certified}")
+    rules = accelerated((FOLDER / "alerts.yaml").read_text(encoding="utf-8"), factor=FACTOR)
+    with running_prometheus(tmp_path_factory.mktemp("prometheus") / "data", config, rules=rules) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def account(stack: LocalStack) -> Account:
+    return register(stack, "ada")
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def clients(stack: LocalStack, account: Account) -> Iterator[None]:
+    """Keep a few clients calling, since a ratio is of something."""
+    end = threading.Event()
+
+    def call() -> None:
+        while not end.is_set():
+            with contextlib.suppress(OSError):
+                stack.call("GET", "/api/tasks", token=account.access)
+                stack.call("POST", "/api/tasks", token=account.access, json={"title": "a", "duration": 1})
+            end.wait(0.05)
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    yield
+    end.set()
+    for thread in threads:
+        thread.join()
+
+
+def write_certificate(path: Path, *, days: int) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway.test")])
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, until - datetime.timedelta(days=90), until)
+    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+
+
+def wait_for(prometheus: Prometheus, *alerts: str) -> None:
+    wait_until(
+        lambda: prometheus.firing() >= set(alerts),
+        timeout=FIRES_WITHIN_SECONDS,
+        interval=0.5,
+        what=lambda: f"{alerts} fire: {prometheus.firing()}",
+    )
+
+
+def wait_for_silence(prometheus: Prometheus) -> None:
+    wait_until(
+        lambda: not prometheus.firing(),
+        timeout=CLEARS_WITHIN_SECONDS,
+        interval=0.5,
+        what=lambda: f"no alert fires: {prometheus.firing()}",
+    )
+
+
+@contextmanager
+def frozen(stack: LocalStack, part: str) -> Iterator[None]:
+    """Freeze every process of the part, as a machine does that has no time for it."""
+    main = stack.main_process(part)
+    assert main is not None
+    processes = [main, *main.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+@contextmanager
+def killed(stack: LocalStack, part: str) -> Iterator[None]:
+    """Kill the part, while the supervisor cannot start it again."""
+    supervisor = psutil.Process(stack.main_process(part).ppid())
+    supervisor.suspend()
+    try:
+        stack.main_process(part).kill()
+        yield
+    finally:
+        supervisor.resume()
+
+
+@contextmanager
+def moved(path: Path) -> Iterator[None]:
+    aside = path.with_name(f"{path.name}.aside")
+    path.rename(aside)
+    try:
+        yield
+    finally:
+        aside.rename(path)
+
+
+@contextmanager
+def slow_writes(stack: LocalStack) -> Iterator[None]:
+    """Hold the database's lock for most of the time, so that a write waits for longer than the objective."""
+    end = threading.Event()
+
+    def hold() -> None:
+        while not end.is_set():
+            with stack.locked_database():
+                end.wait(1.2)
+            end.wait(0.1)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def calm(prometheus: Prometheus, clients: None) -> None:
+    """Everything is scraped and measured, and no alert fires."""
+    measured = "relay_measured_timestamp_seconds and on () job_last_tick_timestamp_seconds"
+    wait_until(lambda: prometheus.query(measured), timeout=90, what="the relay has measured, and a tick was taken")
+    prometheus.wait_for_scrapes()
+    wait_for_silence(prometheus)
+
+
+@pytest.mark.usefixtures("calm")
+class TestAlerts:
+    def test_gateway_without_a_service(self, stack: LocalStack, prometheus: Prometheus) -> None:
+        with moved(stack.state / "run/tasks.sock"):
+            wait_for(prometheus, "RequestErrorsFast", "RequestErrorsSlow")
+            assert prometheus.firing() == {"RequestErrorsFast", "RequestErrorsSlow"}
+        wait_for_silence(prometheus)
+
+    def test_slow_database(self, stack: LocalStack, prometheus: Prometheus) -> None:
+        with slow_writes(stack):
+            wait_for(prometheus, "SlowRequestsFast", "SlowRequestsSlow")
+        wait_for_silence(prometheus)
+
+    def test_silent_beat_and_frozen_sender(
+        self, stack: LocalStack, prometheus: Prometheus, account: Account, receiver: Receiver
+    ) -> None:
+        webhook = {"url": receiver.url, "events": ["task.created"]}
+        created = stack.call("POST", "/api/webhooks", token=account.access, json=webhook).json()
+        with frozen(stack, "beat"), frozen(stack, "sender"):
+            wait_for(prometheus, "TickSilent", "EventsLate")
+        wait_for_silence(prometheus)
+        stack.call("DELETE", f"/api/webhooks/{created['id']}", token=account.access)
+
+    def test_receivers_that_refuse(self, stack: LocalStack, prometheus: Prometheus, receiver: Receiver) -> None:
+        receiver.status = 500
+        owners = [register(stack, f"owner-{number}") for number in range(3)]
+        webhook = {"url": receiver.url, "events": ["task.created"]}
+        created = [
+            (owner, stack.call("POST", "/api/webhooks", token=owner.access, json=webhook).json()["id"])
+            for owner in owners
+            for _ in range(10)
+        ]
+        for _ in range(3):
+            for owner in owners:
+                stack.call("POST", "/api/tasks", token=owner.access, json={"title": "a", "duration": 1})
+        wait_for(prometheus, "DeliveriesFailing")
+        for owner, number in created:
+            stack.call("DELETE", f"/api/webhooks/{number}", token=owner.access)
+        wait_for_silence(prometheus)
+
+    def test_frozen_redis(self, stack: LocalStack, prometheus: Prometheus) -> None:
+        with stack.frozen_redis():
+            wait_for(prometheus, "RedisUnavailable")
+        wait_for_silence(prometheus)
+
+    def test_database_that_is_gone(self, stack: LocalStack, prometheus: Prometheus) -> None:
+        with moved(stack.state / "db.sqlite3"):
+            wait_for(prometheus, "DatabaseUnavailable", "RequestErrorsFast")
+        wait_for_silence(prometheus)
+
+    def test_frozen_relay(self, stack: LocalStack, prometheus: Prometheus) -> None:
+        with frozen(stack, "relay"):
+            wait_for(prometheus, "RelaySilent")
+        wait_for_silence(prometheus)
+
+    def test_part_that_is_killed(self, stack: LocalStack, prometheus: Prometheus) -> None:
+        with killed(stack, "beat"):
+            wait_for(prometheus, "PartDown")
+        wait_for_silence(prometheus)
+
+    def test_certificate_that_expires(self, prometheus: Prometheus, certificate: Path) -> None:
+        write_certificate(certificate, days=13)
+        wait_for(prometheus, "CertificateExpires")
+        write_certificate(certificate, days=60)
+        wait_for_silence(prometheus)
+
+    def test_prometheus_answers_every_query_of_the_dashboard(self, prometheus: Prometheus) -> None:
+        """After all of the above there is something to show in each; a certificate's and nginx's own are of containers."""
+        dashboard = json.loads((FOLDER / "grafana/dashboards/task-api.json").read_text(encoding="utf-8"))
+        queries = [
+            (panel["title"], target["expr"].replace("$__rate_interval", "10m"))
+            for panel in dashboard["panels"]
+            for target in panel.get("targets", ())
+        ]
+        empty = [(title, query) for title, query in queries if not prometheus.query(query)]
+
+        assert len(queries) > 35
+        assert empty == []

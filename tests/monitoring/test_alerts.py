@@ -1,11 +1,10 @@
 """Each alert fires when the thing that it is about is broken, clears when it is repaired, and stays silent otherwise.
 
-Prometheus evaluates the rules of deploy/monitoring each second, with windows and ``for:`` thirty times shorter; what they
-compare with is as it is. promtool tests the durations (test_files.py).
+Prometheus evaluates the rules of deploy/monitoring each second, with windows and ``for:`` thirty times shorter; what
+they compare with is as it is. promtool tests the durations (test_files.py).
 """
 
 import contextlib
-import datetime
 import json
 import subprocess
 import threading
@@ -15,13 +14,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from support.accounts import Account, register
+from support.commands import program
 from support.environment import inherited
 from support.paths import python
 from support.ports import free_port
@@ -102,11 +97,8 @@ def clients(stack: LocalStack, account: Account) -> Iterator[None]:
 
 
 def write_certificate(path: Path, *, days: int) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway.test")])
-    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, until - datetime.timedelta(days=90), until)
-    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    command = [python("scheduler"), *program("scheduler/write_certificate"), str(path), str(days)]
+    subprocess.run(command, check=True)
 
 
 def wait_for(prometheus: Prometheus, *alerts: str) -> None:
@@ -260,7 +252,7 @@ class TestAlerts:
         wait_for_silence(prometheus)
 
     def test_prometheus_answers_every_query_of_the_dashboard(self, prometheus: Prometheus) -> None:
-        """After all of the above there is something to show in each; a certificate's and nginx's own are of containers."""
+        """After all of the above there is something to show in each."""
         dashboard = json.loads((FOLDER / "grafana/dashboards/task-api.json").read_text(encoding="utf-8"))
         queries = [
             (panel["title"], target["expr"].replace("$__rate_interval", "10m"))

@@ -1,4 +1,4 @@
-"""What deploy/monitoring has: rules, configurations and a dashboard, by promtool and against the code. No stack is needed."""
+"""What deploy/monitoring has: rules, configurations and a dashboard, by promtool and against the code."""
 
 import ast
 import json
@@ -115,9 +115,9 @@ def metrics() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         if "tests" in path.parts or ".venv" in path.parts:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                if found := _metric(node.func.id, node):
-                    yield found
+            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if is_call and (found := _metric(node.func.id, node)):
+                yield found
 
 
 def _metric(maker: str, call: ast.Call) -> tuple[str, str, tuple[str, ...]] | None:

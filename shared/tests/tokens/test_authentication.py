@@ -1,4 +1,5 @@
 import pytest
+from prometheus_client import REGISTRY
 
 from servicekit.testing import bearer, make_token
 
@@ -80,3 +81,36 @@ def test_a_key_that_is_not_known_is_logged_with_the_clients_address(client, reco
         "WARNING", "token with unknown key refused", "203.0.113.9",
     )  # fmt: skip
     assert "stranger" not in str(line)
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        pytest.param(lambda: "garbage", "invalid", id="garbage"),
+        pytest.param(lambda: make_token(token_type="refresh"), "invalid", id="another type"),
+        pytest.param(lambda: make_token(header={"kid": "stranger"}), "unknown key", id="unknown key"),
+        pytest.param(lambda: make_token(iat=1, exp=2), "expired", id="expired"),
+    ],
+)
+def test_refused_token_is_counted_by_its_reason(client, token, reason):
+    before = _refused(reason)
+    client.get("/echo", headers={"Authorization": f"Bearer {token()}"})
+    assert _refused(reason) - before == 1
+
+
+def test_token_of_an_ended_session_is_counted_as_such(client, monkeypatch):
+    monkeypatch.setattr("servicekit.tokens.authentication.is_ended", lambda session_id: True)
+    before = _refused("session ended")
+    client.get("/echo", headers=bearer())
+    assert _refused("session ended") - before == 1
+
+
+def test_request_without_a_token_is_none_that_was_refused(client):
+    reasons = ("invalid", "unknown key", "expired", "session ended")
+    before = [_refused(reason) for reason in reasons]
+    client.get("/echo")
+    assert [_refused(reason) for reason in reasons] == before
+
+
+def _refused(reason):
+    return REGISTRY.get_sample_value("tokens_refused_total", {"reason": reason})

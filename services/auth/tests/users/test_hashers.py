@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher, make_password
 from django.db import connection
 from django.test import Client
+from prometheus_client import REGISTRY
 
 from accounts.users import hashers
 from accounts.users.models import User
@@ -128,3 +129,12 @@ def test_hashing_for_many_threads_keeps_the_memory_of_one_hash() -> None:
         list(pool.map(hash_often, range(8)))
     # In those threads themselves it would be eight times 19 MiB.
     assert resident() - before < 25
+
+
+def test_requests_that_hash_or_wait_to_are_counted():
+    def pending() -> float:
+        return REGISTRY.get_sample_value("auth_password_hashes_pending")
+
+    with hashers.password_slot(), hashers.password_slot():
+        assert pending() == 2
+    assert pending() == 0

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from prometheus_client import REGISTRY
 from standardwebhooks.webhooks import Webhook
 
 from servicekit.process.context import request_id
 from tests.webhooks.support import Receiver, make_delivery, make_endpoint, receiving
 from webhooks import sender
 from webhooks.claims import Message
-from webhooks.models import Delivery, Endpoint
+from webhooks.models import Delivery, Endpoint, Event
 from webhooks.sender import TRACKS, deliver_due, split_tracks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.enable_socket]
@@ -328,3 +329,20 @@ class TestTracks:
 
     def test_no_messages_are_no_tracks(self):
         assert split_tracks([], count=TRACKS) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [(204, "delivered"), (500, "refused"), (hang, "no response"), (None, "expired")]
+)
+def test_attempt_is_counted_by_its_outcome(answer, outcome, monkeypatch):
+    monkeypatch.setattr("webhooks.http_client.SECONDS", 0.3)
+    monkeypatch.setattr("webhooks.http_client.Client.__init__.__kwdefaults__", {"seconds": 0.3})
+    name, labels = "webhook_delivery_duration_seconds_count", {"outcome": outcome}
+    before = REGISTRY.get_sample_value(name, labels) or 0
+    with receiving(answer or 204) as receiver:
+        delivery = make_delivery(make_endpoint(url=receiver.url), task_id=7)
+        if outcome == "expired":
+            Event.objects.filter(id=delivery.event_id).delete()
+        deliver_due()
+        sender.finish()
+    assert REGISTRY.get_sample_value(name, labels) - before == 1

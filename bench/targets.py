@@ -81,7 +81,8 @@ def token() -> str:
 def project() -> Iterator[Target]:
     """Run the whole stack with ``make up``; the others get copies of its database."""
     folder, port = _folder("project"), _free_port()
-    env = os.environ | _secrets() | {"STATE_DIR": str(folder), "GATEWAY_PORT": str(port), "WEB_THREADS": THREADS}
+    ports = {"GATEWAY_PORT": str(port), "METRICS_PORT": str(_free_port())}
+    env = os.environ | _secrets() | ports | {"STATE_DIR": str(folder), "WEB_THREADS": THREADS}
     env = {name: value for name, value in env.items() if not name.endswith("DATABASE_URL")}
     with (folder / "output.log").open("wb") as log:
         process = subprocess.Popen(

@@ -163,6 +163,7 @@ def newcomer(copy: Path) -> Iterator[Newcomer]:
     environment = without_project() | {
         "PYTHON": (copy / "var/env/python").read_text().split()[1],
         "GATEWAY_PORT": str(port),
+        "METRICS_PORT": str(free_port()),
         "NO_PROXY": "localhost",
         "LC_ALL": "C.UTF-8",
     }

@@ -75,6 +75,7 @@ def rotating(tmp_path: Path) -> Iterator[Rotating]:
     environment = without_project() | {
         "STATE_DIR": str(tmp_path / "state"),
         "GATEWAY_PORT": str(free_port()),
+        "METRICS_PORT": str(free_port()),
         "AUTH_RATE_LIMIT": "1000",
         "LOG_LEVEL": "WARNING",
     }

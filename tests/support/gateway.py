@@ -7,7 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -95,6 +95,8 @@ class Gateway:
 
     port: int
     folder: Path
+    # What it tells the metrics of the responses that it made itself.
+    answers: socket.socket = field(init=False)
 
     @contextmanager
     def upstream(
@@ -149,16 +151,20 @@ def running_gateway(*, replace: dict[str, str] | None = None, **settings: str) -
             for old, new in (replace or {}).items():
                 text = text.replace(old, new)
             path.write_text(text)
-        with (folder / "output").open("a") as output:
-            process = subprocess.Popen(
-                [nginx, "-e", "stderr", "-c", folder / "nginx.conf"], stdout=output, stderr=output
-            )
-        try:
-            wait_until(gateway.listens, timeout=10, what=lambda: f"nginx listens: {gateway.log()}")
-            yield gateway
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
+        # Without it, nginx would log that nobody is there.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gateway.answers:
+            gateway.answers.bind(str(folder / "metrics.sock"))
+            gateway.answers.settimeout(5)
+            with (folder / "output").open("a") as output:
+                process = subprocess.Popen(
+                    [nginx, "-e", "stderr", "-c", folder / "nginx.conf"], stdout=output, stderr=output
+                )
+            try:
+                wait_until(gateway.listens, timeout=10, what=lambda: f"nginx listens: {gateway.log()}")
+                yield gateway
+            finally:
+                process.terminate()
+                process.wait(timeout=10)
 
 
 def _configure(gateway: Gateway, settings: dict[str, str]) -> str:

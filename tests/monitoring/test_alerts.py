@@ -84,7 +84,7 @@ def clients(stack: LocalStack, account: Account) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 stack.call("GET", "/api/tasks", token=account.access)
                 stack.call("POST", "/api/tasks", token=account.access, json={"title": "a", "duration": 1})
-            end.wait(0.05)
+            end.wait(0.5)
 
     threads = [threading.Thread(target=call) for _ in range(3)]
     for thread in threads:

@@ -44,5 +44,5 @@ def _count(execute: Callable[..., Any], sql: str, params: Any, many: Any, contex
 
 
 def _class_name(error: Exception) -> str:
-    """The class of the Python database interface (PEP 249), which Django gives to every driver's errors."""
+    """Return the class by its name in PEP 249, which Django gives to the errors of every driver."""
     return type(error).__name__ if type(error).__module__ == "django.db.utils" else "other"

@@ -29,7 +29,7 @@ def folder_from_env() -> Path:
 
 
 class Member:
-    """This process in the folder."""
+    """A process in the folder: this one."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def read(folder: Path) -> list[Metric]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files that have something in them: a process may have been killed before it had written the first number."""
+    """Yield the files that are not empty: a process may be killed before it writes its first number."""
     return (path for path in sorted(folder.glob("*.db")) if path.stat().st_size)
 
 

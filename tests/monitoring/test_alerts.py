@@ -194,6 +194,9 @@ class TestAlerts:
         created = stack.call("POST", "/api/webhooks", token=account.access, json=webhook).json()
         with frozen(stack, "beat"), frozen(stack, "sender"):
             with moved(stack.state / "run/tasks.sock"):
+                # With them, the connections that nginx has kept.
+                for process in stack.main_process("tasks").children():
+                    process.kill()
                 wait_for(prometheus, "RequestErrorsFast", "RequestErrorsSlow")
             with slow_writes(stack):
                 wait_for(prometheus, "SlowRequestsFast", "SlowRequestsSlow")

@@ -243,8 +243,11 @@ class TestAlerts:
             wait_for(prometheus, "RelaySilent", "PartDown")
         wait_for_silence(prometheus)
 
-    def test_prometheus_answers_every_query_of_the_dashboard(self, prometheus: Prometheus) -> None:
-        """After all of the above there is something to show in each."""
+    def test_prometheus_answers_every_query_of_the_dashboard(self, stack: LocalStack, prometheus: Prometheus) -> None:
+        """After all of the above, and the end of a session, there is something to show in each."""
+        stack.call("POST", "/api/auth/logout", json={"refresh": register(stack, "barbara").refresh})
+        for _ in range(3):
+            prometheus.wait_for_scrapes()
         dashboard = json.loads((FOLDER / "grafana/dashboards/task-api.json").read_text(encoding="utf-8"))
         queries = [
             (panel["title"], target["expr"].replace("$__rate_interval", "10m"))

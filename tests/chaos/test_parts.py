@@ -140,6 +140,7 @@ REFUSED = {"ConnectionError", "ChunkedEncodingError"}
         ("beat", set(), set()),
         ("relay", set(), set()),
         ("sender", set(), set()),
+        ("metrics", set(), set()),
         ("redis", set(), set()),
         ("gateway", {"auth", "tasks", "write"}, REFUSED),
     ],

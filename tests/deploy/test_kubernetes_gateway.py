@@ -92,14 +92,16 @@ def image_environment() -> dict[str, str]:
 
 def mounted_files(objects: Objects, pod: Object) -> Iterator[tuple[Path, str]]:
     """Yield path and text of each file that the pod mounts from a ConfigMap."""
-    mounts = {mount["name"]: mount["mountPath"] for mount in container_of(pod)["volumeMounts"]}
-    for volume in pod["spec"]["volumes"]:
-        for source in volume.get("projected", {}).get("sources", [volume]):
-            if "configMap" in source:
-                data = objects.kind("ConfigMap")[source["configMap"]["name"]]["data"]
-                items = source["configMap"].get("items") or [{"key": key, "path": key} for key in data]
-                for item in items:
-                    yield Path(mounts[volume["name"]], item["path"]), data[item["key"]]
+    volumes = {volume["name"]: volume["configMap"] for volume in pod["spec"]["volumes"] if "configMap" in volume}
+    for mount in container_of(pod)["volumeMounts"]:
+        if mount["name"] in volumes:
+            source = volumes[mount["name"]]
+            data = objects.kind("ConfigMap")[source["name"]]["data"]
+            paths = {item["path"]: data[item["key"]] for item in source.get("items", [])} or data
+            if "subPath" in mount:
+                yield Path(mount["mountPath"]), paths[mount["subPath"]]
+            else:
+                yield from ((Path(mount["mountPath"], name), text) for name, text in paths.items())
 
 
 def write_configuration(folder: Path, *, dns_port: int, port: int) -> Path:
@@ -111,7 +113,7 @@ def write_configuration(folder: Path, *, dns_port: int, port: int) -> Path:
     environment |= {"NGINX_LOCAL_RESOLVERS": f"127.0.0.1:{dns_port}", "GATEWAY_LISTEN": f"127.0.0.1:{port}"}
     environment["POD_NAMESPACE"] = objects.kind("Deployment")["gateway"]["metadata"]["namespace"]
     files = dict(mounted_files(objects, pod))
-    # The templates that the pod mounts hide the image's own one.
+    # In the place of the image's own one.
     assert Path("/etc/nginx/templates/gateway.conf.template") in files
     files[Path("/etc/nginx/nginx.conf")] = (CHECKOUT / "nginx/nginx.conf").read_text(encoding="utf-8")
     for path, text in files.items():

@@ -129,7 +129,7 @@ test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running
 	@$(ENV)/tests/bin/pytest tests/chaos
 
 .PHONY: test-kubernetes
-test-kubernetes: $(call ready,local tests deploy) ## the files for Kubernetes, rendered: schemas, policies, and against Compose's
+test-kubernetes: $(call ready,local tests deploy) ## check the files for Kubernetes: schemas, policies, and against Compose
 	@$(ENV)/tests/bin/pytest tests/deploy/test_kubernetes*.py
 
 .PHONY: test-monitoring
@@ -294,7 +294,7 @@ lock: | $(UV_READY) ## resolve every lock file again
 
 # The first half needs no network: what is installed is what the lock says, with its licenses and who needs whom.
 .PHONY: audit
-audit: $(call ready,audit $(SERVICES)) ## what each service is made of, into var/sbom, and what is known of every locked version
+audit: $(call ready,audit $(SERVICES)) ## write an SBOM of each service to var/sbom, and look for known vulnerabilities of the locked versions
 	@mkdir -p var/sbom
 	@set -e; for service in $(SERVICES); do \
 	  $(ENV)/audit/bin/cyclonedx-py environment --pyproject services/$$service/pyproject.toml --mc-type application \
@@ -304,7 +304,7 @@ audit: $(call ready,audit $(SERVICES)) ## what each service is made of, into var
 	@$(ENV)/audit/bin/python checks/audit.py $(LOCKS)
 
 .PHONY: hooks
-hooks: $(call ready,checks) ## have git run the quick checks before each commit
+hooks: $(call ready,checks) ## make git run the quick checks before each commit
 	@$(ENV)/checks/bin/pre-commit install
 
 # At a release, once: tests/upgrades then holds what follows against it. CONTRIBUTING.md says more.

@@ -1,4 +1,4 @@
-"""Ask pip-audit what is known of the locked versions: ``checks/audit.py [lock file…]``, by default every one.
+"""Ask pip-audit for known vulnerabilities of locked versions: ``checks/audit.py [lock file…]``, by default of all.
 
 Exit code 1 where a version has a known vulnerability, and where the database did not answer: pip-audit alone takes a
 package that it cannot look up for one without vulnerabilities.
@@ -68,7 +68,7 @@ def dependencies_of(report: str) -> list[dict[str, Any]]:
 
 
 def vulnerabilities(dependencies: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield a line for each: package, version, the advisory's names, and the versions that have it no more."""
+    """Yield a line for each: package, version, the advisory's names, and the versions that fix it."""
     for each in dependencies:
         for vulnerability in each["vulns"]:
             names = ", ".join([vulnerability["id"], *vulnerability["aliases"]])

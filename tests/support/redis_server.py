@@ -62,8 +62,10 @@ class RedisServer:
             return False
         return True
 
-    def client(self, **login: str) -> "redis.Redis":
-        return redis.Redis(port=self.port, decode_responses=True, socket_timeout=5, **login)
+    def client(self, username: str | None = None, password: str | None = None) -> "redis.Redis":
+        return redis.Redis(
+            port=self.port, decode_responses=True, socket_timeout=5, username=username, password=password
+        )
 
     def kill(self) -> None:
         processes.kill([psutil.Process(self._process.pid)])

@@ -1,6 +1,8 @@
 """The numbers of processes that come and go."""
 
 import os
+import select
+import signal
 import subprocess
 import sys
 import threading
@@ -119,6 +121,28 @@ def test_forked_process_counts_from_zero_and_is_a_process_of_its_own(start: Star
     kill(parent)
     found = samples(tmp_path)
     assert (found["requests_total['/tasks']"], found["active[]"], found["part_processes[]"]) == (11, 5, 1)
+
+
+def test_processes_that_are_forked_while_a_thread_reads_keep_no_lock(tmp_path: Path) -> None:
+    program = PROGRAM.with_name("fork_while_reading.py")
+    process = subprocess.Popen(
+        [sys.executable, program],
+        env=os.environ | {"METRICS_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        process_group=0,
+    )
+    try:
+        with process:
+            # A lock that is never released would stop both the fork of the next process and this.
+            assert select.select([process.stdout], [], [], 20)[0]
+            process.kill()
+            reader = threading.Thread(target=samples, args=[tmp_path], daemon=True)
+            reader.start()
+            reader.join(timeout=10)
+            assert not reader.is_alive()
+            assert samples(tmp_path)["part_processes[]"] == 20
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("fails_at", [Path.rename, Path.unlink])

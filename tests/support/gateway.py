@@ -151,7 +151,7 @@ def running_gateway(*, replace: dict[str, str] | None = None, **settings: str) -
             for old, new in (replace or {}).items():
                 text = text.replace(old, new)
             path.write_text(text)
-        # Without it, nginx would log that nobody is there.
+        # Without it, nginx would log an error for each of its own responses.
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gateway.answers:
             gateway.answers.bind(str(folder / "metrics.sock"))
             gateway.answers.settimeout(5)

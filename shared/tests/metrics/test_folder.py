@@ -103,7 +103,7 @@ def test_files_do_not_grow_with_the_processes_that_end(start: Start, tmp_path: P
     assert sizes[1:] == sizes[:1] * 5
 
 
-def test_files_do_not_grow_where_nobody_reads_them(start: Start, tmp_path: Path) -> None:
+def test_files_do_not_grow_if_nothing_reads_them(start: Start, tmp_path: Path) -> None:
     for _ in range(6):
         kill(start(1))
 

@@ -1,8 +1,8 @@
 """The folder in which the processes of one part keep their numbers, a few files each.
 
-A process that lives holds a lock on a file of its own, whatever its number is and whichever way it ends. What the dead
-have counted is added up in one file for each kind, so neither files nor memory grow with the processes that end, and a
-count never goes down; what they were doing (gauges) goes with them.
+A running process holds a lock on a file of its own, which the kernel releases whichever way it ends; its process id tells
+nothing, since ids are reused. The counts of ended processes are added up in one file for each kind, so neither files nor
+memory grow with the number of processes that end, and no count decreases. Their gauges are dropped.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class Member:
         self._name = f"{os.getpid()}-{time.time_ns():x}"
         self._folder = folder
         with _locked(folder):
-            # Also where nobody asks for the numbers, the files of the dead do not pile up.
+            # The files of ended processes do not pile up, even if nothing reads them.
             _fold(folder)
             self._live = os.open(folder / f"{self._name}.live", os.O_CREAT | os.O_RDWR, 0o644)
             fcntl.flock(self._live, fcntl.LOCK_EX)
@@ -57,8 +57,8 @@ class Member:
 
 
 def read(folder: Path) -> list[Metric]:
-    """Return what the processes of the part have counted, the living and the dead, and how many live."""
-    processes = Metric("part_processes", "Processes of the part that live.", "gauge")
+    """Return what the processes of the part have counted, the ended ones included, and how many are running."""
+    processes = Metric("part_processes", "Running processes of the part.", "gauge")
     if not folder.is_dir():
         processes.add_sample("part_processes", {}, 0)
         return [processes]
@@ -81,7 +81,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _fold(folder: Path) -> None:
-    """Add what the dead have counted to the file of those that have ended. Under the folder's lock."""
+    """Add the counts of processes that have ended to the files of the ended ones. The caller holds the folder's lock."""
     _finish(folder)
     living = {path.stem for path in folder.glob("*.live") if not _remove_dead(path)}
     dead = [path for path in folder.glob("*.db") if _process(path) not in {*living, ENDED}]
@@ -94,7 +94,7 @@ def _fold(folder: Path) -> None:
             _add(sums.setdefault(prefix, {}), path, latest=prefix.startswith("gauge_"))
     for prefix, numbers in sums.items():
         _write(folder / f"{prefix}_{ENDED}.new", numbers)
-    # Whoever is killed after this line leaves the rest to the next one; before it, nothing has changed.
+    # If this process is killed after this line, the next one does the rest; before it, nothing has changed.
     _replace(folder / "fold", json.dumps([path.name for path in dead]))
     _finish(folder)
 

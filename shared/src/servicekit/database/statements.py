@@ -19,6 +19,14 @@ DURATION = Histogram(
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 ERRORS = Counter("db_client_errors", "Database statements that failed, by the class of the error.", ["error_type"])
+# The classes of PEP 249, which Django gives to the errors of every driver.
+_CLASSES = (
+    *("Error", "InterfaceError", "DatabaseError", "DataError", "OperationalError", "IntegrityError", "InternalError"),
+    *("ProgrammingError", "NotSupportedError"),
+)
+for _name in _CLASSES:
+    # From 0, so that the first one shows as an increase.
+    ERRORS.labels(_name)
 
 
 def count_statements() -> None:
@@ -37,12 +45,8 @@ def _count(execute: Callable[..., Any], sql: str, params: Any, many: Any, contex
     try:
         return execute(sql, params, many, context)
     except DatabaseLayerError as error:
-        ERRORS.labels(_class_name(error)).inc()
+        name = type(error).__name__
+        ERRORS.labels(name if name in _CLASSES else "other").inc()
         raise
     finally:
         DURATION.observe(time.perf_counter() - started)
-
-
-def _class_name(error: Exception) -> str:
-    """Return the class by its name in PEP 249, which Django gives to the errors of every driver."""
-    return type(error).__name__ if type(error).__module__ == "django.db.utils" else "other"

@@ -1,8 +1,8 @@
 """The folder in which the processes of one part keep their numbers, a few files each.
 
-A running process holds a lock on a file of its own, which the kernel releases whichever way it ends; its process id tells
-nothing, since ids are reused. The counts of ended processes are added up in one file for each kind, so neither files nor
-memory grow with the number of processes that end, and no count decreases. Their gauges are dropped.
+A running process holds a lock on a file of its own, which the kernel releases whichever way it ends; its process id
+tells nothing, since ids are reused. The counts of ended processes are added up in one file for each kind, so neither
+files nor memory grow with the number of processes that end, and no count decreases. Their gauges are dropped.
 """
 
 import contextlib
@@ -81,7 +81,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _fold(folder: Path) -> None:
-    """Add the counts of processes that have ended to the files of the ended ones. The caller holds the folder's lock."""
+    """Add the counts of processes that have ended to the files of the ended ones, under the folder's lock."""
     _finish(folder)
     living = {path.stem for path in folder.glob("*.live") if not _remove_dead(path)}
     dead = [path for path in folder.glob("*.db") if _process(path) not in {*living, ENDED}]

@@ -125,8 +125,8 @@ test-browser: $(RUNTIME) $(call ready,browser) ## test the pages in Chromium or 
 	@$(ENV)/browser/bin/pytest $(TWO_PROCESSES) tests/browser
 
 .PHONY: test-chaos
-test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack
-	@$(ENV)/tests/bin/pytest tests/chaos
+test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack, and show what was measured
+	@$(ENV)/tests/bin/pytest -rsP tests/chaos
 
 .PHONY: test-kubernetes
 test-kubernetes: $(call ready,local tests deploy) ## check the files for Kubernetes: schemas, policies, and against Compose

@@ -10,7 +10,7 @@ TIMEOUT_SECONDS = 1.0
 
 
 def redis_url_from_env() -> str:
-    """Return REDIS_URL in a form of servicekit.process.redis_url; raises ConfigurationError, never with the password."""
+    """Return REDIS_URL in a form of servicekit.process.redis_url; raises ConfigurationError without the password."""
     url = require("REDIS_URL")
     try:
         # This only parses; it does not connect.

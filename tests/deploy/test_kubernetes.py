@@ -40,8 +40,9 @@ COMPOSE = compose_services()
 PARTS = sorted(PODS)
 DJANGO = sorted(set(PARTS) - {"gateway", "redis"})
 WITH_MIGRATIONS = sorted({*PARTS, *MIGRATIONS.pods()})
-# A migration is a Job of its own folder in Kubernetes, "secrets" is the Secrets, and SQL Server is not ours to run.
-ELSEWHERE = {"secrets", "sqlserver"}
+# A migration is a Job of its own folder in Kubernetes, "secrets" is the Secrets, and SQL Server is not ours to run. A cluster
+# has a Prometheus of its own, and its ingress counts what the gateway responds.
+ELSEWHERE = {"secrets", "sqlserver", "metrics", "prometheus", "grafana"}
 
 
 def pod_of(part: str) -> Object:
@@ -154,7 +155,10 @@ def test_variables(part: str) -> None:
     if part == "admin":
         # The production overlay's own.
         variables.pop("PUBLIC_URL", None)
-    assert variables == COMPOSE[part].get("environment", {})
+    compose = dict(COMPOSE[part].get("environment", {}))
+    # For the part "metrics".
+    compose.pop("METRICS_LOG", None)
+    assert variables == compose
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -163,7 +167,7 @@ def test_port(part: str) -> None:
     # What Compose publishes, and what the gateway and the services call each other by.
     published = {int(str(port).rpartition(":")[2]) for port in COMPOSE[part].get("ports", [])}
     called = {"auth": {8000}, "tasks": {8000}, "scheduler": {8000}, "redis": {6379}}.get(part, set())
-    assert ports == published | called
+    assert ports - ({8002} if part in DJANGO else set()) == published | called
 
 
 @pytest.mark.parametrize("part", WITH_MIGRATIONS)
@@ -215,7 +219,8 @@ def test_volumes(part: str) -> None:
         mounts[mount["mountPath"]] = name
 
     volumes = [str(volume).removesuffix(":ro").split(":") for volume in COMPOSE[part].get("volumes", [])]
-    compose = {path: name for name, path in volumes}
+    # gateway-metrics is for the part "metrics".
+    compose = {path: name for name, path in volumes if name != "gateway-metrics"}
     assert {path: name for path, name in mounts.items() if path in compose} == compose
     writable = {str(path).partition(":")[0] for path in COMPOSE[part].get("tmpfs", [])}
     own = {path for path in mounts if path.startswith("/etc/nginx/")} if part == "gateway" else set()
@@ -233,7 +238,7 @@ def test_networks_are_composes() -> None:
 
 def test_policies_are_composes_networks() -> None:
     policies = {name: each["spec"] for name, each in LOCAL.kind("NetworkPolicy").items()}
-    assert policies.keys() == {"default-deny", "dns", "internal", "database", "edge"}
+    assert policies.keys() == {"default-deny", "dns", "internal", "database", "edge", "metrics"}
 
     assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     internal = {"matchLabels": {"task-api/network-internal": "true"}}
@@ -247,6 +252,9 @@ def test_policies_are_composes_networks() -> None:
     assert policies["database"]["policyTypes"] == ["Egress"]
     assert policies["edge"]["policyTypes"] == ["Ingress"]
     assert policies["edge"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8080}]}]
+    assert policies["metrics"]["policyTypes"] == ["Ingress"]
+    [scrape] = policies["metrics"]["ingress"]
+    assert scrape["ports"] == [{"protocol": "TCP", "port": 8002}]
 
 
 # What refers to something, finds it.

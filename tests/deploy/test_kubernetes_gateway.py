@@ -111,6 +111,8 @@ def write_configuration(folder: Path, *, dns_port: int, port: int) -> Path:
     environment = image_environment() | objects.environment(pod)
     assert environment.pop("NGINX_ENTRYPOINT_LOCAL_RESOLVERS")
     environment |= {"NGINX_LOCAL_RESOLVERS": f"127.0.0.1:{dns_port}", "GATEWAY_LISTEN": f"127.0.0.1:{port}"}
+    # What nginx/entrypoint makes of a pod's variables.
+    environment |= {"INCLUDE_TLS": "", "INCLUDE_TRUSTED_PROXIES": "", "CLIENT_SCHEME": "$scheme"}
     environment["POD_NAMESPACE"] = objects.kind("Deployment")["gateway"]["metadata"]["namespace"]
     files = dict(mounted_files(objects, pod))
     # In the place of the image's own one.

@@ -86,6 +86,19 @@ docker-logs: ## follow the containers' output, until Ctrl-C
 docker-down: ## stop the containers and remove them; the volumes with the data stay
 	@docker compose --profile "*" down
 
+.PHONY: swarm-images
+swarm-images: $(call ready,local) ## build the images for a Swarm; with a registry in IMAGE_PREFIX, push them
+	@$(LOCAL) swarm-images
+
+# OVERLAYS are further Compose files, merged over docker-compose.yaml and deploy/swarm/stack.yaml.
+.PHONY: swarm-up
+swarm-up: $(call ready,local) ## migrate, and deploy the images of IMAGE_TAG on the Swarm; returns when all parts run them
+	@$(LOCAL) swarm-up $(OVERLAYS)
+
+.PHONY: swarm-down
+swarm-down: $(call ready,local) ## remove the stack from the Swarm
+	@$(LOCAL) swarm-down
+
 ##@ Test
 
 # Each with a stack of its own, since most tests wait for something; a module stays in one of them, with its fixtures.

@@ -28,6 +28,9 @@ COMMANDS = {
     "run": "run",
     "setup": "setup",
     "supervise": "supervise",
+    "swarm-down": "swarm.down",
+    "swarm-images": "swarm.images",
+    "swarm-up": "swarm.up",
     "up": "up",
 }
 

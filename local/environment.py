@@ -24,7 +24,7 @@ REDIS_URL_VARIABLES = ("AUTH_REDIS_URL", "TASKS_REDIS_URL", "SCHEDULER_REDIS_URL
 OF_CONTAINERS = frozenset(
     {
         *("REDIS_PASSWORD", "TLS_FOLDER", "ACCEPT_EULA", "MSSQL_SA_PASSWORD", "COMPOSE_PROJECT_NAME"),
-        *("PROMETHEUS_PORT", "GRAFANA_PORT"),
+        *("PROMETHEUS_PORT", "GRAFANA_PORT", "IMAGE_PREFIX", "IMAGE_TAG"),
     }
 )
 # What is the machine's and the user's, and no project's.

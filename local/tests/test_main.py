@@ -58,4 +58,4 @@ def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("module", entry.COMMANDS.values())
 def test_each_command_is_a_module(module: str) -> None:
-    assert (ROOT / f"local/{module}.py").is_file()
+    assert (ROOT / "local" / module.replace(".", "/")).with_suffix(".py").is_file()

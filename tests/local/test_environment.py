@@ -119,8 +119,8 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
         read |= set(re.findall(r'\benv(?:\.get\(|\[|, )"([A-Z_]+)"', path.read_text()))
         given |= set(re.findall(r'\benv\["([A-Z_]+)"\] = ', path.read_text()))
     read |= set(re.findall(r"%\(ENV_([A-Z_]+)\)", (CHECKOUT / "local/supervisord.conf").read_text()))
-    files = [CHECKOUT / name for name in ("docker-compose.yaml", "docker-compose.tls.yaml")]
-    compose = set(re.findall(r"\$\{([A-Z_]+)", "".join(path.read_text() for path in files)))
+    files = ("docker-compose.yaml", "docker-compose.tls.yaml", "deploy/swarm/stack.yaml")
+    compose = {name for path in files for name in re.findall(r"\$\{([A-Z_]+)", (CHECKOUT / path).read_text())}
     # These belong to the machine or to supervisord.
     read = (read | compose) - {
         "PATH",

@@ -1,0 +1,123 @@
+"""`make swarm-up`: bring the stack on the Swarm to the state of the files and of .env, and return when it has settled."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from local import environment, settings
+from local.docker_up import refuse_files, wait_until_ready
+from local.environment import URL_VARIABLES
+from local.errors import CommandError
+from local.network import ready_text
+from local.swarm.engine import NAMESPACE, docker, last_words, refuse_other_engines, replicas, services, tasks
+from local.swarm.files import merged, registry_of
+from local.swarm.stack import Document, Secret, jobs_of, only, secrets_of, stack_of, without_jobs
+
+MIGRATED_WITHIN_SECONDS = 600
+SETTLED_WITHIN_SECONDS = 900
+
+
+def main(arguments: list[str]) -> int:
+    """Deploy it. Arguments are further files, merged over the two."""
+    env = environment.load(log_format="json")
+    port = settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
+    refuse_files(env)
+    refuse_other_engines()
+    prepare(env)
+    config = merged(*arguments)
+    secrets = secrets_of(config, key=env["AUTH_SECRET_KEY"].encode())
+    refuse_sqlite(config, secrets)
+    stack, registry = stack_of(config, secrets), registry_of(config)
+    create_secrets(config["name"], secrets)
+    for job in jobs_of(stack):
+        migrate(config["name"], job, only(stack, job), registry=registry)
+    deploy(config["name"], without_jobs(stack), registry=registry)
+    wait_until_settled(config["name"])
+    wait_until_ready(port)
+    print(ready_text(port, stop="make swarm-down"))
+    return 0
+
+
+def prepare(env: Mapping[str, str]) -> None:
+    """Give Compose what it does not find in .env or finds unchecked."""
+    os.environ.update(
+        AUTH_RATE_LIMIT=settings.count("AUTH_RATE_LIMIT", env["AUTH_RATE_LIMIT"]),
+        CONNECTIONS_PER_ADDRESS=settings.connections_per_address(env["CONNECTIONS_PER_ADDRESS"]),
+        CORS_ORIGINS=settings.cors_origins(env["CORS_ORIGINS"]),
+        LOG_FORMAT=settings.log_format(env["LOG_FORMAT"]),
+    )
+    # The services' logins in .env do not belong to a database that the shell names. Empty is unset.
+    os.environ.update({name: "" for name in URL_VARIABLES if name not in env})
+
+
+def refuse_sqlite(config: Document, secrets: Mapping[str, Secret]) -> None:
+    """Raise CommandError for a SQLite file on a volume, of which each node would have its own."""
+    data = [mount for mount in config["services"]["tasks"]["volumes"] if mount["target"] == "/data"]
+    if secrets["database-url"].value.startswith("sqlite:") and any(mount["type"] == "volume" for mount in data):
+        raise CommandError("DATABASE_URL: a Swarm needs a SQL Server, since each node would have a SQLite file of its own")
+
+
+def create_secrets(stack: str, secrets: Mapping[str, Secret]) -> None:
+    """Create those that the Swarm does not have. Older ones stay, for a rollback to find."""
+    existing = docker("secret", "ls", "--format", "{{.Name}}").split()
+    for secret in secrets.values():
+        if secret.name not in existing:
+            docker("secret", "create", "--label", f"{NAMESPACE}={stack}", secret.name, "-", stdin=secret.value)
+
+
+def deploy(stack: str, document: Document, *, registry: bool) -> None:
+    """Hand it to the Swarm, with the nodes' access to the registry where there is one."""
+    # Without a registry there is nothing to resolve a tag by.
+    resolve = ("--with-registry-auth",) if registry else ("--resolve-image", "never")
+    docker("stack", "deploy", *resolve, "--compose-file", "-", stack, stdin=json.dumps(document))
+
+
+def migrate(stack: str, job: str, document: Document, *, registry: bool) -> None:
+    """Run the job to its end; raises CommandError where it fails, and the services go on as they were."""
+    name = f"{stack}_{job}"
+    with suppress(CommandError):
+        # A job whose specification has not changed would not run again.
+        docker("service", "rm", name)
+    deploy(stack, document, registry=registry)
+    deadline = time.monotonic() + MIGRATED_WITHIN_SECONDS
+    while not (state := _state(name)).startswith("Complete"):
+        if state.startswith(("Failed", "Rejected")):
+            raise CommandError(f"{job}: {last_words(name)}")
+        if time.monotonic() > deadline:
+            raise CommandError(f"{job}: not done after {MIGRATED_WITHIN_SECONDS} s; it is {state}")
+        time.sleep(0.5)
+
+
+def _state(service: str) -> str:
+    found = tasks(service)
+    return found[0]["CurrentState"] if found else "not started"
+
+
+def wait_until_settled(stack: str) -> None:
+    """Return when every service runs as it should; raises CommandError where one was rolled back, or in time."""
+    deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
+    while waiting := unsettled(stack):
+        if time.monotonic() > deadline:
+            raise CommandError(f"not settled after {SETTLED_WITHIN_SECONDS} s: {', '.join(waiting)}")
+        time.sleep(1)
+
+
+def unsettled(stack: str) -> list[str]:
+    """Return the services that are being updated, or lack tasks; raises CommandError for one that was rolled back."""
+    running = replicas(stack)
+    found = []
+    for service in services(stack):
+        name, update = service["Spec"]["Name"], service.get("UpdateStatus", {}).get("State", "completed")
+        if update in ("rollback_completed", "rollback_paused", "paused"):
+            raise CommandError(f"{name} was rolled back, and runs as before: {_why(name)}")
+        if "Replicated" in service["Spec"]["Mode"] or "Global" in service["Spec"]["Mode"]:
+            is_, should = running[name].split("/")
+            if update != "completed" or is_ != should or should == "0":
+                found.append(f"{name} {running[name]} {update}")
+    return found
+
+
+def _why(service: str) -> str:
+    return next((task["Error"] for task in tasks(service) if task["Error"]), "see docker service ps")

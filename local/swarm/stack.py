@@ -81,7 +81,7 @@ def _service(service: Document, *, files: list[tuple[str, str]]) -> Document:
     mounts = service.get("volumes", [])
     mounted = {mount["source"].removesuffix("-secrets"): mount["target"] for mount in mounts if _has_secrets(mount)}
     return {
-        **_without(service, *LEFT_OUT),
+        **{name: value for name, value in service.items() if name not in LEFT_OUT and value is not None},
         "deploy": _deploy(service),
         "secrets": [_mount(source, target, mounted=mounted) for source, target in files if _owner(target) in mounted],
         # The size and the owner that Compose gives a tmpfs are not for a Swarm's, which is for everybody's files.

@@ -1,5 +1,6 @@
 """The options, marks and fixtures of every suite, and the check that none leaves a process behind."""
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from support import processes
 from support.compose import Project, running_project
 from support.sqlserver import Server
-from support.stack import ContainerStack, LocalStack, Stack, running_stack
+from support.stack import ContainerStack, LocalStack, Stack, SwarmStack, running_stack
+from support.swarm import NODES, Swarm, running_swarm
 from support.tokens import make_token
 from support.waiting import wait_until
 
@@ -35,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def in_containers() -> bool:
     """Return whether the suites run on containers, not on a local stack."""
-    return os.environ.get("STACK") == "containers"
+    return os.environ.get("STACK") in ("containers", "swarm")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,8 +70,27 @@ def project() -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
+def swarm() -> Iterator[Swarm]:
+    """The nodes and the stack on them that the suites of a session share."""
+    with running_swarm() as swarm:
+        yield swarm
+
+
+@pytest.fixture(autouse=True)
+def each_node_in_turn(request: pytest.FixtureRequest) -> None:
+    """Send the requests of each test through another node than those of the last one, on a Swarm."""
+    if os.environ.get("STACK") == "swarm" and "stack" in request.fixturenames:
+        request.getfixturevalue("stack").use(next(_nodes))
+
+
+_nodes = itertools.cycle(NODES)
+
+
+@pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Stack:
-    """The stack that the tests share: `make up` with its own state, or with STACK=containers `make docker-up`."""
+    """The stack that the tests share: `make up` with its own state, or by STACK `make docker-up` or `make swarm-up`."""
+    if os.environ.get("STACK") == "swarm":
+        return SwarmStack(request.getfixturevalue("swarm"))
     if in_containers():
         return ContainerStack(request.getfixturevalue("project"))
     local: LocalStack = request.getfixturevalue("local_stack")

@@ -30,6 +30,7 @@ from support.commands import output_of, run_in_service
 from support.compose import Project
 from support.paths import CHECKOUT
 from support.ports import free_port
+from support.swarm import Swarm
 from support.waiting import wait_until
 
 READY_WITHIN_SECONDS = 90
@@ -322,6 +323,36 @@ class ContainerStack(Stack):
 
     def show_tasks(self) -> str:
         return self.project.execute("tasks", "python", "manage.py", "show_tasks", "--once")
+
+
+class SwarmStack(Stack):
+    """The stack of `make swarm-up`, through one node's address at a time."""
+
+    def __init__(self, swarm: Swarm) -> None:
+        super().__init__(url=swarm.url, secret=swarm.secret)
+        self.swarm = swarm
+
+    def use(self, node: int) -> None:
+        """Send the requests to this node from now on."""
+        self.url = self.swarm.addresses[node]
+
+    @property
+    def lines(self) -> list[str]:
+        return self.swarm.log()
+
+    def connect(self, service: str) -> socket.socket:
+        raise NotImplementedError("an overlay network is closed to this machine")
+
+    @contextmanager
+    def frozen_redis(self) -> Iterator[None]:
+        with self.swarm.frozen("redis"):
+            yield
+
+    def locked_database(self) -> AbstractContextManager[None]:
+        raise NotImplementedError("the file stands in for a database server")
+
+    def show_tasks(self) -> str:
+        return self.swarm.execute_task("tasks", "python", "manage.py", "show_tasks", "--once")
 
 
 @contextmanager

@@ -1,0 +1,158 @@
+"""The stack on a Docker Swarm of three nodes on this machine, each an engine of its own with an address of its own."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from support.compose import IMAGES, Project
+from support.paths import CHECKOUT
+from support.waiting import wait_until
+
+# The script that makes the nodes and kills them, by the path that .ci/run documents.
+RIG = os.environ.get("SWARM_NODES", "../shared/tools/swarm-nodes")
+NODES = (1, 2, 3)
+OVERLAY = "tests/swarm/sqlite.yaml"
+# All but one-shots, and how many tasks of each there are.
+REPLICAS = {
+    **{"gateway": len(NODES), "auth": 2, "tasks": 2, "scheduler": 2},
+    **{"worker": 2, "sender": 2, "relay": 2, "beat": 1, "redis": 1},
+}
+
+
+def rig(*arguments: str) -> None:
+    """Do something to the nodes; fail with its complaints."""
+    done = subprocess.run([RIG, *arguments], cwd=CHECKOUT, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+
+
+@contextmanager
+def forwarding() -> Iterator[None]:
+    """Let the further nodes reach each other: the engine's firewall also drops what crosses their bridge."""
+    rule = ("DOCKER-USER", "--in-interface", "br-swarm", "--out-interface", "br-swarm", "--jump", "ACCEPT")
+    subprocess.run(["iptables", "--insert", *rule], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["iptables", "--delete", *rule], check=True)
+
+
+class Swarm(Project):
+    """One stack on the nodes, with secrets of its own. What Project does by Compose is not for it."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__()
+        self.data = data
+        self.addresses = {node: f"http://172.30.99.{node}:{self.port}" for node in NODES}
+        self.url = self.addresses[1]
+        # From this machine to its own address; what else reaches a node comes by that address too.
+        self.env |= {"SWARM_DATA": str(data), "IMAGE_PREFIX": f"{self.name}-", "IMAGE_TAG": "first"}
+
+    def docker(self, *arguments: str, node: int = 1, check: bool = True) -> str:
+        """Run docker against the node's engine."""
+        host = {} if node == 1 else {"DOCKER_HOST": f"unix:///run/swarm-nodes/{node}/docker.sock"}
+        return self.run("docker", *arguments, check=check, **host)
+
+    def up(self, *, check: bool = True, **env: str) -> str:
+        return self.run("make", "swarm-up", f"OVERLAYS={OVERLAY}", check=check, **env)
+
+    def image(self, part: str, tag: str = "first") -> str:
+        return f"{self.name}-{part}:{tag}"
+
+    def service(self, part: str) -> str:
+        return f"{self.name}_{part}"
+
+    def tasks(self, part: str) -> list[dict[str, str]]:
+        """Return the part's tasks that run, by docker's own names of the fields."""
+        lines = self.docker(
+            *("service", "ps", "--no-trunc", "--format", "{{json .}}", "--filter", "desired-state=running"),
+            self.service(part),
+        ).splitlines()
+        return [task for line in lines if (task := json.loads(line))["CurrentState"].startswith("Running ")]
+
+    def nodes_of(self, part: str) -> list[int]:
+        """Return the nodes that the part's running tasks are on."""
+        return [self.place(task)[0] for task in self.tasks(part)]
+
+    def place(self, task: dict[str, str]) -> tuple[int, str]:
+        """Return the node that the task is on, and the name of its container there."""
+        # The first node has this machine's name.
+        number = task["Node"].removeprefix("node")
+        return int(number) if number.isdecimal() else 1, f"{task['Name']}.{task['ID']}"
+
+    def inspect_service(self, part: str) -> dict[str, Any]:
+        [described] = json.loads(self.docker("service", "inspect", self.service(part)))
+        return dict(described)
+
+    def update_state(self, part: str) -> str:
+        """Return how far the service's last update is: "updating", "completed", "rollback_completed"."""
+        return str((self.inspect_service(part).get("UpdateStatus") or {}).get("State", ""))
+
+    def wait_for_replicas(self, *, but_on: int | None = None, timeout: float, **counts: int) -> None:
+        """Wait until so many tasks of each part run, on other nodes than the one named."""
+        wanted = {**REPLICAS, **counts}
+
+        def running() -> dict[str, int]:
+            return {part: sum(node != but_on for node in self.nodes_of(part)) for part in wanted}
+
+        wait_until(
+            lambda: running() == wanted, timeout=timeout, interval=0.5, what=lambda: f"{wanted}; running {running()}"
+        )
+
+    def execute_task(self, part: str, *command: str) -> str:
+        """Run a command in a container of the part, on whichever node it is."""
+        [task, *_] = self.tasks(part)
+        node, container = self.place(task)
+        return self.docker("exec", container, *command, node=node)
+
+    @contextmanager
+    def frozen(self, service: str) -> Iterator[None]:
+        [task] = self.tasks(service)
+        node, container = self.place(task)
+        self.docker("pause", container, node=node)
+        try:
+            yield
+        finally:
+            self.docker("unpause", container, node=node)
+
+    def log(self, *services: str, since: float = 0) -> list[str]:
+        names = services or tuple(REPLICAS)
+        done = "\n".join(self.docker("service", "logs", "--raw", self.service(name)) for name in names)
+        return done.splitlines()
+
+    def answers(self, node: int) -> bool:
+        try:
+            return requests.get(f"{self.addresses[node]}/readyz", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+
+@contextmanager
+def running_swarm() -> Iterator[Swarm]:
+    """Make the nodes, build the images, start the stack by `make swarm-up`; take all of it away at the end."""
+    with tempfile.TemporaryDirectory(prefix="swarm-") as folder:
+        os.chmod(folder, 0o755)
+        data = Path(folder, "data")
+        data.mkdir()
+        os.chown(data, 10001, 10001)
+        swarm = Swarm(data)
+        try:
+            rig("up", str(len(NODES) - 1))
+            with forwarding():
+                swarm.run("make", "swarm-images")
+                rig("load", *map(swarm.image, IMAGES), "redis:8")
+                swarm.start_output = swarm.up()
+                yield swarm
+                swarm.run("make", "swarm-down")
+        finally:
+            rig("down")
+            swarm.docker("volume", "rm", "--force", f"{swarm.name}_redis")
+            images = swarm.docker("images", "--quiet", "--filter", f"reference={swarm.name}-*").split()
+            if images:
+                swarm.docker("rmi", "--force", *set(images))

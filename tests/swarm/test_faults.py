@@ -1,0 +1,107 @@
+"""Nodes are killed, releases are rolled out and back, and services are scaled, all of it while clients read and write."""
+
+import time
+from collections import Counter
+
+from support.swarm import NODES, REPLICAS, Swarm, rig
+from support.waiting import wait_until
+
+from .conftest import User
+from .load import load
+
+GETS_FAIL_FOR_SECONDS = 3
+BACK_WITHIN_SECONDS = 60
+
+
+def test_every_part_runs_and_every_node_answers(swarm: Swarm) -> None:
+    swarm.wait_for_replicas(timeout=10)
+    assert all(map(swarm.answers, NODES))
+    # Two of one service are not on one node.
+    for part in ("auth", "tasks", "scheduler", "worker", "sender", "relay"):
+        assert len(set(swarm.nodes_of(part))) == REPLICAS[part], part
+    assert sorted(swarm.nodes_of("gateway")) == [*NODES]
+
+
+def test_secrets_are_files_that_nothing_else_shows(swarm: Swarm) -> None:
+    assert swarm.execute_task("auth", "cat", "/run/secrets/AUTH_SECRET_KEY") == swarm.env["AUTH_SECRET_KEY"]
+    shown = swarm.docker("service", "inspect", *map(swarm.service, REPLICAS)) + swarm.docker("secret", "ls")
+    assert not [name for name, value in swarm.env.items() if name.endswith(("_KEY", "_KEYS", "PASSWORD")) and value in shown]
+
+
+def test_a_killed_node_costs_no_get_after_3_s_and_no_acknowledged_write(swarm: Swarm, user: User) -> None:
+    # Redis' own, unless that is the first, which is this machine's engine.
+    victim = next((node for part in ("redis", "beat") for node in swarm.nodes_of(part) if node != 1), NODES[-1])
+    lost = [part for part in REPLICAS if victim in swarm.nodes_of(part)]
+    living = [swarm.addresses[node] for node in NODES if node != victim]
+    left = {"gateway": len(living)}
+    try:
+        with load(living, user.headers) as seen:
+            time.sleep(2)
+            rig("kill", str(victim))
+            killed = time.monotonic()
+            swarm.wait_for_replicas(but_on=victim, timeout=BACK_WITHIN_SECONDS, **left)
+            back = time.monotonic() - killed
+            wait_until(lambda: swarm.answers(1), timeout=90, what="/readyz is 200")
+            ready = time.monotonic() - killed
+        failed = [round(each.at - killed, 1) for each in seen.failed_gets()]
+        print(f"lost {lost}; all back after {back:.0f} s, ready after {ready:.0f} s; {seen}; failed GETs at {failed}")
+        assert len(seen.gets) > 200
+        assert not seen.failed_gets(since=killed + GETS_FAIL_FOR_SECONDS)
+        assert len(seen.acknowledged) > 50
+        user.assert_nothing_lost_or_doubled(seen.acknowledged)
+    finally:
+        rig("back", str(victim))
+    swarm.wait_for_replicas(timeout=60)
+    wait_until(lambda: swarm.answers(victim), timeout=60, what="the node that is back answers")
+
+
+def test_a_release_is_rolled_out_without_a_failed_get_and_a_broken_one_rolled_back(swarm: Swarm, user: User) -> None:
+    for part in ("auth", "tasks", "scheduler", "gateway"):
+        for node in NODES:
+            for tag in ("second", "broken"):
+                swarm.docker("tag", swarm.image(part), swarm.image(part, tag), node=node)
+    for node in NODES:
+        # Runs, and is never ready.
+        broken = f'FROM {swarm.image("tasks")}\nCMD ["sleep", "600"]\n'
+        container = swarm.docker("create", swarm.image("tasks"), node=node).strip()
+        swarm.docker("commit", "--change", broken.splitlines()[1], container, swarm.image("tasks", "broken"), node=node)
+        swarm.docker("rm", container, node=node)
+
+    with load([swarm.addresses[1]], user.headers) as seen:
+        swarm.docker("service", "update", "--image", swarm.image("tasks", "second"), "--no-resolve-image",
+                     "--detach=false", "--quiet", swarm.service("tasks"))  # fmt: skip
+        time.sleep(2)
+    print(f"rolling update of tasks: {seen}")
+    assert swarm.update_state("tasks") == "completed"
+    assert not seen.failed_gets()
+    assert len(seen.acknowledged) > 50
+    user.assert_nothing_lost_or_doubled(seen.acknowledged)
+
+    with load([swarm.addresses[1]], user.headers) as seen:
+        started = time.monotonic()
+        swarm.docker("service", "update", "--image", swarm.image("tasks", "broken"), "--no-resolve-image",
+                     "--detach", swarm.service("tasks"))  # fmt: skip
+        wait_until(lambda: swarm.update_state("tasks") == "rollback_completed", timeout=150, interval=0.5)
+        took = time.monotonic() - started
+        # What operators see who deploy while a service is rolled back.
+        time.sleep(1)
+    print(f"broken image: rolled back by itself after {took:.0f} s; {seen}")
+    spec = swarm.inspect_service("tasks")["Spec"]["TaskTemplate"]["ContainerSpec"]
+    assert spec["Image"] == swarm.image("tasks", "second")
+    assert not seen.failed_gets()
+    user.assert_nothing_lost_or_doubled(seen.acknowledged)
+
+
+def test_six_tasks_are_spread_over_the_nodes_and_all_get_requests(swarm: Swarm, user: User) -> None:
+    with load([swarm.addresses[node] for node in NODES], user.headers) as seen:
+        swarm.docker("service", "scale", f"{swarm.service('tasks')}=6")
+        swarm.wait_for_replicas(timeout=60, tasks=6)
+        time.sleep(4)
+    print(f"scaled to 6: {seen}")
+    assert Counter(swarm.nodes_of("tasks")) == dict.fromkeys(NODES, 2)
+    lines = swarm.docker("service", "logs", "--no-trunc", "--since", "20s", swarm.service("tasks")).splitlines()
+    served = Counter(line.partition("@")[0] for line in lines if '"path":"/api/tasks"' in line)
+    assert len(served) == 6, served
+    assert not seen.failed_gets()
+    user.assert_nothing_lost_or_doubled(seen.acknowledged)
+    swarm.docker("service", "scale", f"{swarm.service('tasks')}=2")

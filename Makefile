@@ -105,10 +105,10 @@ swarm-down: $(call ready,local) ## remove the stack from the Swarm
 TWO_PROCESSES := --numprocesses 2 --dist loadfile
 
 .PHONY: test
-test: test-unit $(RUNTIME) $(call ready,tests deploy) ## run every suite that needs no npm, browser or containers
-	@$(ENV)/tests/bin/pytest $(TWO_PROCESSES) tests --ignore tests/postman --ignore tests/containers --ignore tests/monitoring
-	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium, make test-containers,"
-	@echo "and make test-monitoring, which needs Prometheus"
+test: test-unit $(RUNTIME) $(call ready,tests deploy) ## run every suite that needs no npm, browser, engine or Prometheus
+	@$(ENV)/tests/bin/pytest $(TWO_PROCESSES) tests $(foreach name,postman containers swarm monitoring,--ignore tests/$(name))
+	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium,"
+	@echo "make test-containers and make test-swarm, which need an engine, and make test-monitoring, which needs Prometheus"
 
 # Two at a time, the longest first; what a suite prints comes when it ends.
 UNIT := services/auth services/scheduler shared services/tasks local
@@ -181,6 +181,11 @@ test-containers-use: $(RUNTIME) $(call ready,tests)
 .PHONY: test-containers-operate
 test-containers-operate: $(RUNTIME) $(call ready,tests)
 	@$(ENV)/tests/bin/pytest tests/containers $(CONTAINER_FAULTS:%=--ignore %)
+
+# As root: it makes nodes, which SWARM_NODES names the script for. The end-to-end suite sends each test through another node.
+.PHONY: test-swarm
+test-swarm: $(RUNTIME) $(call ready,tests) ## the stack on three nodes of a Swarm: kill one, roll releases out and back, scale
+	@STACK=swarm $(ENV)/tests/bin/pytest tests/e2e/test_mission.py tests/swarm
 
 .PHONY: check
 check: $(RUNTIME) $(DEVELOPMENT) $(call ready,checks tests) ## lint, format, types, import rules, migrations, deployment, locks

@@ -8,7 +8,17 @@ from typing import Any, NamedTuple
 Document = dict[str, Any]
 
 # What a Swarm does otherwise, or not at all, and what is only there to build.
-LEFT_OUT = ("build", "depends_on", "extra_hosts", "mem_limit", "pids_limit", "pull_policy", "restart", "security_opt", "tmpfs")
+LEFT_OUT = (
+    "build",
+    "depends_on",
+    "extra_hosts",
+    "mem_limit",
+    "pids_limit",
+    "pull_policy",
+    "restart",
+    "security_opt",
+    "tmpfs",
+)
 # The one-shot container that hands out the secrets. Its list says who gets which; a Swarm does the rest.
 HANDS_OUT = "secrets"
 
@@ -74,7 +84,8 @@ def without_jobs(stack: Document) -> Document:
 
 
 def _is_job(service: Document) -> bool:
-    return str(service["deploy"]["mode"]).endswith("-job")
+    mode: str = service["deploy"]["mode"]
+    return mode.endswith("-job")
 
 
 def _service(service: Document, *, files: list[tuple[str, str]]) -> Document:
@@ -100,7 +111,7 @@ def _deploy(service: Document) -> Document:
 
 
 def _has_secrets(mount: Document) -> bool:
-    return mount["type"] == "volume" and mount["source"].endswith("-secrets")
+    return bool(mount["type"] == "volume" and mount["source"].endswith("-secrets"))
 
 
 def _owner(target: str) -> str:

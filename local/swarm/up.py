@@ -1,4 +1,4 @@
-"""`make swarm-up`: bring the stack on the Swarm to the state of the files and of .env, and return when it has settled."""
+"""`make swarm-up`: deploy what the files and .env say on the Swarm, and return when all of it runs."""
 
 import json
 import os
@@ -56,7 +56,9 @@ def refuse_sqlite(config: Document, secrets: Mapping[str, Secret]) -> None:
     """Raise CommandError for a SQLite file on a volume, of which each node would have its own."""
     data = [mount for mount in config["services"]["tasks"]["volumes"] if mount["target"] == "/data"]
     if secrets["database-url"].value.startswith("sqlite:") and any(mount["type"] == "volume" for mount in data):
-        raise CommandError("DATABASE_URL: a Swarm needs a SQL Server, since each node would have a SQLite file of its own")
+        raise CommandError(
+            "DATABASE_URL: a Swarm needs a SQL Server, since each node would have a SQLite file of its own"
+        )
 
 
 def create_secrets(stack: str, secrets: Mapping[str, Secret]) -> None:
@@ -78,21 +80,27 @@ def migrate(stack: str, job: str, document: Document, *, registry: bool) -> None
     """Run the job to its end; raises CommandError where it fails, and the services go on as they were."""
     name = f"{stack}_{job}"
     with suppress(CommandError):
-        # A job whose specification has not changed would not run again.
+        # One that has failed is kept for its log.
         docker("service", "rm", name)
     deploy(stack, document, registry=registry)
     deadline = time.monotonic() + MIGRATED_WITHIN_SECONDS
-    while not (state := _state(name)).startswith("Complete"):
-        if state.startswith(("Failed", "Rejected")):
+    while not is_done(states := _states(name)):
+        if any(state.startswith(("Failed", "Rejected")) for state in states):
             raise CommandError(f"{job}: {last_words(name)}")
         if time.monotonic() > deadline:
-            raise CommandError(f"{job}: not done after {MIGRATED_WITHIN_SECONDS} s; it is {state}")
+            raise CommandError(f"{job}: not done after {MIGRATED_WITHIN_SECONDS} s; it is {states}")
         time.sleep(0.5)
+    # Else it may run again: Docker 20.10 has repeated completed jobs after a node had been lost.
+    docker("service", "rm", name)
 
 
-def _state(service: str) -> str:
-    found = tasks(service)
-    return found[0]["CurrentState"] if found else "not started"
+def is_done(states: list[str]) -> bool:
+    """Return whether a task of the job has ended as it should."""
+    return any(state.startswith("Complete") for state in states)
+
+
+def _states(service: str) -> list[str]:
+    return [task["CurrentState"] for task in tasks(service)]
 
 
 def wait_until_settled(stack: str) -> None:
@@ -112,10 +120,9 @@ def unsettled(stack: str) -> list[str]:
         name, update = service["Spec"]["Name"], service.get("UpdateStatus", {}).get("State", "completed")
         if update in ("rollback_completed", "rollback_paused", "paused"):
             raise CommandError(f"{name} was rolled back, and runs as before: {_why(name)}")
-        if "Replicated" in service["Spec"]["Mode"] or "Global" in service["Spec"]["Mode"]:
-            is_, should = running[name].split("/")
-            if update != "completed" or is_ != should or should == "0":
-                found.append(f"{name} {running[name]} {update}")
+        there, wanted = running[name].split("/")
+        if update != "completed" or there != wanted or wanted == "0":
+            found.append(f"{name} {running[name]} {update}")
     return found
 
 

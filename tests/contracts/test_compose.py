@@ -8,10 +8,18 @@ import yaml
 from support.commands import output_of, program, run_in_launcher
 from support.compose import PARTS
 from support.paths import CHECKOUT
+from support.swarm import REPLICAS
+
+
+class ComposeLoader(yaml.SafeLoader):
+    """Knows Compose's own tag, which replaces a list where files are merged."""
+
+
+ComposeLoader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node, deep=True))
 
 
 def services_of(file: str) -> dict[str, Any]:
-    services: dict[str, Any] = yaml.safe_load((CHECKOUT / file).read_text(encoding="utf-8"))["services"]
+    services: dict[str, Any] = yaml.load((CHECKOUT / file).read_text(encoding="utf-8"), ComposeLoader)["services"]  # noqa: S506
     return services
 
 
@@ -37,3 +45,15 @@ def test_the_suites_of_containers_look_at_every_part_that_always_runs() -> None:
 
 def test_every_part_of_ours_runs_from_the_checkout_for_developers() -> None:
     assert set(services_of("docker-compose.dev.yaml")) == set(PARTS) - {"gateway", "redis"}
+
+
+def test_a_swarm_runs_every_part_and_the_migrations() -> None:
+    once = {name for name in SERVICES if name.endswith("-migrate")}
+
+    swarm = services_of("deploy/swarm/stack.yaml")
+
+    assert set(swarm) == set(PARTS) | once
+    assert all(name.endswith("-migrate") == ("job" in part["deploy"].get("mode", "")) for name, part in swarm.items())
+    assert {name: part["deploy"].get("replicas", "each") for name, part in swarm.items() if name in PARTS} == {
+        name: "each" if name == "gateway" else count for name, count in REPLICAS.items()
+    }

@@ -20,9 +20,10 @@ RIG = os.environ.get("SWARM_NODES", "../shared/tools/swarm-nodes")
 NODES = (1, 2, 3)
 OVERLAY = "tests/swarm/sqlite.yaml"
 # All but one-shots, and how many tasks of each there are.
-REPLICAS = {
-    **{"gateway": len(NODES), "auth": 2, "tasks": 2, "scheduler": 2},
-    **{"worker": 2, "sender": 2, "relay": 2, "beat": 1, "redis": 1},
+REPLICAS = dict.fromkeys(("auth", "tasks", "scheduler", "worker", "sender", "relay"), 2) | {
+    "gateway": len(NODES),
+    "beat": 1,
+    "redis": 1,
 }
 
 
@@ -137,7 +138,8 @@ class Swarm(Project):
 def running_swarm() -> Iterator[Swarm]:
     """Make the nodes, build the images, start the stack by `make swarm-up`; take all of it away at the end."""
     with tempfile.TemporaryDirectory(prefix="swarm-") as folder:
-        os.chmod(folder, 0o755)
+        # The services' user has to pass through it.
+        Path(folder).chmod(0o755)
         data = Path(folder, "data")
         data.mkdir()
         os.chown(data, 10001, 10001)

@@ -1,4 +1,4 @@
-"""Nodes are killed, releases are rolled out and back, and services are scaled, all of it while clients read and write."""
+"""A node is killed, releases are rolled out and back, a service is scaled: all while clients read and write."""
 
 import time
 from collections import Counter
@@ -25,7 +25,9 @@ def test_every_part_runs_and_every_node_answers(swarm: Swarm) -> None:
 def test_secrets_are_files_that_nothing_else_shows(swarm: Swarm) -> None:
     assert swarm.execute_task("auth", "cat", "/run/secrets/AUTH_SECRET_KEY") == swarm.env["AUTH_SECRET_KEY"]
     shown = swarm.docker("service", "inspect", *map(swarm.service, REPLICAS)) + swarm.docker("secret", "ls")
-    assert not [name for name, value in swarm.env.items() if name.endswith(("_KEY", "_KEYS", "PASSWORD")) and value in shown]
+    assert not [
+        name for name, value in swarm.env.items() if name.endswith(("_KEY", "_KEYS", "PASSWORD")) and value in shown
+    ]
 
 
 def test_a_killed_node_costs_no_get_after_3_s_and_no_acknowledged_write(swarm: Swarm, user: User) -> None:

@@ -30,7 +30,7 @@ from support.commands import output_of, run_in_service
 from support.compose import Project
 from support.paths import CHECKOUT
 from support.ports import free_port
-from support.swarm import Swarm
+from support.swarm import FIRST_ADDRESS, Swarm
 from support.waiting import wait_until
 
 READY_WITHIN_SECONDS = 90
@@ -329,7 +329,7 @@ class SwarmStack(Stack):
     """The stack of `make swarm-up`, through one node's address at a time."""
 
     def __init__(self, swarm: Swarm) -> None:
-        super().__init__(url=swarm.url, secret=swarm.secret)
+        super().__init__(url=swarm.url, secret=swarm.secret, client_address=FIRST_ADDRESS)
         self.swarm = swarm
 
     def use(self, node: int) -> None:

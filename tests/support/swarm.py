@@ -18,6 +18,9 @@ from support.waiting import wait_until
 # The script that makes the nodes and kills them, by the path that .ci/run documents.
 RIG = os.environ.get("SWARM_NODES", "../shared/tools/swarm-nodes")
 NODES = (1, 2, 3)
+NETWORK = "172.30.99"
+# Of this machine, from which clients come to each of the nodes.
+FIRST_ADDRESS = f"{NETWORK}.1"
 OVERLAY = "tests/swarm/sqlite.yaml"
 # All but one-shots, and how many tasks of each there are.
 REPLICAS = dict.fromkeys(("auth", "tasks", "scheduler", "worker", "sender", "relay"), 2) | {
@@ -50,9 +53,8 @@ class Swarm(Project):
     def __init__(self, data: Path) -> None:
         super().__init__()
         self.data = data
-        self.addresses = {node: f"http://172.30.99.{node}:{self.port}" for node in NODES}
+        self.addresses = {node: f"http://{NETWORK}.{node}:{self.port}" for node in NODES}
         self.url = self.addresses[1]
-        # From this machine to its own address; what else reaches a node comes by that address too.
         self.env |= {"SWARM_DATA": str(data), "IMAGE_PREFIX": f"{self.name}-", "IMAGE_TAG": "first"}
 
     def docker(self, *arguments: str, node: int = 1, check: bool = True) -> str:

@@ -47,9 +47,9 @@ def secrets_of(config: Document, *, key: bytes) -> dict[str, Secret]:
 def stack_of(config: Document, secrets: Mapping[str, Secret]) -> Document:
     """Return the whole stack: services, networks, and the secrets, which exist already."""
     files = [(entry["source"], entry["target"]) for entry in config["services"][HANDS_OUT]["configs"]]
-    services = {
-        name: _service(service, files=files) for name, service in config["services"].items() if name != HANDS_OUT
-    }
+    # What deploy/swarm/stack.yaml does not name, a Swarm does not have.
+    named = {name: service for name, service in config["services"].items() if "deploy" in service}
+    services = {name: _service(service, files=files) for name, service in named.items()}
     used = {secret["source"] for service in services.values() for secret in service["secrets"]}
     volumes = {volume["source"] for service in services.values() for volume in service["volumes"] if "source" in volume}
     return {

@@ -40,8 +40,8 @@ COMPOSE = compose_services()
 PARTS = sorted(PODS)
 DJANGO = sorted(set(PARTS) - {"gateway", "redis"})
 WITH_MIGRATIONS = sorted({*PARTS, *MIGRATIONS.pods()})
-# A migration is a Job of its own folder in Kubernetes, "secrets" is the Secrets, and SQL Server is not ours to run. A cluster
-# has a Prometheus of its own, and its ingress counts what the gateway responds.
+# A migration is a Job of its own folder in Kubernetes, "secrets" is the Secrets, and SQL Server is not ours to run. A
+# cluster has a Prometheus of its own, and its ingress counts what the gateway responds.
 ELSEWHERE = {"secrets", "sqlserver", "metrics", "prometheus", "grafana"}
 
 

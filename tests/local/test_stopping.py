@@ -1,9 +1,11 @@
 """However a stack is stopped, or loses what supervises it: all of it ends soon."""
 
+import contextlib
 import http.client
 import json
 import os
 import signal
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -123,6 +125,9 @@ def test_requests_in_flight_are_finished(start: Start) -> None:
         client.join()
     # Each request has its connection, so nothing but the stop could end it; once none is accepted, a client ends.
     assert [client.ending for client in clients] == ["refused"] * 8
+    with contextlib.closing(sqlite3.connect(stack.state / "db.sqlite3")) as database:
+        [stored] = database.execute("SELECT COUNT(*) FROM tasks_task").fetchone()
+    assert stored == sum(client.count for client in clients)
 
 
 class Client(threading.Thread):
@@ -151,6 +156,10 @@ class Client(threading.Thread):
         try:
             connection.request("POST", "/api/tasks", json.dumps({"title": "Read", "duration": 5}), self._headers)
             status = connection.getresponse().status
+        except ConnectionResetError:
+            # The kernel had accepted it for nginx, which closed its socket before it did. No request was read: the test
+            # counts what was stored.
+            return "refused"
         except (OSError, http.client.HTTPException) as error:
             return f"cut: {error!r}"
         self.count += 1

@@ -181,7 +181,8 @@ def test_files_are_those_of_the_living_and_one_of_each_kind_for_the_dead(
         *("counter_<process>.db", "histogram_<process>.db", "gauge_livesum_<process>.db", "gauge_livemin_<process>.db"),
         *("counter_ended.db", "histogram_ended.db"),
     }
-    assert len(list(folder.glob("*.live"))) == 2
+    # The first of the two may respond before the second has started.
+    wait_until(lambda: len(list(folder.glob("*.live"))) == 2, timeout=10, what="both processes have their files")
     assert len(list(folder.iterdir())) <= 1 + 2 * 5 + 2
 
 

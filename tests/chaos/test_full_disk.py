@@ -67,7 +67,7 @@ def test_full_disk_stops_writes_alone_and_all_goes_on_once_there_is_room(stack: 
     started = stack.output.count("supervisor: ")
     disk.fill()
     # What was allocated before takes some writes.
-    wait_until(lambda: create(stack, ada) == 503, timeout=30, what="writes fail")
+    wait_until(lambda: create(stack, ada) == 503, timeout=90, interval=0, what="writes fail")
     refused_by_redis(stack, disk)
 
     for _ in range(20):

@@ -12,9 +12,10 @@ from support.swarm import REPLICAS
 
 
 class ComposeLoader(yaml.SafeLoader):
-    """Knows Compose's own tag, which replaces a list where files are merged."""
+    """Knows Compose's own tags, which replace or drop a list where files are merged."""
 
 
+ComposeLoader.add_constructor("!reset", lambda loader, node: loader.construct_sequence(node, deep=True))
 ComposeLoader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node, deep=True))
 
 

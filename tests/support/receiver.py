@@ -63,7 +63,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # The sender was killed while it sent.
+            self.close_connection = True
+            return
         self.server.take(dict(self.headers), body)
         self.server.answers.wait(20)
         self.send_response(self.server.status)

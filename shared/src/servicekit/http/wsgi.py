@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -45,6 +47,7 @@ def service_application() -> "WSGIApplication":
         resolver.resolve_error_handler(status)
     _disconnect_signals()
     exposition.serve_own()
+    end_with_parent()
     # What is loaded now stays: the collections below need not scan it.
     gc.collect()
     gc.freeze()
@@ -64,6 +67,23 @@ def service_application() -> "WSGIApplication":
         return response
 
     return application
+
+
+def end_with_parent() -> None:
+    """End this process, a server's worker, as soon as the server's main process has ended.
+
+    The main process may be killed while it starts a worker, which whoever killed it does not know of yet. Such a worker
+    would hold the socket and the database for ever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 class _Handler(WSGIHandler):

@@ -5,19 +5,25 @@ since it packs and copies two numbers under a check of the process' id; here, it
 0.3 and 0.7 µs. The form of the files is the library's, which reads and adds them up (servicekit.metrics.folder).
 """
 
+import errno
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from servicekit.metrics.folder import Member, folder_from_env
 
+# Room for some three hundred numbers, and what one takes beside its key.
+FIRST_BYTES = 1 << 16
+ENTRY_BYTES = 32
+
 # One for all, since a thread holds it for a tenth of a microsecond.
 _lock = threading.Lock()
 _making = threading.Lock()
 _member: Member | None = None
-_files: dict[str, MmapedDict] = {}
+_files: dict[str, MmapedDict | None] = {}
 _values: "list[SharedValue]" = []
 
 
@@ -77,6 +83,10 @@ class SharedValue:
 
     def _place(self) -> "memoryview[float]":
         file = _file(self._prefix)
+        if file is None or not _has_room(file, self._key):
+            # The number stays in this process, where nobody reads it.
+            self._at, self._cells = 0, memoryview(bytearray(16)).cast("d")
+            return self._cells
         file.read_value(self._key)
         # Where the file grows, it is mapped once more, and this map stays as true as the new one.
         self._at = file._positions[self._key] // 8
@@ -84,14 +94,38 @@ class SharedValue:
         return self._cells
 
 
-def _file(prefix: str) -> MmapedDict:
-    """Return this process' file for such numbers."""
+def _file(prefix: str) -> MmapedDict | None:
+    """Return this process' file for such numbers; None if the disk is full."""
     global _member
-    if _member is None:
-        _member = Member(folder_from_env())
     if prefix not in _files:
-        _files[prefix] = MmapedDict(str(_member.path(prefix)))
+        try:
+            if _member is None:
+                _member = Member(folder_from_env())
+            path = _member.path(prefix)
+            _allocate(path, FIRST_BYTES)
+            _files[prefix] = MmapedDict(str(path))
+        except OSError:
+            _files[prefix] = None
     return _files[prefix]
+
+
+def _has_room(file: MmapedDict, key: str) -> bool:
+    """Return whether the file holds the key or can take it, after enlarging it if need be."""
+    if key in file._positions or file._used + len(key.encode()) + ENTRY_BYTES <= file._capacity:
+        return True
+    try:
+        # As MmapedDict does next, which leaves a hole.
+        _allocate(Path(file._fname), file._capacity)
+    except OSError:
+        return False
+    return True
+
+
+def _allocate(path: Path, size: int) -> None:
+    """Append zeros: to write into a hole of a mapped file on a full disk kills the process (SIGBUS)."""
+    with path.open("ab", buffering=0) as file:
+        if file.write(bytes(size)) < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _begin_again() -> None:
@@ -106,7 +140,8 @@ def _begin_again() -> None:
     for value in _values:
         value._cells = None
     for file in _files.values():
-        file.close()
+        if file is not None:
+            file.close()
     _files.clear()
     _member.leave()
     _member = None

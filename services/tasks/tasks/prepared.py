@@ -56,8 +56,10 @@ def _execute(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
 def _cursor(sql: str) -> Any:
     connection.close_if_health_check_failed()
     connection.ensure_connection()
-    if getattr(_thread, "connection", None) is not connection.connection or len(_thread.cursors) >= MOST_STATEMENTS:
-        _thread.connection, _thread.cursors = connection.connection, {}
+    # A cursor writes Django's log of queries or does not, as was wanted when it was made.
+    kept_for = (connection.connection, connection.queries_logged)
+    if getattr(_thread, "kept_for", None) != kept_for or len(_thread.cursors) >= MOST_STATEMENTS:
+        _thread.kept_for, _thread.cursors = kept_for, {}
     if sql not in _thread.cursors:
         _thread.cursors[sql] = cursor = connection.cursor()
         # pyodbc prepares again unless it is given the very same string, and the backend makes a new one each time.

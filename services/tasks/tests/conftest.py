@@ -29,7 +29,8 @@ def sent(queries: CaptureQueriesContext) -> list[str]:
 
     A change of a task is ``SET NOCOUNT …``, one batch, on SQL Server, and two statements on SQLite.
     """
-    words = [query["sql"].split()[0] for query in queries.captured_queries]
+    texts = [query["sql"] for query in queries.captured_queries]
+    words = [text.split()[0] for text in texts if text != "SELECT @@TRANCOUNT"]
     return [word for word in words if word not in ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SAVE")]
 
 

@@ -65,7 +65,9 @@ class TestDeleteOld:
             make(lifetime * 2)
         with CaptureQueriesContext(connection) as queries:
             delete_old()
-        assert sent(queries) == ["SELECT", "DELETE", "SELECT"] or sent(queries) == ["SELECT", "SELECT", "DELETE"]
+        # The backend for SQL Server begins a deletion with SET NOCOUNT OFF.
+        words = [word.replace("SET", "DELETE") for word in sent(queries)]
+        assert words in (["SELECT", "DELETE", "SELECT"], ["SELECT", "SELECT", "DELETE"])
 
 
 @pytest.fixture

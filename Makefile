@@ -135,7 +135,7 @@ test-api: $(RUNTIME) $(DEVELOPMENT) $(call ready,tests) ## check a running stack
 
 .PHONY: test-browser
 test-browser: $(RUNTIME) $(call ready,browser) ## test the pages in Chromium or Chrome, which has to be installed (CHROMIUM)
-	@$(ENV)/browser/bin/pytest $(TWO_PROCESSES) tests/browser
+	@$(ENV)/browser/bin/pytest --numprocesses 2 --dist worksteal tests/browser
 
 .PHONY: test-chaos
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack, and show what was measured

@@ -108,8 +108,9 @@ export function renew(stale) {
 
 let queue = Promise.resolve();
 
-/** Run `work` in one tab at a time. Only pages from HTTPS or localhost have locks between tabs; elsewhere the server's
- * answer decides: the same refresh token within 10 s has the same successor. */
+/** Run `work` in one tab at a time, on pages from HTTPS or localhost: others have no locks between tabs. Without one, and
+ * where the browser shows one tab too late what another has stored, the server's answer decides: the same refresh token
+ * within 10 s has the same successor. */
 function exclusively(work) {
   if (navigator.locks) return navigator.locks.request(KEY, work);
   const result = queue.then(work);

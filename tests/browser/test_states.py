@@ -20,30 +20,30 @@ SCREENSHOTS = CHECKOUT / "var/screenshots"
 # WCAG 2.2 at level AA, and what axe calls best practice.
 RULES = {"resultTypes": ["violations"]}
 
+# What of them depends on the colors. The structure is the same in both schemes, and need not be judged twice.
+COLORS = {**RULES, "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+
 Look = Callable[[Page, str], None]
 
 
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(params=[WIDE, PHONE], ids=["wide", "phone"])
-def profile(request: pytest.FixtureRequest, stack: LocalStack, scheme: str) -> dict[str, object]:
-    account = profile_of(stack, request.getfixturevalue("resident")) if "desk" in request.fixturenames else {}
-    return {**account, "viewport": request.param, "color_scheme": scheme, "reduced_motion": "reduce"}
+@pytest.fixture
+def profile(profile: dict[str, object]) -> dict[str, object]:
+    return {**profile, "reduced_motion": "reduce"}
 
 
 @pytest.fixture
-def look(scheme: str) -> Look:
+def look() -> Look:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
 
     def look(page: Page, state: str) -> None:
-        width = page.viewport_size["width"]
-        page.screenshot(path=SCREENSHOTS / f"{state}-{scheme}-{width}.png")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{state} is wider than the screen"
-        violations = Axe().run(page, options=RULES).response["violations"]
-        assert not [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations], state
+        for size in (PHONE, WIDE):
+            page.set_viewport_size(size)
+            for scheme, rules in {"dark": COLORS, "light": RULES}.items():
+                page.emulate_media(color_scheme=scheme)
+                page.screenshot(path=SCREENSHOTS / f"{state}-{scheme}-{size['width']}.png")
+                violations = Axe().run(page, options=rules).response["violations"]
+                assert not [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations], state
+            assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], f"{state} is too wide"
 
     return look
 

@@ -15,7 +15,14 @@ from support.sqlserver import Server
 
 USER = "INSERT INTO accounts_user (password, username, email, is_active, is_staff, date_joined)"
 TASK = "INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at)"
-RUN = "INSERT INTO jobs_run (job, slot, state, started_at, finished_at, outcome, attempts, task_id)"
+EVENT = (
+    "INSERT INTO tasks_event (uuid, type, owner_id, task_id, version, title, duration,"
+    " task_created_at, task_updated_at, request_id, created_at)"
+)
+RUN = (
+    "INSERT INTO jobs_run (job, slot, requested_by, state, turn, started_at, finished_at, outcome, attempts,"
+    " holder, lease, losses, done, total, spent_ms, [checkpoint], request_id)"
+)
 NOW = "SYSDATETIMEOFFSET()"
 
 MAY = {
@@ -32,13 +39,19 @@ MAY = {
         "UPDATE tasks_task SET title = N'Write' OUTPUT inserted.title",
         "DELETE FROM tasks_task OUTPUT deleted.id WHERE owner_id = 2",
         "SELECT version FROM tasks_task",
+        f"{EVENT} VALUES (N'', N'task.created', 1, 1, 1, N'', 1, {NOW}, {NOW}, N'', {NOW})",
+        "DELETE FROM tasks_event",
+        "DELETE FROM tasks_idempotencykey",
         "SELECT COUNT(*) FROM django_migrations",
     ],
     "scheduler": [
-        f"{RUN} VALUES (N'job', {NOW}, N'running', {NOW}, {NOW}, N'', 1, N'')",
+        f"{RUN} VALUES (N'job', {NOW}, 0, N'running', 0, {NOW}, {NOW}, N'', 1, N'', 0, 0, 0, 0, 0, N'', N'')",
         "UPDATE jobs_run SET state = N'failed'",
         "DELETE FROM jobs_run WHERE 1 = 0",
         "SELECT id, owner_id, title, duration, created_at, updated_at FROM tasks_task",
+        "SELECT uuid, title FROM tasks_event",
+        "UPDATE webhooks_endpoint SET failures = 0",
+        "DELETE FROM webhooks_delivery",
         "SELECT COUNT(*) FROM django_migrations",
     ],
 }
@@ -57,6 +70,7 @@ MAY_NOT = {
         "SELECT refresh_jti FROM accounts_session",
         f"{USER} VALUES (N'hash', N'eve', N'', 1, 1, {NOW})",
         "SELECT job FROM jobs_run",
+        "SELECT secret FROM webhooks_endpoint",
         "UPDATE django_migrations SET name = N''",
         "DROP TABLE tasks_task",
         "ALTER TABLE tasks_task ADD more int",
@@ -69,6 +83,9 @@ MAY_NOT = {
         "DELETE FROM tasks_task",
         f"{TASK} VALUES (1, N'Read', 5, 1, {NOW}, {NOW})",
         "SELECT version FROM tasks_task",
+        "DELETE FROM tasks_event",
+        f"{EVENT} VALUES (N'', N'task.created', 1, 1, 1, N'', 1, {NOW}, {NOW}, N'', {NOW})",
+        "SELECT fingerprint FROM tasks_idempotencykey",
         "SELECT password FROM accounts_user",
         "DELETE FROM accounts_user",
         "DROP TABLE jobs_run",

@@ -71,6 +71,16 @@ TABLES = {
             "request_id": "nvarchar(32) NOT NULL",
             "created_at": TIME,
         },
+        "tasks_idempotencykey": {
+            "id": KEY,
+            "owner_id": "bigint NOT NULL",
+            "key": "nvarchar(64) NOT NULL",
+            "fingerprint": "nvarchar(64) NOT NULL",
+            "task_id": "bigint NOT NULL",
+            "version": "bigint NOT NULL",
+            "created_at": TIME,
+            "CONSTRAINT tasks_idempotencykey_once": "UNIQUE (owner_id, key)",
+        },
     },
     ("scheduler", "jobs"): {
         "jobs_relay_lease": {

@@ -1,7 +1,7 @@
 """Print the plan of every statement that the operations of the file send, as JSON: operation, statement, plan.
 
 Each operation runs in a transaction that is undone, and what it sent is sent again for its plan. Both servers return
-the plan of what they ran as a result after the statement's own.
+the plan of what they ran as a result after the statement's own, for each statement of a batch.
 """
 
 import json
@@ -17,18 +17,19 @@ django.setup()
 from django.db import connection, transaction
 
 PREFIXES = ("accounts_", "tasks_", "jobs_", "webhooks_")
+# A column of the result that is a plan, on SQL Server and on Babelfish.
+PLAN = {"StmtText", "QUERY PLAN"}
 
 
-def plan(sql: str, parameters: Any) -> list[str]:
+def plan(sql: str, parameters: Any) -> Iterator[list[str]]:
+    """Yield the plan of each statement of a batch."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        if cursor.description:
-            cursor.fetchall()
-        rows: list[str] = []
-        while cursor.nextset():
-            if cursor.description:
-                rows += [" ".join(map(str, row)) for row in cursor.fetchall()]
-        return rows
+        more = True
+        while more:
+            if not PLAN.isdisjoint(column[0] for column in cursor.description or ()):
+                yield [" ".join(map(str, row)) for row in cursor.fetchall()]
+            more = cursor.nextset()
 
 
 def plans(operation: Callable[[], object]) -> Iterator[tuple[str, list[str]]]:
@@ -45,7 +46,9 @@ def plans(operation: Callable[[], object]) -> Iterator[tuple[str, list[str]]]:
     for sql, parameters in sent:
         if any(prefix in sql for prefix in PREFIXES):
             with transaction.atomic():
-                yield sql.strip(), plan(sql, parameters)
+                for lines in plan(sql, parameters):
+                    if any(prefix in line for prefix in PREFIXES for line in lines):
+                        yield sql.strip(), lines
                 transaction.set_rollback(True)
 
 

@@ -10,12 +10,14 @@ now = datetime.datetime.now(datetime.UTC)
 first = selectors.list_tasks(owner_id=7, page=Page(limit=4, before=None))[0]
 before = Cursor(first[-1].created_at, first[-1].id)
 task_id = first[0].id
+# Another user's task, which is found and not changed: Babelfish shows no plan of a batch that returns rows.
+other = selectors.list_tasks(owner_id=8, page=Page(limit=1, before=None))[0][0].id
 operations: dict[str, Callable[[], object]] = {
     "list": lambda: selectors.list_tasks(owner_id=7, page=Page(limit=4, before=None)),
     "list, a further page": lambda: selectors.list_tasks(owner_id=7, page=Page(limit=4, before=before)),
     "retrieve": lambda: raw_sql.retrieve(task_id=task_id, owner_id=7),
-    "update": lambda: raw_sql.rename(task_id=task_id, owner_id=7, title="New", now=now),
-    "update of a version": lambda: raw_sql.rename(task_id=task_id, owner_id=7, title="New", now=now, version=1),
+    "update": lambda: raw_sql.rename(task_id=other, owner_id=7, title="New", now=now),
+    "update of a version": lambda: raw_sql.rename(task_id=other, owner_id=7, title="New", now=now, version=1),
     "delete": lambda: raw_sql.delete(task_id=task_id, owner_id=7, now=now),
     "delete of a version": lambda: raw_sql.delete(task_id=task_id, owner_id=7, now=now, version=1),
 }

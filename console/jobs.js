@@ -171,13 +171,21 @@ function showParts(state) {
   byId("parts").replaceChildren(...Object.entries(services).map(([name, part]) => partRow(name, part)));
 }
 
-function partRow(name, { status, checks = {}, detail }) {
+function partRow(name, { status, checks = {}, measures = {}, detail }) {
   const needs = Object.entries(checks).map(([need, state]) => (state === "ok" ? need : `${need} ${state}`));
+  const known = Object.entries(measures).filter(([, value]) => value !== null);
   return h(
     "li",
     {},
     h("span", { class: "state", "data-tone": PART_TONES[status] ?? "bad" }, status === "ok" ? "ready" : String(status)),
     h("strong", {}, name),
     h("span", { class: "facts" }, needs.join(", ") || detail),
+    known.length ? h("span", { class: "facts" }, known.map((measure) => figure(...measure)).join(", ")) : false,
   );
+}
+
+/** How much waits, or for how long: "relay lag 0.4 s", "queued runs 2". */
+function figure(measure, value) {
+  const words = measure.replaceAll("_", " ");
+  return words.endsWith(" seconds") ? `${words.slice(0, -" seconds".length)} ${seconds(value)}` : `${words} ${value}`;
 }

@@ -42,6 +42,7 @@ def test_each_job_has_its_schedule_its_runs_and_a_chart(jobs: Console, stack: Lo
 def test_the_state_of_each_part_is_what_readyz_says(jobs: Console, stack: LocalStack) -> None:
     parts = jobs.page.get_by_role("list", name="Parts of the system").get_by_role("listitem")
     expect(parts.filter(has_text="scheduler")).to_contain_text("ready")
+    expect(parts.filter(has_text="scheduler")).to_contain_text(re.compile(r"queued runs \d+, .*relay lag [\d.]+ m?s"))
 
     with stack.frozen_redis():
         jobs.button("Jobs").click()

@@ -157,6 +157,8 @@ def running_swarm() -> Iterator[Swarm]:
         finally:
             rig("down")
             swarm.docker("volume", "rm", "--force", f"{swarm.name}_redis")
-            images = swarm.docker("images", "--quiet", "--filter", f"reference={swarm.name}-*").split()
+            # By name: an image that another was built from cannot be removed by its id before that one.
+            names = "{{.Repository}}:{{.Tag}}"
+            images = swarm.docker("images", "--format", names, "--filter", f"reference={swarm.name}-*").split()
             if images:
-                swarm.docker("rmi", "--force", *set(images))
+                swarm.docker("rmi", *images)

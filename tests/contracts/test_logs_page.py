@@ -1,4 +1,4 @@
-"""docs/logs.md lists every security event of auth with its level, and what is logged about tokens and webhooks."""
+"""docs/logs.md lists every security event of auth, and what is logged about tokens, requested runs and webhooks."""
 
 import ast
 import logging
@@ -17,6 +17,7 @@ SECURITY_LOG = CHECKOUT / "services/auth/accounts/security_log.py"
 LOGGERS = [
     *CHECKOUT.glob("shared/src/servicekit/tokens/*.py"),
     CHECKOUT / "services/auth/accounts/sessions/announcements.py",
+    CHECKOUT / "services/scheduler/jobs/dispatch.py",
     *CHECKOUT.glob("services/scheduler/webhooks/*.py"),
 ]
 

@@ -72,13 +72,12 @@ class TestDelivery:
         task = create_task(stack, grace)
         wait_until(lambda: receiver.of_task(task["id"]), timeout=ARRIVES_WITHIN_SECONDS)
         assert receiver.of_task(task["id"])[0].headers["X-Request-ID"] == task["request_id"]
-        wait_until(
-            lambda: (
-                {line["message"] for line in stack.log() if line.get("request_id") == task["request_id"]}
-                >= {"request", "delivery"}
-            ),
-            timeout=5,
-        )
+        lines = stack.wait_for_entries(task["request_id"], count=3, timeout=ARRIVES_WITHIN_SECONDS)
+        assert sorted((line["service"], line["message"]) for line in lines) == [
+            ("scheduler", "delivery"),
+            ("scheduler", "event relayed"),
+            ("tasks", "request"),
+        ]
 
     def test_owner_sees_how_it_went(self, stack, grace, receiver, webhook) -> None:
         task = create_task(stack, grace)

@@ -85,6 +85,15 @@ class Stack(ABC):
             what=lambda: "the line is printed:\n" + "\n".join(self.lines[-40:]),
         )
 
+    def wait_for_entries(self, request_id: str, *, count: int, timeout: float) -> list[dict[str, Any]]:
+        """Return the JSON lines with this id, once there are so many."""
+
+        def found() -> list[dict[str, Any]]:
+            entries = [entry for entry in self.log() if entry.get("request_id") == request_id]
+            return entries if len(entries) >= count else []
+
+        return wait_until(found, timeout=timeout, what=lambda: f"{count} lines of {request_id}:\n{found()}")
+
     def log(self) -> list[dict[str, Any]]:
         """Return the JSON lines of the services and the gateway."""
         return [entry for line in self.lines if (entry := log_entry(line)) is not None]

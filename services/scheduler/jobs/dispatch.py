@@ -16,6 +16,7 @@ from jobs.schedule import JOBS
 from jobs.selectors import active_runs
 from jobs.services import NOT_TAKEN, give_up
 from jobs.tasks import continue_
+from servicekit.process.context import as_request
 
 # A message may be lost, or wait for a free worker; a second one is harmless.
 RESEND_SECONDS = 15.0
@@ -92,7 +93,8 @@ class DispatchRuns:
         for decision in decide(runs=runs, jobs=JOBS, unchanged_for=self._unchanged_for, now=timezone.now()):
             if isinstance(decision, GiveUp):
                 give_up(run=decision.run, state=decision.state, outcome=decision.outcome)
-                logger.warning("run given up", extra={"job": decision.run.job, "outcome": decision.outcome})
+                with as_request(decision.run.request_id):
+                    logger.warning("run given up", extra={"job": decision.run.job, "outcome": decision.outcome})
             else:
                 self._send(decision.run)
 
@@ -104,10 +106,12 @@ class DispatchRuns:
         now = time.monotonic()
         if now - self._sent.get(key, -RESEND_SECONDS) < RESEND_SECONDS:
             return
-        continue_.apply_async(
-            kwargs={"job": run.job, "run_id": run.id, "holder": run.holder},
-            expires=RESEND_SECONDS,
-            # The next round is the retry.
-            retry=False,
-        )
+        with as_request(run.request_id):
+            continue_.apply_async(
+                kwargs={"job": run.job, "run_id": run.id, "holder": run.holder},
+                expires=RESEND_SECONDS,
+                # The next round is the retry.
+                retry=False,
+            )
+            logger.info("run sent", extra={"job": run.job, "run": run.id})
         self._sent[key] = now

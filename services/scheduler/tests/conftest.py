@@ -1,6 +1,7 @@
 """What several test modules use."""
 
 import datetime
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.db import connection
 from django.test import Client
 
 from jobs.models import Run, Task, turn_of
+from servicekit.process.context import request_id
 from servicekit.testing import bearer
 from webhooks.models import Event
 
@@ -65,6 +67,12 @@ def staff() -> API:
 @pytest.fixture
 def anonymous() -> API:
     return API()
+
+
+def note_request(record: logging.LogRecord) -> bool:
+    """Keep in the record the request's id that its line would have: a filter for caplog's handler."""
+    record.of_request = request_id()
+    return True
 
 
 def make_run(**values: Any) -> Run:

@@ -1,5 +1,7 @@
 """Which runs the relay has started, continued or given up."""
 
+import logging
+
 import pytest
 import time_machine
 from kombu.exceptions import OperationalError
@@ -11,7 +13,8 @@ from jobs.models import Run
 from jobs.runner import LEASE_SECONDS
 from jobs.schedule import JOBS
 from jobs.services import NOT_TAKEN, claim_run, renew_lease
-from tests.conftest import MINUTE, SECOND, SLOT, make_run
+from servicekit.process.context import request_id
+from tests.conftest import MINUTE, SECOND, SLOT, make_run, note_request
 
 REPORT = "report-user-tasks"
 
@@ -113,6 +116,17 @@ class TestStep:
             clock[0] = seconds
             step()
         assert broker.sent == [{"job": REPORT, "run_id": queued.id, "holder": ""}] * 2
+
+    def test_line_of_a_run_that_is_sent_has_the_id_of_its_request(self, step, broker, caplog):
+        before = request_id()
+        caplog.handler.addFilter(note_request)
+        caplog.set_level(logging.INFO, logger="jobs.dispatch")
+        queued = make_run(state="queued", requested_by=7, request_id="a" * 32)
+        step()
+        assert [(record.getMessage(), record.run, record.of_request) for record in caplog.records] == [
+            ("run sent", queued.id, "a" * 32)
+        ]
+        assert request_id() == before
 
     def test_takes_two_statements_where_nothing_waits(self, step, broker, django_assert_num_queries):
         make_run()

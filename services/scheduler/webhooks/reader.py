@@ -8,6 +8,7 @@ row is locked, so the later of two is never visible without the earlier.
 
 import datetime
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from servicekit.database.deadlocks import retries_deadlocks
+from servicekit.process.context import as_request
 from webhooks.gaps import missing_ranges, remaining_ranges
 from webhooks.models import Delivery, Endpoint, Event, Gap, Position
 
@@ -41,11 +43,16 @@ def relay_events() -> int:
         Position.objects.get_or_create(id=_POSITION_ID, defaults={"event_id": 0})
     elif not (Event.objects.filter(id__gt=position.event_id).exists() or Gap.objects.exists()):
         return 0
-    return _relay()
+    fresh, relayed = _relay()
+    for event, webhooks in relayed:
+        with as_request(event.request_id):
+            logger.info("event relayed", extra={"message_id": event.uuid, "webhooks": webhooks})
+    return fresh
 
 
 @retries_deadlocks
-def _relay() -> int:
+def _relay() -> tuple[int, list[tuple[Event, int]]]:
+    """Do one pass; return the number of new events, and each event that has deliveries, with their number."""
     now = timezone.now()
     with transaction.atomic():
         # A change locks the row on every engine. A SELECT with a lock is a hint, which not every server takes.
@@ -56,12 +63,14 @@ def _relay() -> int:
         fresh = list(Event.objects.filter(id__gt=position).order_by("id")[:EVENTS_AT_ONCE])
         gaps = list(Gap.objects.order_by("-first_id"))
         late = [event for chunk in _chunks(gaps) for event in _events_in(chunk)]
-        _create_deliveries([*late, *fresh], now=now)
+        events = [*late, *fresh]
+        deliveries = _create_deliveries(events, now=now)
         _update_gaps(gaps, late=late, now=now)
         if fresh:
             _open_gaps(position, fresh=fresh, now=now)
             Position.objects.filter(id=_POSITION_ID).update(event_id=fresh[-1].id)
-    return len(fresh)
+    webhooks = Counter(delivery.event_id for delivery in deliveries)
+    return len(fresh), [(event, webhooks[event.id]) for event in events if event.id in webhooks]
 
 
 def _chunks(gaps: list[Gap]) -> Iterator[list[Gap]]:
@@ -76,7 +85,7 @@ def _events_in(gaps: list[Gap]) -> Iterable[Event]:
     return Event.objects.filter(ranges)
 
 
-def _create_deliveries(events: list[Event], *, now: datetime.datetime) -> None:
+def _create_deliveries(events: list[Event], *, now: datetime.datetime) -> list[Delivery]:
     endpoints = _listeners({event.owner_id for event in events})
     deliveries = [
         Delivery(
@@ -94,7 +103,7 @@ def _create_deliveries(events: list[Event], *, now: datetime.datetime) -> None:
         if event.type in endpoint.events.split(",")
     ]
     wake_endpoints({delivery.endpoint_id for delivery in deliveries}, now=now)
-    Delivery.objects.bulk_create(deliveries)
+    return Delivery.objects.bulk_create(deliveries)
 
 
 def _listeners(owner_ids: set[int]) -> dict[int, list[Endpoint]]:

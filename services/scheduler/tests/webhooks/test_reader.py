@@ -6,6 +6,8 @@ import logging
 import pytest
 import time_machine
 
+from servicekit.process.context import request_id
+from tests.conftest import note_request
 from tests.webhooks.support import MINUTE, NOW, SECOND, make_endpoint, store_event
 from webhooks import reader
 from webhooks.models import NEVER, Delivery, Endpoint, Gap, Position
@@ -91,6 +93,22 @@ def test_event_goes_to_its_owners_endpoints_that_want_it_and_are_enabled(endpoin
         assert Endpoint.objects.get(id=silent.id).due_at == NEVER
 
 
+def test_line_of_a_relayed_event_has_the_id_of_the_request_that_made_it(endpoint, caplog):
+    before = request_id()
+    caplog.handler.addFilter(note_request)
+    caplog.set_level(logging.INFO, logger="webhooks.reader")
+    make_endpoint(slot=1)
+    event = store_event(id=1001, request_id="a" * 32)
+    store_event(id=1002, owner_id=98, request_id="b" * 32)
+
+    relay_events()
+
+    assert [
+        (record.getMessage(), record.of_request, record.message_id, record.webhooks) for record in caplog.records
+    ] == [("event relayed", "a" * 32, event.uuid, 2)]
+    assert request_id() == before
+
+
 def test_nothing_is_delivered_twice(endpoint):
     store_event(id=1001)
     for _ in range(3):
@@ -163,7 +181,7 @@ class TestGap:
         with time_machine.travel(NOW + GAP_KEPT, tick=False):
             relay_events()
         assert gaps() == []
-        (record,) = caplog.records
+        (_, record) = caplog.records
         assert (record.getMessage(), record.first_id, record.last_id) == ("event ids given up", 1001, 1002)
 
     def test_is_kept_for_longer_than_any_transaction_lasts(self):

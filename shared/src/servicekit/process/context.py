@@ -1,5 +1,7 @@
 """The id of the current request or job, for logs and responses."""
 
+import contextlib
+from collections.abc import Iterator
 from contextvars import ContextVar
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -13,3 +15,13 @@ def request_id() -> str:
 def set_request_id(value: str) -> None:
     """Set what request_id returns in this thread from now on."""
     _request_id.set(value)
+
+
+@contextlib.contextmanager
+def as_request(value: str) -> Iterator[None]:
+    """Set what request_id returns in the block, for a process that serves many requests in one pass."""
+    token = _request_id.set(value)
+    try:
+        yield
+    finally:
+        _request_id.reset(token)

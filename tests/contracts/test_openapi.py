@@ -25,7 +25,8 @@ def test_the_files_in_git_are_those_that_the_code_makes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("service", ["auth", "tasks", "scheduler"])
 def test_nothing_of_it_is_loaded_to_serve_requests(service: str, environment: dict[str, str]) -> None:
     load = f"import sys, {service}_service.wsgi; print([name for name in sys.modules if 'spectacular' in name])"
-    assert output_of(run_in_service(service, "-c", load, env=environment)) == "[]\n"
+    # Meanwhile auth may log that it has no tables.
+    assert "[]" in output_of(run_in_service(service, "-c", load, env=environment)).splitlines()
     assert "spectacular" not in (CHECKOUT / f"services/{service}/requirements.txt").read_text()
 
 

@@ -16,6 +16,7 @@ LISTED = {
 SECURITY_LOG = CHECKOUT / "services/auth/accounts/security_log.py"
 LOGGERS = [
     *CHECKOUT.glob("shared/src/servicekit/tokens/*.py"),
+    *CHECKOUT.glob("shared/src/servicekit/telemetry/*.py"),
     CHECKOUT / "services/auth/accounts/sessions/announcements.py",
     CHECKOUT / "services/scheduler/jobs/dispatch.py",
     *CHECKOUT.glob("services/scheduler/webhooks/*.py"),

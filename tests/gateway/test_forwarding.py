@@ -116,6 +116,7 @@ def test_a_service_gets_the_allowed_headers_and_no_others(gateway: Gateway, upst
         "Idempotency-Key": "k-1",
         "If-Match": '"3"',
         "If-None-Match": '"4"',
+        "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "User-Agent": "tests",
     }
     stopped = {
@@ -130,7 +131,6 @@ def test_a_service_gets_the_allowed_headers_and_no_others(gateway: Gateway, upst
         "X-HTTP-Method-Override": "DELETE",
         "Cookie": "sessionid=1",
         "Origin": "https://evil.test",
-        "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "X_Forwarded_For": "1.2.3.4",
     }
     gateway.request("POST", "/api/tasks", headers=passed | stopped, body=b"{}")
@@ -145,6 +145,24 @@ def test_a_service_gets_the_allowed_headers_and_no_others(gateway: Gateway, upst
         "X-Forwarded-Proto": "http",
         "X-Request-ID": request_id,
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "00-0AF7651916CD43DD8448EB211C80319C-B7AD6B7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "forged",
+    ],
+)
+def test_trace_that_is_none_is_not_passed_on(gateway: Gateway, upstreams: dict[str, Upstream], text: str) -> None:
+    gateway.request("GET", "/api/tasks", headers={"Traceparent": text})
+
+    (received,) = upstreams["tasks"].received
+    assert "Traceparent" not in received.headers
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "api.example.org", "127.0.0.1:1", "[::1]:8000", "my_host"])

@@ -6,7 +6,7 @@ from servicekit.http.wsgi import service_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auth_service.admin_settings")
 
-application = service_application()
+application = service_application("admin")
 
 # After Django is set up: the announcer needs its models.
 from accounts.sessions.announcements import announcer  # noqa: E402

@@ -20,6 +20,7 @@ from servicekit.database.outages import is_unavailable
 from servicekit.http.times import iso_utc
 from servicekit.metrics import Histogram
 from servicekit.process.context import set_request_id
+from servicekit.telemetry import spans
 
 # A renewal is a statement, so do not renew after each piece of a few milliseconds.
 RENEW_SECONDS = 1.0
@@ -73,6 +74,14 @@ def continue_run(*, job: Job, run_id: int, holder: str, stopping: Callable[[], b
 
 
 def _carry_out(*, job: Job, run: Run, stopping: Callable[[], bool]) -> None:
+    name = f"job {job.name}"
+    # A tick has no request.
+    with spans.part_of_request(name) if run.requested_by else spans.root(name) as span:
+        span.describe(slot=iso_utc(run.slot))
+        _do(job=job, run=run, stopping=stopping, span=span)
+
+
+def _do(*, job: Job, run: Run, stopping: Callable[[], bool], span: spans.Span) -> None:
     attempt = _Attempt(job=job, run=run, stopping=stopping)
     try:
         state, outcome = attempt.work()
@@ -82,6 +91,8 @@ def _carry_out(*, job: Job, run: Run, stopping: Callable[[], bool]) -> None:
     spent_ms = attempt.spent_ms()
     finish_run(run=run, state=state, outcome=outcome, progress=attempt.progress, spent_ms=spent_ms)
     DURATION.labels(job.name, state).observe(spent_ms / 1000)
+    if state == FAILED:
+        span.fail(state)
     logger.info(
         "job",
         extra={

@@ -7,7 +7,7 @@ import warnings
 from celery.bin.celery import celery
 from celery.exceptions import SecurityWarning
 
-from scheduler_service.environment import forget_foreign_variables
+from scheduler_service.environment import PART, forget_foreign_variables
 from servicekit.database.sqlite import base as sqlite
 
 # Workers do not talk to each other: each of these features keeps a subscription that has to survive an outage.
@@ -27,6 +27,7 @@ def main() -> None:
         sys.exit(f"usage: python -m scheduler_service {'|'.join(COMMANDS)} [Celery's options]")
     # Celery's command reads options such as CELERY_WORKER_CONCURRENCY before it loads the application.
     forget_foreign_variables(os.environ)
+    os.environ[PART] = part
     sqlite.DatabaseWrapper.may_create = False
     # If everything runs as root, as in CI's container, Celery need not warn of it.
     warnings.simplefilter("ignore", SecurityWarning)

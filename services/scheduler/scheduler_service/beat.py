@@ -14,11 +14,11 @@ from celery import beat
 from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
-from redis import RedisError
 
 from jobs.job import MINUTE, Job, is_due, slot_of, slot_text
 from jobs.schedule import JOBS
 from jobs.tasks import tick
+from servicekit.process.redis_library import redis
 
 # The interval at which a change of the clock is noticed, and a tick that Redis did not accept is sent again.
 LONGEST_SLEEP_SECONDS = 5.0
@@ -55,7 +55,7 @@ class SlotScheduler(beat.Scheduler):
             tick.apply_async(
                 kwargs={"job": job.name, "slot": slot_text(slot)}, expires=job.expires_seconds, retry=False
             )
-        except (OperationalError, RedisError, OSError) as error:
+        except (OperationalError, redis.RedisError, OSError) as error:
             if not self._fails:
                 logger.warning("broker unavailable", extra={"error": str(error)})
             self._fails = True

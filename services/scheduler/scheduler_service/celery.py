@@ -8,7 +8,8 @@ from typing import Any
 
 from celery import Celery, signals
 
-from scheduler_service.environment import forget_foreign_variables
+from scheduler_service.environment import PART, forget_foreign_variables
+from servicekit import telemetry
 from servicekit.metrics import Histogram, exposition
 from servicekit.process.context import set_request_id
 
@@ -62,6 +63,13 @@ def leave_process_group(**kwargs: Any) -> None:
     The pool's processes still do not outlive the worker: on Linux they end with their parent.
     """
     os.setpgid(0, 0)
+
+
+@signals.worker_process_init.connect
+@signals.beat_init.connect
+def start_telemetry(**kwargs: Any) -> None:
+    """Trace each process of the pool, or beat."""
+    telemetry.start(os.environ.get(PART, "worker"))
 
 
 @signals.worker_ready.connect

@@ -8,9 +8,8 @@ import socket
 import sys
 from collections.abc import Iterable, Mapping
 
-import redis
-
 from servicekit.process.env import require
+from servicekit.process.redis_library import redis
 from servicekit.process.redis_url import client_of
 
 # The worker asks for a message each second, except while each of its processes has a run. One without a checkpoint ends

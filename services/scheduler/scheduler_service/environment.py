@@ -7,6 +7,10 @@ _FOREIGN = ("APP", "BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE", "S
 _FOREIGN_PREFIXES = ("CELERY_", "CELERYD_")
 
 
+# In which the command leaves the part's name to the processes of the pool.
+PART = "SCHEDULER_PART"
+
+
 def forget_foreign_variables(environment: MutableMapping[str, str]) -> None:
     """Remove them: our own settings are in settings.py, under other names."""
     for name in list(environment):

@@ -8,7 +8,6 @@ import json
 import time
 from typing import Any, cast
 
-import redis
 from django.conf import settings
 from django.utils import timezone
 
@@ -18,6 +17,7 @@ from jobs.selectors import last_tick
 from scheduler_service.celery import PUBLISHED_AT
 from servicekit.metrics import Gauge
 from servicekit.process.redis_client import connect
+from servicekit.process.redis_library import redis
 from webhooks import health as webhooks
 
 INTERVAL_SECONDS = 5.0

@@ -6,4 +6,4 @@ from servicekit.http.wsgi import service_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_service.settings")
 
-application = service_application()
+application = service_application("scheduler")

@@ -8,6 +8,7 @@ row is locked, so the later of two is never visible without the earlier.
 
 import datetime
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from servicekit.database.deadlocks import retries_deadlocks
 from servicekit.process.context import as_request
+from servicekit.telemetry import spans
 from webhooks.gaps import missing_ranges, remaining_ranges
 from webhooks.models import Delivery, Endpoint, Event, Gap, Position
 
@@ -43,9 +45,14 @@ def relay_events() -> int:
         Position.objects.get_or_create(id=_POSITION_ID, defaults={"event_id": 0})
     elif not (Event.objects.filter(id__gt=position.event_id).exists() or Gap.objects.exists()):
         return 0
+    started_at = time.time_ns()
     fresh, relayed = _relay()
     for event, webhooks in relayed:
-        with as_request(event.request_id):
+        with (
+            as_request(event.request_id),
+            spans.part_of_request("relay event", kind="CONSUMER", started_at=started_at) as span,
+        ):
+            span.describe(message_id=event.uuid, webhooks=webhooks)
             logger.info("event relayed", extra={"message_id": event.uuid, "webhooks": webhooks})
     return fresh
 

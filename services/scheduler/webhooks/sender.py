@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from servicekit.metrics import LATENCY_BUCKETS, Histogram
 from servicekit.process.context import set_request_id
+from servicekit.telemetry import spans
 from webhooks.claims import EVENT_EXPIRED, Batch, Message, Outcome, claim_batches, record_batches
 from webhooks.http_client import Client, SendError
 from webhooks.signing import signed_headers
@@ -254,6 +255,17 @@ def _post(client: Client, batch: Batch, message: Message, body: bytes, *, now: d
     }
     if message.request_id:
         headers["X-Request-ID"] = message.request_id
+    with spans.part_of_request("POST webhook", kind="CLIENT") as span:
+        result = _send(client, batch, message, body, headers=headers | span.headers())
+        span.describe(http__request__method="POST", webhook=batch.endpoint_id, delivery=message.delivery_id)
+        if status := result.get("status"):
+            span.describe(http__response__status_code=status)
+        if result["error"]:
+            span.fail(str(status or "no response"))
+    return result
+
+
+def _send(client: Client, batch: Batch, message: Message, body: bytes, *, headers: dict[str, str]) -> dict[str, Any]:
     try:
         response = client.post(batch.url, body=body, headers=headers)
     except SendError as error:

@@ -596,7 +596,7 @@ class TestQueries:
             gc.collect()
             gc.disable()
             try:
-                response = service_application()(dict(request), lambda status, headers: None)
+                response = service_application("tasks")(dict(request), lambda status, headers: None)
                 body_sent = b"".join(response)
                 del response
                 seen.append([thing for thing in gc.get_objects() if type(thing) in (WSGIRequest, Request)])

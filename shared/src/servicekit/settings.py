@@ -26,6 +26,9 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 
 MIDDLEWARE: list[str] = ["servicekit.http.middleware.request_log"]
+if env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    # After the first, which knows the request's id.
+    MIDDLEWARE = [*MIDDLEWARE, "servicekit.http.tracing.trace_request"]
 
 # What `manage.py check --deploy` asks for, but the gateway does, or a token API without cookies, forms and HTML does
 # not need.

@@ -31,7 +31,7 @@ def call(method: str, content_type: str, body: bytes = b"") -> tuple[str, bytes]
     }
     setup_testing_defaults(environ)
     statuses: list[str] = []
-    response = service_application()(environ, lambda status, headers: statuses.append(status))
+    response = service_application("test")(environ, lambda status, headers: statuses.append(status))
     return statuses[0], b"".join(response)
 
 
@@ -57,7 +57,7 @@ def test_good_body_is_taken(content_type):
 
 def test_code_that_cannot_be_imported_stops_the_start():
     with override_settings(ROOT_URLCONF="tests.missing"), pytest.raises(ModuleNotFoundError):
-        service_application()
+        service_application("test")
 
 
 def test_connections_of_threads_that_have_ended_are_gone_when_a_new_one_serves():

@@ -9,13 +9,13 @@ import logging
 import threading
 import time
 
-import redis
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from accounts.sessions.models import EndedSession
 from servicekit.database.deadlocks import retries_deadlocks
 from servicekit.process.redis_client import connect
+from servicekit.process.redis_library import redis
 from servicekit.tokens.revocation import announce_ended_sessions, announced_sessions
 
 COMPARE_SECONDS = 0.5

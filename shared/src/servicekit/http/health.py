@@ -8,7 +8,6 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-import redis
 from django.db import Error as DatabaseLayerError
 from django.db import connection
 from django.db.models import Model
@@ -19,6 +18,7 @@ from servicekit.database.writes import check_writes
 from servicekit.http import errors
 from servicekit.http.problems import CONTENT_TYPE, SERVICE_UNAVAILABLE
 from servicekit.process.redis_client import connect
+from servicekit.process.redis_library import redis
 
 logger = logging.getLogger("servicekit.http.health")
 

@@ -18,7 +18,7 @@ ACTIVE = Gauge("http_server_active_requests", "Requests in progress.", multiproc
 
 # Where no route matches. A client may make up paths and methods, and each would be a time series.
 UNMATCHED = "unmatched"
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
 _durations: dict[tuple[str, str, int], Histogram] = {}
 
@@ -26,7 +26,7 @@ _durations: dict[tuple[str, str, int], Histogram] = {}
 def count_request(request: HttpRequest, *, status: int, seconds: float) -> None:
     """Count a request that has its response."""
     method, match = request.method, request.resolver_match
-    if method not in _METHODS:
+    if method not in METHODS:
         method = "_OTHER"
     key = (method, "" if match is None else match.route, status)
     duration = _durations.get(key)

@@ -16,7 +16,7 @@ from servicekit.tokens.verifier import Principal
 logger = logging.getLogger("servicekit.request")
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_PROBES = ("/healthz", "/readyz")
+PROBES = ("/healthz", "/readyz")
 
 
 def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -44,11 +44,11 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         if response.status_code not in (204, 304) and not response.streaming:
             # Without it the server sends chunks, which cost more and tell a client less.
             response.setdefault("Content-Length", str(len(response.content)))
-        if 200 <= response.status_code < 300 and request.method != "OPTIONS" and request.path not in _PROBES:
+        if 200 <= response.status_code < 300 and request.method != "OPTIONS" and request.path not in PROBES:
             outages.succeeded(request.method or "")
         user = getattr(request, "user", None)
         seconds = time.perf_counter() - started
-        is_probe = request.path in _PROBES
+        is_probe = request.path in PROBES
         if not is_probe:
             count_request(request, status=response.status_code, seconds=seconds)
         level = logging.DEBUG if is_probe else logging.INFO

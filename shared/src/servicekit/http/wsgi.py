@@ -19,6 +19,7 @@ from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 from django.utils.http import parse_header_parameters
 
+from servicekit import telemetry
 from servicekit.database.sqlite import base as sqlite
 from servicekit.metrics import exposition
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 TRUSTED_FOR_SECONDS = 0.1
 
 
-def service_application() -> "WSGIApplication":
-    """Return Django's application, protected from a Content-Type that it would fail on.
+def service_application(name: str) -> "WSGIApplication":
+    """Return Django's application for the service of this name, protected from a Content-Type that it would fail on.
 
     Django reads that header before any error handler runs, and uses its charset for the query string, so a malformed
     header, or charset=rot13, would be a 500 for any request. Without the header, a body is refused with 415.
@@ -47,6 +48,7 @@ def service_application() -> "WSGIApplication":
         resolver.resolve_error_handler(status)
     _disconnect_signals()
     exposition.serve_own()
+    telemetry.start(name)
     end_with_parent()
     # What is loaded now stays: the collections below need not scan it.
     gc.collect()

@@ -1,9 +1,9 @@
 """Connect to Redis outside of Celery, with short timeouts and no retries."""
 
-import redis
 from django.conf import settings
 
 from servicekit.process.env import ConfigurationError, require
+from servicekit.process.redis_library import redis
 from servicekit.process.redis_url import client_of
 
 TIMEOUT_SECONDS = 1.0

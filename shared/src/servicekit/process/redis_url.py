@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from servicekit.process.redis_library import NoBackoff, Retry, redis
 
 TLS_OPTIONS = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}
 SENTINEL_OPTIONS = {"sentinel_username", "sentinel_password"}

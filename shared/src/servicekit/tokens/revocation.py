@@ -13,10 +13,9 @@ import time
 from collections.abc import Mapping
 from typing import cast
 
-import redis
-
 from servicekit.metrics import Gauge
 from servicekit.process.redis_client import connect
+from servicekit.process.redis_library import redis
 from servicekit.tokens.verifier import LEEWAY_SECONDS
 
 RENEW_SECONDS = 1.0

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from jobs.relay import Relay, make_steps
+from servicekit import telemetry
 from servicekit.database.sqlite import base as sqlite
 from servicekit.metrics import exposition
 
@@ -23,4 +24,5 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: relay.stop())
         exposition.serve_own()
+        telemetry.start("relay")
         relay.run()

@@ -1,0 +1,11 @@
+"""Traces, imported only where a variable asks for them (docs/adr/0036)."""
+
+from servicekit.process import env
+
+
+def start(part: str) -> None:
+    """Start what the variables ask for, in a process of this part; after a fork, in the child."""
+    if env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        from servicekit.telemetry import tracing
+
+        tracing.start(part)

@@ -1,0 +1,32 @@
+"""What no variable asks for is not even loaded."""
+
+from pathlib import Path
+
+import pytest
+
+from support import environment
+from support.commands import output_of, program, run_in_service
+
+SECRET = "k" * 48
+MODULES = {
+    "auth": "auth_service.wsgi",
+    "tasks": "tasks_service.wsgi",
+    "scheduler": "scheduler_service.wsgi,scheduler_service.celery,jobs.tasks,webhooks.tasks,webhooks.sender,"
+    "jobs.management.commands.relay,scheduler_service.beat,scheduler_service.measures,kombu.transport.redis",
+}
+
+
+def loaded(service: str, state: Path, **changes: str) -> list[str]:
+    env = environment.for_stack(state=state, port=1, secret=SECRET, **changes)
+    packages = program("any/loaded_packages")
+    return output_of(run_in_service(service, *packages, MODULES[service], "opentelemetry,django", env=env)).split()
+
+
+@pytest.mark.parametrize("service", MODULES)
+def test_service_loads_nothing_of_it(service: str, tmp_path: Path) -> None:
+    assert loaded(service, tmp_path) == ["django"]
+
+
+def test_service_loads_what_is_asked_for(tmp_path: Path) -> None:
+    changes = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    assert loaded("tasks", tmp_path, **changes) == ["django", "opentelemetry"]

@@ -1,12 +1,13 @@
-"""A receiver of traces: a server on this machine that keeps what it gets."""
+"""Receivers of traces and of error reports: servers on this machine that keep what they get."""
 
 import gzip
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtocolSpan
@@ -59,6 +60,24 @@ class Collector(ThreadingHTTPServer):
                 self.spans += [Span.of(span, part=names["service.name"]) for span in scope.spans]
 
 
+class ReportReceiver(ThreadingHTTPServer):
+    """Takes Sentry's envelopes (https://develop.sentry.dev/sdk/data-model/envelopes/)."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _ReportHandler)
+        self.envelopes: list[bytes] = []
+
+    @property
+    def dsn(self) -> str:
+        return f"http://key@127.0.0.1:{self.server_address[1]}/1"
+
+    @property
+    def reports(self) -> list[dict[str, Any]]:
+        return [json.loads(envelope.splitlines()[2]) for envelope in self.envelopes]
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -81,6 +100,14 @@ class _CollectorHandler(_Handler):
     def do_POST(self) -> None:
         assert self.path == "/v1/traces"
         self.server.take(self.body())
+        self.respond()
+
+
+class _ReportHandler(_Handler):
+    server: ReportReceiver
+
+    def do_POST(self) -> None:
+        self.server.envelopes.append(self.body())
         self.respond()
 
 

@@ -19,14 +19,22 @@ MODULES = {
 def loaded(service: str, state: Path, **changes: str) -> list[str]:
     env = environment.for_stack(state=state, port=1, secret=SECRET, **changes)
     packages = program("any/loaded_packages")
-    return output_of(run_in_service(service, *packages, MODULES[service], "opentelemetry,django", env=env)).split()
+    return output_of(
+        run_in_service(service, *packages, MODULES[service], "opentelemetry,sentry_sdk,django", env=env)
+    ).split()
 
 
 @pytest.mark.parametrize("service", MODULES)
-def test_service_loads_nothing_of_it(service: str, tmp_path: Path) -> None:
+def test_service_loads_neither(service: str, tmp_path: Path) -> None:
     assert loaded(service, tmp_path) == ["django"]
 
 
-def test_service_loads_what_is_asked_for(tmp_path: Path) -> None:
-    changes = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    assert loaded("tasks", tmp_path, **changes) == ["django", "opentelemetry"]
+@pytest.mark.parametrize(
+    ("changes", "package"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "opentelemetry"),
+        ({"SENTRY_DSN": "http://key@127.0.0.1:9/1"}, "sentry_sdk"),
+    ],
+)
+def test_service_loads_what_is_asked_for(changes: dict[str, str], package: str, tmp_path: Path) -> None:
+    assert loaded("tasks", tmp_path, **changes) == ["django", package]

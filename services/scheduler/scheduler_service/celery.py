@@ -68,7 +68,7 @@ def leave_process_group(**kwargs: Any) -> None:
 @signals.worker_process_init.connect
 @signals.beat_init.connect
 def start_telemetry(**kwargs: Any) -> None:
-    """Trace each process of the pool, or beat."""
+    """Trace and report errors from each process of the pool, or from beat."""
     telemetry.start(os.environ.get(PART, "worker"))
 
 

@@ -1,4 +1,4 @@
-"""Traces, imported only where a variable asks for them (docs/adr/0036)."""
+"""Traces and error reports, each imported only where a variable asks for it (docs/adr/0036 and 0038)."""
 
 from servicekit.process import env
 
@@ -9,3 +9,7 @@ def start(part: str) -> None:
         from servicekit.telemetry import tracing
 
         tracing.start(part)
+    if env.get("SENTRY_DSN"):
+        from servicekit.telemetry import error_reports
+
+        error_reports.start(part)

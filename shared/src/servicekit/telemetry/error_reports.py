@@ -1,0 +1,65 @@
+"""Report unexpected errors to SENTRY_DSN, without anything that a user wrote or that identifies one (docs/adr/0038).
+
+A report is built from a list of what may leave, not by removing what must not: Sentry's own integrations add bodies,
+headers, cookies and local variables, and each of its releases may add more.
+"""
+
+from typing import Any, cast
+
+import sentry_sdk
+from sentry_sdk.integrations.atexit import AtexitIntegration
+from sentry_sdk.integrations.logging import LoggingIntegration
+from sentry_sdk.types import Event, Hint
+from sentry_sdk.utils import BadDsn
+
+from servicekit.process import env
+from servicekit.process.context import request_id
+from servicekit.process.env import ConfigurationError
+
+# Of the process and of the library: no names, texts or values.
+_MEMBERS = ("event_id", "timestamp", "platform", "level", "logger", "sdk")
+# Of a line of the traceback. "vars" are the local variables; "abs_path" may hold the name of the machine's user.
+_FRAME = ("filename", "function", "module", "lineno", "in_app")
+
+
+def start(part: str) -> None:
+    """Report what this process logs with a traceback, from now on; raises ConfigurationError for a malformed DSN."""
+    try:
+        sentry_sdk.init(
+            dsn=env.get("SENTRY_DSN"),
+            default_integrations=False,
+            auto_enabling_integrations=False,
+            integrations=[
+                # Whatever we do not expect is logged with its traceback.
+                LoggingIntegration(level=None, sentry_logs_level=None),
+                # A process that ends sends what it has, and says nothing of it.
+                AtexitIntegration(callback=lambda pending, timeout: None),
+            ],
+            before_send=lambda event, hint: report(event, hint, part=part),
+            include_local_variables=False,
+            include_source_context=False,
+            max_breadcrumbs=0,
+            auto_session_tracking=False,
+            send_client_reports=False,
+            shutdown_timeout=2,
+        )
+    except BadDsn:
+        # The library would show it.
+        raise ConfigurationError("SENTRY_DSN", "is malformed") from None
+
+
+def report(event: Event, hint: Hint, *, part: str) -> Event | None:
+    """Return what may leave of an event; None for a line of the log without a traceback."""
+    if "exc_info" not in hint:
+        return None
+    members = {name: value for name, value in event.items() if name in _MEMBERS}
+    tags = {"part": part, "request_id": request_id() or "none"}
+    errors = [_error(error) for error in event.get("exception", {}).get("values", [])]
+    return cast(Event, {**members, "tags": tags, "exception": {"values": errors}})
+
+
+def _error(error: dict[str, Any]) -> dict[str, Any]:
+    """Return an exception without its text, which often quotes a value; the log has it under the request's id."""
+    frames = error.get("stacktrace", {}).get("frames", [])
+    lines = [{name: frame[name] for name in _FRAME if name in frame} for frame in frames]
+    return {"type": error.get("type"), "module": error.get("module"), "stacktrace": {"frames": lines}}

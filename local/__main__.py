@@ -23,6 +23,7 @@ COMMANDS = {
     "doctor": "doctor",
     "kubernetes-secrets": "kubernetes_secrets",
     "preflight": "preflight",
+    "profile": "profile",
     "restore": "restore",
     "rotate-key": "rotate_key",
     "run": "run",

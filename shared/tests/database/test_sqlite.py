@@ -2,6 +2,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from django.db import OperationalError
 
-from servicekit.database.sqlite.base import SHORT_WAIT_SECONDS, DatabaseWrapper
+from servicekit.database.sqlite.base import PAUSES_SECONDS, SHORT_WAIT_SECONDS, DatabaseWrapper
 from servicekit.database.url import database_from_url
 
 pytestmark = pytest.mark.django_db
@@ -88,6 +89,52 @@ def test_one_writer_waits_and_the_others_do_not(locked: Path) -> None:
 def test_a_writer_that_was_refused_waits_as_long_as_any_the_next_time(locked: Path) -> None:
     write(locked)
     assert write(locked) >= 4
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "INSERT INTO task VALUES (1)"])
+def test_writer_tries_again_after_pauses_that_begin_short(
+    opened: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    other = sqlite3.connect(opened.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            other.close()
+
+    monkeypatch.setattr(time, "sleep", pause)
+    with opened.cursor() as cursor:
+        cursor.execute(statement)
+    first, longest = PAUSES_SECONDS
+    assert pauses == [min(first * 2**number, longest) for number in range(9)]
+
+
+def test_transaction_that_has_read_what_another_has_changed_is_refused_at_once(
+    opened: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits for what cannot come"))
+    with opened.cursor() as cursor, closing(sqlite3.connect(opened.settings_dict["NAME"])) as other:
+        cursor.execute("BEGIN DEFERRED")
+        cursor.execute("SELECT * FROM task")
+        with other:
+            other.execute("INSERT INTO task VALUES (1)")
+        with pytest.raises(OperationalError, match="locked"):
+            cursor.execute("INSERT INTO task VALUES (2)")
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters"),
+    [
+        ("SELECT %s, '%%s'", [1]),
+        ("SELECT %(a)s, '%%s'", {"a": 1}),
+    ],
+    ids=["by position", "by name"],
+)
+def test_placeholders_are_djangos(opened: DatabaseWrapper, sql: str, parameters: Any) -> None:
+    with opened.cursor() as cursor:
+        assert [cursor.execute(sql, parameters).fetchall() for _ in range(2)] == [[(1, "%s")]] * 2
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Check that the database accepts writes, as distinct from reads."""
 
 import sqlite3
+from typing import Any
 
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,22 +25,17 @@ def check_writes(connection: BaseDatabaseWrapper) -> None:
         _write_a_page(connection)
 
 
-def _write_a_page(connection: BaseDatabaseWrapper) -> None:
-    with connection.wrap_database_errors, connection.cursor() as cursor:
-        [timeout] = cursor.execute("PRAGMA busy_timeout").fetchone()
-        cursor.execute("PRAGMA busy_timeout = 0")
+def _write_a_page(connection: Any) -> None:
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
         try:
-            # A number in the file's header that nothing here reads. Setting it writes the first page in any case.
-            cursor.execute("PRAGMA user_version = 0")
-        except OperationalError as error:
-            if not _is_locked(error.__cause__):
+            # A number in the file's header that nothing here reads. Setting it writes the first page in any case. Not
+            # by one of our cursors, which wait for the lock.
+            connection.connection.execute("PRAGMA user_version = 0")
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error):
                 raise
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout = {timeout}")
 
 
-def _is_locked(error: BaseException | None) -> bool:
-    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in (
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-    )
+def _is_locked(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

@@ -1,8 +1,12 @@
 """The backend's DatabaseWrapper, in the module where Django looks for it."""
 
 import os
+import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,11 @@ from django.db.backends.sqlite3 import base
 # How long a writer waits for the lock while another one of its process already waits: longer than a burst of writes
 # takes on a busy machine. At the beginning of a long lock, reads may wait as long.
 SHORT_WAIT_SECONDS = 2.0
+
+
+# The first and the longest pause between two attempts; each is twice as long as the one before. A request holds the
+# lock for a tenth of a millisecond, and SQLite itself would pause for 1, 2, 5 … 100 ms.
+PAUSES_SECONDS = (0.0001, 0.0064)
 
 
 class _Queue:
@@ -24,26 +33,66 @@ class _Queue:
         self._first = threading.Lock()
         self._since = 0.0
 
-    def enter(self) -> bool:
-        """Return whether this writer is the one that may wait long; it must call leave."""
-        entered = self._first.acquire(blocking=False)
-        if entered:
+    @contextmanager
+    def place(self, timeout: float) -> Iterator[float]:
+        """Yield until when a writer may wait: for the timeout if it is the first, else with the first for a while."""
+        if not self._first.acquire(blocking=False):
+            yield self._since + SHORT_WAIT_SECONDS
+            return
+        try:
             self._since = time.monotonic()
-        return entered
-
-    def leave(self) -> None:
-        self._first.release()
-
-    def short_wait(self) -> float:
-        """Return how many seconds another writer may wait: 0 once the first has waited SHORT_WAIT_SECONDS."""
-        return max(0.0, self._since + SHORT_WAIT_SECONDS - time.monotonic())
+            yield self._since + timeout
+        finally:
+            self._first.release()
 
 
 _queue = _Queue()
 
 
+class _Cursor(base.SQLiteCursorWrapper):
+    """Django's cursor; it waits for the write lock, and looks for the placeholders of a text only once."""
+
+    timeout = 0.0
+
+    def execute(self, query: str, params: Any = None) -> Any:
+        try:
+            return super().execute(query, params)
+        except sqlite3.OperationalError as error:
+            # In a transaction, SQLite refuses what waiting does not mend.
+            if not _is_busy(error) or self.connection.in_transaction:
+                raise
+        return self._execute_when_unlocked(query, params)
+
+    def _execute_when_unlocked(self, query: str, params: Any) -> Any:
+        pause, longest = PAUSES_SECONDS
+        with _queue.place(self.timeout) as until:
+            while True:
+                time.sleep(pause)
+                try:
+                    return super().execute(query, params)
+                except sqlite3.OperationalError as error:
+                    if not _is_busy(error) or time.monotonic() > until:
+                        raise
+                pause = min(2 * pause, longest)
+
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        if param_names is None:
+            return _with_question_marks(query)
+        return str(super().convert_query(query, param_names=param_names))
+
+
+@lru_cache(maxsize=512)
+def _with_question_marks(query: str) -> str:
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Return whether another connection holds the lock that the statement needs."""
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's wrapper with the two changes that the package's docstring names."""
+    """Django's wrapper with the changes that the package's docstring names."""
 
     # A process that serves requests or runs jobs sets this to False: a file that was moved must not be replaced by an
     # empty one, in which writes would succeed.
@@ -57,8 +106,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
             # https://sqlite.org/uri.html
             conn_params = {**conn_params, "database": f"{Path(conn_params['database']).as_uri()}?mode=rw"}
         connection = super().get_new_connection(conn_params)
+        # The cursors wait (https://sqlite.org/pragma.html#pragma_busy_timeout).
+        connection.execute("PRAGMA busy_timeout = 0")
         self._opened = self._file()
         return connection
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        cursor = self.connection.cursor(factory=_Cursor)
+        cursor.timeout = self.settings_dict["OPTIONS"].get("timeout", 5)
+        return cursor
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Also close the connection if its file was moved or replaced: writes to it would be lost."""
@@ -74,20 +130,3 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except OSError:
             return None
         return found.st_dev, found.st_ino
-
-    def _start_transaction_under_autocommit(self) -> None:
-        if _queue.enter():
-            try:
-                super()._start_transaction_under_autocommit()  # type: ignore[misc]  # Not in the stubs.
-            finally:
-                _queue.leave()
-            return
-        self._set_timeout(_queue.short_wait())
-        try:
-            super()._start_transaction_under_autocommit()  # type: ignore[misc]  # Not in the stubs.
-        finally:
-            self._set_timeout(self.settings_dict["OPTIONS"].get("timeout", 5))
-
-    def _set_timeout(self, seconds: float) -> None:
-        # https://sqlite.org/pragma.html#pragma_busy_timeout
-        self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")

@@ -15,11 +15,13 @@ https://learn.microsoft.com/en-us/sql/t-sql/statements/set-xact-abort-transact-s
 
 import datetime
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import connection
 
 from servicekit.process.context import request_id
 from tasks import prepared
@@ -185,13 +187,34 @@ def _change_and_record(
     sql: str, parameters: list[Any], *, kind: str, owner_id: int, event_id: str, at: Any
 ) -> tuple[Any, ...] | None:
     """Run a SQLite statement that returns the task that it changes, and write the event."""
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+    with connection.cursor() as cursor, _transaction(cursor):
         cursor.execute(sql, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         for task_id, title, duration, version, created_at, updated_at in rows:
             task = [owner_id, task_id, version, title, duration, created_at, updated_at]
             cursor.execute(RECORD, [event_id, kind, *task, request_id(), at])
     return rows[0] if rows else None
+
+
+@contextmanager
+def _transaction(cursor: Any) -> Iterator[None]:
+    """Begin, and commit or roll back; inside an outer transaction, leave both to that.
+
+    transaction.atomic() does the same, and takes three times as long for its nested blocks.
+    """
+    # Not by the proxy for this thread's connection, which looks for it each time.
+    database = cursor.db
+    if database.in_atomic_block:
+        yield
+        return
+    cursor.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        with database.wrap_database_errors:
+            database.connection.commit()
+    except BaseException:
+        database.connection.rollback()
+        raise
 
 
 @cache

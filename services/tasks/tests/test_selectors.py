@@ -1,4 +1,3 @@
-import dataclasses
 import datetime
 
 import pytest
@@ -91,6 +90,6 @@ def test_rows_are_those_that_the_orm_returns(make_task, page):
         make_task(created_at=AT - number * SECOND)
     tasks, more = list_tasks(owner_id=1, page=page)
     rows = list(page_query(owner_id=1, limit=page.limit, before=page.before))
-    assert [dataclasses.astuple(task) for task in tasks] == rows[: page.limit]
+    assert tasks == rows[: page.limit]
     assert more == (len(rows) > page.limit)
     assert tasks

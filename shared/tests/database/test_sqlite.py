@@ -1,3 +1,4 @@
+import datetime
 import sqlite3
 import threading
 import time
@@ -135,6 +136,15 @@ def test_transaction_that_has_read_what_another_has_changed_is_refused_at_once(
 def test_placeholders_are_djangos(opened: DatabaseWrapper, sql: str, parameters: Any) -> None:
     with opened.cursor() as cursor:
         assert [cursor.execute(sql, parameters).fetchall() for _ in range(2)] == [[(1, "%s")]] * 2
+
+
+@pytest.mark.parametrize("stored", ["2026-01-31 09:30:00.123456", "2026-01-31T10:30:00.123456+01:00"])
+def test_time_is_read_in_utc(opened: DatabaseWrapper, stored: str) -> None:
+    with opened.cursor() as cursor:
+        cursor.execute("CREATE TABLE moment (at datetime)")
+        cursor.execute("INSERT INTO moment VALUES (%s)", [stored])
+        [(at,)] = cursor.execute("SELECT at FROM moment").fetchall()
+    assert (at, at.tzinfo) == (datetime.datetime(2026, 1, 31, 9, 30, 0, 123456, tzinfo=datetime.UTC), datetime.UTC)
 
 
 @pytest.fixture

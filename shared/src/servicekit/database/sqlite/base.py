@@ -1,5 +1,6 @@
 """The backend's DatabaseWrapper, in the module where Django looks for it."""
 
+import datetime
 import os
 import sqlite3
 import threading
@@ -86,6 +87,20 @@ def _with_question_marks(query: str) -> str:
     return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 
+def _time(stored: bytes) -> datetime.datetime:
+    """Return a time as Django stores it, in UTC, and so aware: Django would parse it, and then make it aware."""
+    text = stored.decode()
+    try:
+        return datetime.datetime.fromisoformat(f"{text}+00:00")
+    except ValueError:
+        # Something else has written it, with an offset.
+        return datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
+
+
+# https://docs.python.org/3/library/sqlite3.html#sqlite3.register_converter
+sqlite3.register_converter("datetime", _time)
+
+
 def _is_busy(error: sqlite3.Error) -> bool:
     """Return whether another connection holds the lock that the statement needs."""
     return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
@@ -110,6 +125,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection.execute("PRAGMA busy_timeout = 0")
         self._opened = self._file()
         return connection
+
+    def cursor(self) -> Any:
+        # Django asks first whether the connection works, which a file always does, and whether an event loop runs.
+        if self.connection is None:
+            return super().cursor()
+        with self.wrap_database_errors:
+            return self._prepare_cursor(self.create_cursor())  # type: ignore[attr-defined]  # not in the stubs
 
     def create_cursor(self, name: str | None = None) -> Any:
         cursor = self.connection.cursor(factory=_Cursor)

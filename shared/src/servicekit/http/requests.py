@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.http import HttpRequest
 from rest_framework import request
 
 from servicekit.http.parsers import StrictJSONParser
@@ -13,6 +14,11 @@ class Request(request.Request):
     """Django REST framework's Request, where a body is JSON: no parser is chosen, and there are no files."""
 
     _parsed: Any = request.Empty
+
+    def __init__(self, http_request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(http_request, **kwargs)
+        # Django REST framework looks these up in the other one each time, by way of an AttributeError.
+        self.META, self.method, self.path = http_request.META, http_request.method, http_request.path
 
     @property
     def data(self) -> Any:

@@ -173,7 +173,11 @@ def running_project() -> Iterator[Project]:
         project.start_output = project.run("make", "docker-up")
         yield project
     finally:
-        project.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+        down = ("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+        # The engine may hold a removed container's place in a network for a moment longer.
+        held = "has active endpoints"
+        wait_until(lambda: held not in project.compose(*down, check=False), timeout=60, what="the networks are free")
+        project.compose(*down)
         # Not --rmi, which would take the public images too, and leave those whose name a later build has taken.
         if images := project.images():
             project.run("docker", "rmi", "--force", *images)

@@ -70,7 +70,8 @@ def find_process(part: str) -> int:
     except (OSError, ValueError):
         raise CommandError("the stack is not running: make up") from None
     ps = shutil.which("ps") or "/bin/ps"
-    listing = subprocess.run([ps, "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    # However wide the terminal is: a shell may tell ps so by COLUMNS.
+    listing = subprocess.run([ps, "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
     found = first_process(listing.stdout.splitlines(), parent=supervisor, word=PARTS[part])
     if found is None:
         raise CommandError(f"{part} is not running: make up")

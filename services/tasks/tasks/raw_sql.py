@@ -205,13 +205,17 @@ def _transaction(cursor: Any) -> Iterator[None]:
     if database.in_atomic_block:
         yield
         return
-    cursor.execute("BEGIN IMMEDIATE")
     try:
+        cursor.execute("BEGIN IMMEDIATE")
         yield
         with database.wrap_database_errors:
             database.connection.commit()
     except BaseException:
-        database.connection.rollback()
+        try:
+            database.connection.rollback()
+        except database.Database.Error:
+            # Closing rolls back; an open transaction would keep the write lock from all others.
+            database.close()
         raise
 
 

@@ -9,6 +9,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from servicekit.database.sqlite.base import DatabaseWrapper
+from servicekit.database.url import database_from_url
 from servicekit.http.pagination import Cursor, Page
 from tasks import raw_sql
 from tasks.selectors import list_tasks
@@ -130,3 +132,37 @@ def test_a_file_that_was_read_only_is_written_to_again_once_it_is_not(own_databa
     assert [line for line in served.stdout.splitlines() if line.isdecimal()] == ["503", "201"], served.stdout
     with contextlib.closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
         assert database.execute("SELECT title FROM tasks_task").fetchall() == [("after",)]
+
+
+class Unwilling:
+    """A connection that cannot roll back, as where the disk fails."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    def rollback(self):
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+def store_and_fail(cursor):
+    with raw_sql._transaction(cursor):
+        cursor.execute("INSERT INTO task VALUES (1)")
+        raise LookupError
+
+
+@pytest.mark.django_db
+def test_transaction_that_cannot_be_rolled_back_ends_with_its_connection(tmp_path):
+    database = DatabaseWrapper({**connection.settings_dict, **database_from_url(f"sqlite:///{tmp_path}/db.sqlite3")})
+    with database.cursor() as cursor:
+        cursor.execute("CREATE TABLE task (id)")
+        database.connection = Unwilling(database.connection)
+        with pytest.raises(LookupError):
+            store_and_fail(cursor)
+    assert database.connection is None
+    with database.cursor() as cursor:
+        cursor.execute("INSERT INTO task VALUES (2)")
+        assert cursor.execute("SELECT id FROM task").fetchall() == [(2,)]
+    database.close()

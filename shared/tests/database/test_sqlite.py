@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from django.db import OperationalError
 
-from servicekit.database.sqlite.base import PAUSES_SECONDS, SHORT_WAIT_SECONDS, DatabaseWrapper
+from servicekit.database.sqlite.base import PAUSES_SECONDS, SHORT_WAIT_SECONDS, DatabaseWrapper, _Queue
 from servicekit.database.url import database_from_url
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +90,22 @@ def test_one_writer_waits_and_the_others_do_not(locked: Path) -> None:
 def test_a_writer_that_was_refused_waits_as_long_as_any_the_next_time(locked: Path) -> None:
     write(locked)
     assert write(locked) >= 4
+
+
+def test_writer_beside_a_first_one_that_has_just_come_waits_as_well() -> None:
+    queue = _Queue()
+    for _ in range(2):
+        with queue.place(10) as first, queue.place(10) as second:
+            assert first - 10 == pytest.approx(second - SHORT_WAIT_SECONDS, abs=1)
+    with queue._first, queue.place(10) as until:
+        assert until == pytest.approx(time.monotonic() + SHORT_WAIT_SECONDS, abs=1)
+
+
+def test_file_system_without_a_write_ahead_log_is_refused(tmp_path: Path) -> None:
+    connection = wrapper(tmp_path / "db.sqlite3")
+    connection.settings_dict["OPTIONS"]["init_command"] = "PRAGMA journal_mode=DELETE"
+    with pytest.raises(OperationalError, match="WAL"):
+        connection.ensure_connection()
 
 
 @pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "INSERT INTO task VALUES (1)"])

@@ -1,6 +1,7 @@
 """The backend's DatabaseWrapper, in the module where Django looks for it."""
 
 import datetime
+import math
 import os
 import sqlite3
 import threading
@@ -32,18 +33,20 @@ class _Queue:
 
     def __init__(self) -> None:
         self._first = threading.Lock()
-        self._since = 0.0
+        # When the first began to wait; never, where there is none, or none yet.
+        self._since = math.inf
 
     @contextmanager
     def place(self, timeout: float) -> Iterator[float]:
         """Yield until when a writer may wait: for the timeout if it is the first, else with the first for a while."""
         if not self._first.acquire(blocking=False):
-            yield self._since + SHORT_WAIT_SECONDS
+            yield min(self._since, time.monotonic()) + SHORT_WAIT_SECONDS
             return
         try:
             self._since = time.monotonic()
             yield self._since + timeout
         finally:
+            self._since = math.inf
             self._first.release()
 
 
@@ -89,12 +92,9 @@ def _with_question_marks(query: str) -> str:
 
 def _time(stored: bytes) -> datetime.datetime:
     """Return a time as Django stores it, in UTC, and so aware: Django would parse it, and then make it aware."""
-    text = stored.decode()
-    try:
-        return datetime.datetime.fromisoformat(f"{text}+00:00")
-    except ValueError:
-        # Something else has written it, with an offset.
-        return datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
+    at = datetime.datetime.fromisoformat(stored.decode())
+    # With an offset, something else has written it.
+    return at.replace(tzinfo=datetime.UTC) if at.tzinfo is None else at.astimezone(datetime.UTC)
 
 
 # https://docs.python.org/3/library/sqlite3.html#sqlite3.register_converter
@@ -121,6 +121,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             # https://sqlite.org/uri.html
             conn_params = {**conn_params, "database": f"{Path(conn_params['database']).as_uri()}?mode=rw"}
         connection = super().get_new_connection(conn_params)
+        # Some file systems have no WAL, and there a commit would have to wait for readers.
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
+            connection.close()
+            raise base.Database.OperationalError("the file system does not allow a write-ahead log (WAL)")
         # The cursors wait (https://sqlite.org/pragma.html#pragma_busy_timeout).
         connection.execute("PRAGMA busy_timeout = 0")
         self._opened = self._file()

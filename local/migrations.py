@@ -14,8 +14,8 @@ from local.errors import CommandError
 from local.files import replace_file
 from local.output import last_line
 
-# What there is to apply: our migrations, and with the packages' versions those of Django.
-_KNOWN = ("*/*/migrations/*.py", "*/requirements.txt")
+# What there is to apply: our migrations, and by the packages' versions and the settings those of Django's apps.
+_KNOWN = ("*/*/migrations/*.py", "*/requirements.txt", "*/*/*settings.py")
 
 
 def migrate(env: Mapping[str, str]) -> None:
@@ -25,7 +25,10 @@ def migrate(env: Mapping[str, str]) -> None:
     to a SQLite file. SQL Server is asked each time.
     """
     note = Path(env["RUN_DIR"], "migrated")
-    if (done := _state(env)) and note.is_file() and note.read_text(encoding="utf-8") == done:
+    # Before, since a `git pull` may add some meanwhile.
+    known = _known()
+    applied = _applied(env)
+    if applied and note.is_file() and note.read_text(encoding="utf-8") == known + applied:
         print("the database is up to date", flush=True)
         return
     with ThreadPoolExecutor() as pool:
@@ -33,7 +36,7 @@ def migrate(env: Mapping[str, str]) -> None:
         for service, result in zip(SERVICES, pool.map(lambda service: _run(service, env), SERVICES), strict=True):
             if result.returncode:
                 raise CommandError(f"{service} cannot migrate the database: {reason(result.stdout)}")
-    replace_file(note, _state(env))
+    replace_file(note, known + _applied(env))
     print("the database is up to date", flush=True)
 
 
@@ -44,25 +47,29 @@ def reason(output: str) -> str:
     return words + " (a version before 0.1.0 made it: CHANGELOG.md)" * is_older
 
 
-def _state(env: Mapping[str, str]) -> str:
-    """Return a digest of the migrations that there are and of those that the file has; empty for any other database."""
-    url = urlsplit(env.get("DATABASE_URL", ""))
-    file = unquote(url.path.removeprefix("/"))
-    if url.scheme != "sqlite":
-        return ""
+def _known() -> str:
+    """Return a digest of the files that decide which migrations there are."""
     digest = hashlib.sha256()
     for pattern in _KNOWN:
         for path in sorted(CHECKOUT.glob(f"services/{pattern}")):
             digest.update(str(path.relative_to(CHECKOUT)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _applied(env: Mapping[str, str]) -> str:
+    """Return a digest of the migrations that the SQLite file has; empty without one."""
+    url = urlsplit(env.get("DATABASE_URL", ""))
+    file = unquote(url.path.removeprefix("/"))
+    if url.scheme != "sqlite":
+        return ""
     try:
         # Only to be read, so that a file which is missing is not made.
         opened = sqlite3.connect(f"file:{quote(file)}?mode=ro", uri=True)
         with contextlib.closing(opened) as database:
-            applied = database.execute("SELECT app, name, applied FROM django_migrations ORDER BY id").fetchall()
+            rows = database.execute("SELECT app, name, applied FROM django_migrations ORDER BY id").fetchall()
     except sqlite3.Error:
         return ""
-    digest.update(repr(applied).encode())
-    return digest.hexdigest()
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def _run(service: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -90,11 +90,29 @@ def test_an_older_file_in_its_place_is_brought_up_to_date(
     assert [migrated(), migrated()] == [ALL, []]
 
 
-@pytest.mark.parametrize("changed", ["tasks/tasks/migrations/0002_more.py", "auth/requirements.txt"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "tasks/tasks/migrations/0002_more.py",
+        "auth/requirements.txt",
+        "auth/auth_service/admin_settings.py",
+    ],
+)
 def test_what_a_new_version_brings_is_applied(migrated: Callable[..., list[str]], checkout: Path, changed: str) -> None:
     migrated()
-    (checkout / "services" / changed).write_text("new", encoding="utf-8")
+    file = checkout / "services" / changed
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("new", encoding="utf-8")
     assert [migrated(), migrated()] == [ALL, []]
+
+
+def test_what_a_new_version_brings_meanwhile_is_applied_by_the_next_start(
+    migrated: Callable[..., list[str]], checkout: Path
+) -> None:
+    program = checkout / "environments/tasks/bin/python"
+    pull = "Path('tasks/migrations/0002_more.py').touch()"
+    program.write_text(f"{program.read_text(encoding='utf-8')}\n{pull}\n", encoding="utf-8")
+    assert [migrated(), migrated(), migrated()] == [ALL, ALL, []]
 
 
 def test_what_failed_is_tried_again(migrated: Callable[..., list[str]]) -> None:

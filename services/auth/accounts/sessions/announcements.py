@@ -79,10 +79,13 @@ class Announcer:
                 remove_expired()
                 self._remove_at = time.monotonic() + REMOVE_SECONDS
         except Exception as error:
-            # Redis or the database is unavailable, or this is a defect of ours; the thread must go on in any case.
+            # The thread must go on in any case.
             if not self._failing:
-                defect = not isinstance(error, redis.RedisError | DatabaseError)
-                logger.warning("ended sessions not announced", extra={"error": type(error).__name__}, exc_info=defect)
+                extra = {"error": type(error).__name__}
+                if isinstance(error, redis.RedisError | DatabaseError):
+                    logger.warning("ended sessions not announced", extra=extra)
+                else:
+                    logger.exception("announcement of ended sessions is broken", extra=extra)
             self._failing = True
         else:
             if self._failing:

@@ -82,4 +82,4 @@ def test_a_defect_is_logged_and_ends_nothing(monkeypatch: pytest.MonkeyPatch, ca
     end()
     Announcer().announce()
     [record] = caplog.records
-    assert (record.message, bool(record.exc_info)) == ("ended sessions not announced", True)
+    assert (record.message, bool(record.exc_info)) == ("announcement of ended sessions is broken", True)

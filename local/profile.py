@@ -4,6 +4,7 @@ py-spy reads the memory of the part's processes, so they need neither code nor a
 millisecond, a hundred times a second.
 """
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -60,7 +61,7 @@ def draw_on_machine(part: str, options: list[str], path: Path) -> None:
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         path.unlink(missing_ok=True)
-        raise CommandError(reason(done.stderr, again=" ".join(["sudo", *command])))
+        raise CommandError(reason(done.stderr, again=shlex.join(["sudo", *command])))
 
 
 def find_process(part: str) -> int:
@@ -103,11 +104,11 @@ def draw_in_container(part: str, options: list[str], path: Path) -> None:
         *("--security-opt", "no-new-privileges", "--memory", "256m", "--entrypoint", "sh"),
         *(image, "-c", SCRIPT, "py-spy", *options),
     ]
-    with PROGRAM_FOR_CONTAINERS.open("rb") as program, path.open("wb") as graph:
-        done = subprocess.run(helper, stdin=program, stdout=graph, stderr=subprocess.PIPE, check=False)
+    with PROGRAM_FOR_CONTAINERS.open("rb") as program:
+        done = subprocess.run(helper, stdin=program, capture_output=True, check=False)
     if done.returncode:
-        path.unlink()
         raise CommandError(reason(done.stderr.decode(errors="replace"), again="as root"))
+    path.write_bytes(done.stdout)
 
 
 def reason(complaint: str, *, again: str) -> str:

@@ -1,7 +1,6 @@
 """`make backup` of a stack at work, `make restore` into an empty one: all is there, and what has ended stays ended."""
 
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.accounts import PASSWORD, log_in, register
+from support.background import repeating
 from support.commands import Completed, output_of, run, run_launcher
 from support.environment import for_stack, shell
 from support.paths import CHECKOUT
@@ -64,21 +64,14 @@ def states() -> Iterator[tuple[Path, Path]]:
 def writing(stack: LocalStack, token: str) -> Iterator[list[str]]:
     """Create tasks meanwhile; yields the titles that were acknowledged so far."""
     acknowledged: list[str] = []
-    stop = threading.Event()
 
     def write() -> None:
-        while not stop.is_set():
-            title = f"written meanwhile {len(acknowledged)}"
-            if stack.call("POST", "/api/tasks", token=token, json={"title": title, "duration": 1}).ok:
-                acknowledged.append(title)
+        title = f"written meanwhile {len(acknowledged)}"
+        if stack.call("POST", "/api/tasks", token=token, json={"title": title, "duration": 1}).ok:
+            acknowledged.append(title)
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    with repeating(write):
         yield acknowledged
-    finally:
-        stop.set()
-        thread.join()
 
 
 def use_everything(stack: LocalStack) -> dict[str, Any]:

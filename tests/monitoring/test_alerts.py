@@ -7,15 +7,16 @@ they compare with is as it is. promtool tests the durations (test_files.py).
 import contextlib
 import json
 import subprocess
-import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from support.accounts import Account, register
+from support.background import repeating
 from support.commands import program
 from support.environment import inherited
 from support.paths import python
@@ -77,22 +78,14 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(scope="module")
 def clients(stack: LocalStack, account: Account) -> Iterator[None]:
     """Keep a few clients calling, since a ratio is of something."""
-    end = threading.Event()
 
     def call() -> None:
-        while not end.is_set():
-            with contextlib.suppress(OSError):
-                stack.call("GET", "/api/tasks", token=account.access)
-                stack.call("POST", "/api/tasks", token=account.access, json={"title": "a", "duration": 1})
-            end.wait(0.5)
+        with contextlib.suppress(OSError):
+            stack.call("GET", "/api/tasks", token=account.access)
+            stack.call("POST", "/api/tasks", token=account.access, json={"title": "a", "duration": 1})
 
-    threads = [threading.Thread(target=call) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    yield
-    end.set()
-    for thread in threads:
-        thread.join()
+    with repeating(call, pause=0.5), repeating(call, pause=0.5), repeating(call, pause=0.5):
+        yield
 
 
 def write_certificate(path: Path, *, days: int) -> None:
@@ -155,24 +148,14 @@ def moved(path: Path) -> Iterator[None]:
         aside.rename(path)
 
 
-@contextmanager
-def slow_writes(stack: LocalStack) -> Iterator[None]:
+def slow_writes(stack: LocalStack) -> AbstractContextManager[None]:
     """Hold the database's lock for most of the time, so that a write waits for longer than the objective."""
-    end = threading.Event()
 
     def hold() -> None:
-        while not end.is_set():
-            with stack.locked_database():
-                end.wait(1.2)
-            end.wait(0.1)
+        with stack.locked_database():
+            time.sleep(1.2)
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    try:
-        yield
-    finally:
-        end.set()
-        thread.join()
+    return repeating(hold, pause=0.1)
 
 
 @pytest.fixture(scope="module")

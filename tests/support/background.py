@@ -1,0 +1,25 @@
+"""Do something over and over beside a test."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+
+@contextmanager
+def repeating(action: Callable[[], object], *, pause: float = 0) -> Iterator[None]:
+    """Call it in a thread until the block ends, ``pause`` seconds apart; the block raises what it has raised."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.is_set():
+            action()
+            ended.wait(pause)
+
+    with ThreadPoolExecutor(1) as pool:
+        repeated = pool.submit(repeat)
+        try:
+            yield
+        finally:
+            ended.set()
+    repeated.result()

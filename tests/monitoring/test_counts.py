@@ -154,10 +154,7 @@ def test_sums_equal_what_the_clients_counted(stack: LocalStack, prometheus: Prom
     assert sum(load.served.values()) > 500
     prometheus.wait_for_scrapes()
     assert counted(prometheus, since=before) == load.served
-    # Datagrams, of which the kernel keeps few: on a machine without a core to spare, some are lost.
-    by_gateway = without(own(prometheus), own_before)
-    assert set(by_gateway) == set(load.own)
-    assert all(0.98 * sent <= by_gateway[status] <= sent for status, sent in load.own.items()), by_gateway
+    assert without(own(prometheus), own_before) == load.own
     # Each creation was sent twice.
     replays = load.served["POST", "/api/tasks", 201] / 2
     assert prometheus.value("sum(tasks_idempotent_replays_total)") == replays

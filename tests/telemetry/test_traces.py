@@ -9,6 +9,7 @@ from support.accounts import register
 from support.receiver import receiving
 from support.stack import LocalStack, running_stack
 from support.telemetry import Collector, Span, running
+from support.tokens import make_token
 from support.waiting import wait_until
 
 # Each process exports every five seconds.
@@ -80,6 +81,22 @@ def test_trace_of_a_request_ends_at_the_job_that_it_requested(
     request, job = (spans[name] for name in names)
     assert (job.part, job.parent) == ("worker", request.id)
     assert any(span.parent == job.id and span.part == "worker" for span in spans.values())
+
+
+def test_stack_that_stops_sends_the_spans_of_the_job_that_has_just_ended(tmp_path: Path) -> None:
+    with running(Collector()) as collector:
+        with running_stack(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as stack:
+            staff = make_token(stack.secret, is_staff=True)
+            response = stack.call("POST", "/api/jobs/delete-old-runs/runs", token=staff)
+            run = response.headers["Location"]
+            wait_until(
+                lambda: stack.call("GET", run, token=staff).json()["state"] == "succeeded",
+                timeout=20,
+                interval=0.01,
+                what="the run has succeeded",
+            )
+        names = {span.name for span in collector.of_trace(response.headers["X-Request-ID"])}
+    assert names >= {"POST /api/jobs/{name}/runs", "job delete-old-runs"}
 
 
 def test_stack_works_and_stops_where_the_collector_is_unavailable(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ table of runs knows its slot.
 import contextlib
 import datetime
 import logging
+import secrets
 from typing import Any
 
 from celery import beat
@@ -53,7 +54,11 @@ class SlotScheduler(beat.Scheduler):
         try:
             # The next call is the retry; by then, the slot may be another.
             tick.apply_async(
-                kwargs={"job": job.name, "slot": slot_text(slot)}, expires=job.expires_seconds, retry=False
+                kwargs={"job": job.name, "slot": slot_text(slot)},
+                # The id of the run's trace, which samplers need to be random; Celery's own has fixed digits (UUID 4).
+                task_id=secrets.token_hex(16),
+                expires=job.expires_seconds,
+                retry=False,
             )
         except (OperationalError, redis.RedisError, OSError) as error:
             if not self._fails:

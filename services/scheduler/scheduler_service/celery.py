@@ -70,6 +70,13 @@ def leave_process_group(**kwargs: Any) -> None:
 def start_telemetry(**kwargs: Any) -> None:
     """Trace and report errors from each process of the pool, or from beat."""
     telemetry.start(os.environ.get(PART, "worker"))
+    # Only now, so that it is called after all others: what they still do is traced as well.
+    signals.worker_process_shutdown.connect(stop_telemetry)
+
+
+def stop_telemetry(**kwargs: Any) -> None:
+    """Send the last spans and reports: a process of the pool ends without Python's own end."""
+    telemetry.stop()
 
 
 @signals.worker_ready.connect

@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import re
 
 import pytest
 import time_machine
@@ -26,11 +27,13 @@ class Broker:
 
     def __init__(self) -> None:
         self.slots: list[tuple[str, str]] = []
+        self.ids: list[str] = []
         self.error: Exception | None = None
 
-    def __call__(self, *, kwargs: dict[str, str], **options: object) -> None:
+    def __call__(self, *, kwargs: dict[str, str], task_id: str, **options: object) -> None:
         if self.error:
             raise self.error
+        self.ids.append(task_id)
         self.slots.append((kwargs["job"], kwargs["slot"][11:16]))
 
 
@@ -133,3 +136,11 @@ def test_message_has_its_job_and_slot_and_expires(late, settings, tmp_path, monk
     assert message.headers["task"] == "jobs.tick"
     expires = datetime.datetime.fromisoformat(message.headers["expires"])
     assert expires == SLOT + late + REPORT_USER_TASKS.expires_seconds * SECOND
+
+
+def test_ids_are_random_in_every_digit(beat, broker):
+    """A tick's id is that of its trace, of which samplers take a share by the second half."""
+    tick_at(beat, *(SLOT + number * MINUTE for number in range(100)))
+    assert len(broker.ids) >= 100
+    assert all(re.fullmatch("[0-9a-f]{32}", identifier) for identifier in broker.ids)
+    assert all(len({identifier[place] for identifier in broker.ids}) > 8 for place in range(32))

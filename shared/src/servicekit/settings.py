@@ -6,6 +6,7 @@ from typing import Any
 
 from servicekit.process import env
 from servicekit.process.env import ConfigurationError
+from servicekit.telemetry import configuration
 from servicekit.tokens.keys import MINIMUM_SECRET_BYTES, Key
 
 # One authentication, everything refused by default, one parser and one renderer.
@@ -26,7 +27,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 
 MIDDLEWARE: list[str] = ["servicekit.http.middleware.request_log"]
-if env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+if configuration.traces():
     # After the first, which knows the request's id.
     MIDDLEWARE = [*MIDDLEWARE, "servicekit.http.tracing.trace_request"]
 

@@ -11,7 +11,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from servicekit.process.context import as_request
 from servicekit.telemetry import spans
-from servicekit.telemetry.tracing import LoggingExporter, summary
+from servicekit.telemetry.configuration import Traces
+from servicekit.telemetry.tracing import LoggingExporter, sampler, summary
 from servicekit.testing import bearer
 
 REQUEST = "0123456789abcdef" + "fedcba9876543210"
@@ -198,6 +199,27 @@ def test_outage_of_the_receiver_is_two_lines(caplog):
     for _ in range(5):
         exporter.export([])
     assert [record.getMessage() for record in caplog.records] == ["spans not exported", "spans exported again"]
+
+
+def test_process_that_stops_gives_up_after_one_failed_batch(caplog):
+    good, bad = SpanExportResult.SUCCESS, SpanExportResult.FAILURE
+    exporter = LoggingExporter(receiver := Receiver(good, bad, good))
+    exporter.give_up_after_a_failure()
+    assert [exporter.export([]) for _ in range(4)] == [good, bad, bad, bad]
+    assert receiver.results == [good]
+
+
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [
+        ("always_off", "AlwaysOffSampler"),
+        ("traceidratio", "TraceIdRatioBased{0.25}"),
+        ("parentbased_always_on", "ParentBased{root:AlwaysOnSampler"),
+        ("parentbased_traceidratio", "ParentBased{root:TraceIdRatioBased{0.25}"),
+    ],
+)
+def test_sampler_is_the_one_that_is_named(name, description):
+    assert sampler(Traces("http://collector:4318/v1/traces", name, 0.25)).get_description().startswith(description)
 
 
 class TestOff:

@@ -1,15 +1,30 @@
-"""Traces and error reports, each imported only where a variable asks for it (docs/adr/0036 and 0038)."""
+"""Traces and error reports, each imported only where a variable asks for it (docs/adr/0036 and 0037)."""
+
+from collections.abc import Callable
+from multiprocessing import util
 
 from servicekit.process import env
+from servicekit.telemetry import configuration
+
+# What sends the rest, of each that was started.
+_started: list[Callable[[], None]] = []
 
 
 def start(part: str) -> None:
     """Start what the variables ask for, in a process of this part; after a fork, in the child."""
-    if env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    if traces := configuration.traces():
         from servicekit.telemetry import tracing
 
-        tracing.start(part)
+        _started.append(tracing.start(part, traces))
     if env.get("SENTRY_DSN"):
         from servicekit.telemetry import error_reports
 
-        error_reports.start(part)
+        _started.append(error_reports.start(part))
+    # As by atexit, and also in processes that multiprocessing started, as granian's, in which atexit calls nothing.
+    util.Finalize(None, stop, exitpriority=0)
+
+
+def stop() -> None:
+    """Send what waits, within some seconds. Only a process that ends otherwise, as those of a pool, has to call it."""
+    while _started:
+        _started.pop()()

@@ -1,13 +1,13 @@
-"""Report unexpected errors to SENTRY_DSN, without anything that a user wrote or that identifies one (docs/adr/0038).
+"""Report unexpected errors to SENTRY_DSN, without anything that a user wrote or that identifies one (docs/adr/0037).
 
 A report is built from a list of what may leave, not by removing what must not: Sentry's own integrations add bodies,
 headers, cookies and local variables, and each of its releases may add more.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import sentry_sdk
-from sentry_sdk.integrations.atexit import AtexitIntegration
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.types import Event, Hint
 from sentry_sdk.utils import BadDsn
@@ -16,14 +16,18 @@ from servicekit.process import env
 from servicekit.process.context import request_id
 from servicekit.process.env import ConfigurationError
 
+FLUSH_SECONDS = 2.0
 # Of the process and of the library: no names, texts or values.
 _MEMBERS = ("event_id", "timestamp", "platform", "level", "logger", "sdk")
 # Of a line of the traceback. "vars" are the local variables; "abs_path" may hold the name of the machine's user.
 _FRAME = ("filename", "function", "module", "lineno", "in_app")
 
 
-def start(part: str) -> None:
-    """Report what this process logs with a traceback, from now on; raises ConfigurationError for a malformed DSN."""
+def start(part: str) -> Callable[[], None]:
+    """Report what this process logs at ERROR with a traceback, from now on; return what sends the last reports.
+
+    Raises ConfigurationError for a malformed DSN.
+    """
     try:
         sentry_sdk.init(
             dsn=env.get("SENTRY_DSN"),
@@ -31,21 +35,21 @@ def start(part: str) -> None:
             auto_enabling_integrations=False,
             integrations=[
                 # Whatever we do not expect is logged with its traceback.
-                LoggingIntegration(level=None, sentry_logs_level=None),
-                # A process that ends sends what it has, and says nothing of it.
-                AtexitIntegration(callback=lambda pending, timeout: None),
+                LoggingIntegration(level=None, sentry_logs_level=None)
             ],
+            # Does not leave; without it, each process asks git.
+            release="none",
             before_send=lambda event, hint: report(event, hint, part=part),
             include_local_variables=False,
             include_source_context=False,
             max_breadcrumbs=0,
             auto_session_tracking=False,
             send_client_reports=False,
-            shutdown_timeout=2,
         )
     except BadDsn:
         # The library would show it.
         raise ConfigurationError("SENTRY_DSN", "is malformed") from None
+    return lambda: sentry_sdk.flush(timeout=FLUSH_SECONDS)
 
 
 def report(event: Event, hint: Hint, *, part: str) -> Event | None:

@@ -20,13 +20,21 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    Decision,
+    ParentBased,
+    Sampler,
+    TraceIdRatioBased,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from servicekit.process.context import request_id
 from servicekit.telemetry import spans
+from servicekit.telemetry.configuration import Traces
 
-# For all tries of one batch. A process that stops sends its last one, and its part has a few seconds to stop.
+# For all tries of one batch of 512 spans. A process that stops gives up after the first that fails.
 EXPORT_SECONDS = 2.0
 # OpenTelemetry's names of the databases that Django names otherwise.
 SYSTEMS = {"microsoft": "microsoft.sql_server"}
@@ -40,16 +48,32 @@ _propagator = TraceContextTextMapPropagator()
 logger = logging.getLogger("servicekit.telemetry")
 
 
-def start(part: str) -> None:
-    """Trace this process from now on, under the name of its part."""
+def start(part: str, configuration: Traces) -> Callable[[], None]:
+    """Trace this process from now on, under the name of its part; return what sends the last spans."""
     # Of each failed try, in words of its own; LoggingExporter tells when an outage begins and ends.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    # OTEL_TRACES_SAMPLER is read by the SDK itself.
     provider = TracerProvider(
-        resource=Resource.create({"service.name": part, "service.namespace": "task-api"}), id_generator=Ids()
+        sampler=sampler(configuration),
+        resource=Resource.create({"service.name": part, "service.namespace": "task-api"}),
+        id_generator=Ids(),
+        shutdown_on_exit=False,
     )
-    provider.add_span_processor(BatchSpanProcessor(LoggingExporter(OTLPSpanExporter(timeout=EXPORT_SECONDS))))
+    exporter = LoggingExporter(OTLPSpanExporter(endpoint=configuration.url, timeout=EXPORT_SECONDS))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     use(provider)
+
+    def stop() -> None:
+        exporter.give_up_after_a_failure()
+        provider.shutdown()
+
+    return stop
+
+
+def sampler(configuration: Traces) -> Sampler:
+    """Return what decides which traces are made."""
+    name = configuration.sampler.removeprefix("parentbased_")
+    chosen = {"always_on": ALWAYS_ON, "always_off": ALWAYS_OFF}.get(name) or TraceIdRatioBased(configuration.share)
+    return chosen if name == configuration.sampler else ParentBased(chosen)
 
 
 def use(provider: TracerProvider) -> None:
@@ -167,8 +191,15 @@ class LoggingExporter(SpanExporter):
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
         self._fails = False
+        self._gives_up = False
+
+    def give_up_after_a_failure(self) -> None:
+        """From now on, try nothing more once a batch has failed: the process is about to stop."""
+        self._gives_up = True
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self._gives_up and self._fails:
+            return SpanExportResult.FAILURE
         result = self._exporter.export(spans)
         fails = result is not SpanExportResult.SUCCESS
         if fails and not self._fails:

@@ -125,9 +125,12 @@ class Swarm(Project):
             self.docker("unpause", container, node=node)
 
     def log(self, *services: str, since: float = 0) -> list[str]:
-        names = services or tuple(REPLICAS)
-        done = "\n".join(self.docker("service", "logs", "--raw", self.service(name)) for name in names)
-        return done.splitlines()
+        return [line for name in services or REPLICAS for task in self.tasks(name) for line in self.task_log(task)]
+
+    def task_log(self, task: dict[str, str], *, since: str = "0") -> list[str]:
+        # `docker service logs` may wait for ever for a task that was lost with its node.
+        node, container = self.place(task)
+        return self.docker("logs", "--since", since, container, node=node).splitlines()
 
     def answers(self, node: int) -> bool:
         try:

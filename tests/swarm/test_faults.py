@@ -101,9 +101,12 @@ def test_six_tasks_are_spread_over_the_nodes_and_all_get_requests(swarm: Swarm, 
         time.sleep(4)
     print(f"scaled to 6: {seen}")
     assert Counter(swarm.nodes_of("tasks")) == dict.fromkeys(NODES, 2)
-    lines = swarm.docker("service", "logs", "--no-trunc", "--since", "20s", swarm.service("tasks")).splitlines()
-    served = Counter(line.partition("@")[0] for line in lines if '"path":"/api/tasks"' in line)
-    assert len(served) == 6, served
+    served = {
+        task["Name"]: sum('"path":"/api/tasks"' in line for line in swarm.task_log(task, since="20s"))
+        for task in swarm.tasks("tasks")
+    }
+    assert len(served) == 6
+    assert all(served.values()), served
     assert not seen.failed_gets()
     user.assert_nothing_lost_or_doubled(seen.acknowledged)
     swarm.docker("service", "scale", f"{swarm.service('tasks')}=2")

@@ -22,7 +22,8 @@ def test_github_runs_every_stage_of_ci() -> None:
 
     job = load("ci")["jobs"]["stage"]
 
-    assert set(job["strategy"]["matrix"]["stage"]) == stages
+    # A Swarm of three nodes is more than one of GitHub's machines.
+    assert set(job["strategy"]["matrix"]["stage"]) == stages - {"test-swarm"}
     assert job["steps"][-1] == {"run": 'make "$STAGE"', "env": {"STAGE": "${{ matrix.stage }}"}}
 
 

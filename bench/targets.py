@@ -126,7 +126,17 @@ def peer(name: str, source: Path) -> Iterator[Target]:
             for process in reversed(processes):
                 process.terminate()
             for process in processes:
-                process.wait(30)
+                _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait until it ends; a peer that does not must not cost the figures of all."""
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+            each.kill()
+        process.wait()
 
 
 def _secrets() -> dict[str, str]:

@@ -124,7 +124,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # Some file systems have no WAL, and there a commit would have to wait for readers.
         if connection.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
             connection.close()
-            raise base.Database.OperationalError("the file system does not allow a write-ahead log (WAL)")
+            raise sqlite3.OperationalError("the file system does not allow a write-ahead log (WAL)")
         # The cursors wait (https://sqlite.org/pragma.html#pragma_busy_timeout).
         connection.execute("PRAGMA busy_timeout = 0")
         self._opened = self._file()

@@ -5,6 +5,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
+from support import processes
 from support.paths import CHECKOUT, python
 
 Completed = subprocess.CompletedProcess[str]
@@ -19,10 +22,22 @@ def run(
     timeout: float = 120,
     stdin: str = "",
 ) -> Completed:
-    """Run a command with exactly these variables, and return its exit code and output."""
-    return subprocess.run(
-        command, env=env, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
-    )
+    """Run a command with exactly these variables, and return its exit code and output.
+
+    Where it takes too long, what it has started ends with it, which subprocess.run() would leave behind.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=env, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            processes.kill([psutil.Process(process.pid)])
+            stdout, stderr = process.communicate(timeout=5)
+            raise AssertionError(f"{error}:\n{stdout}{stderr}") from error
+        except BaseException:
+            processes.kill([psutil.Process(process.pid)])
+            raise
+    return Completed(command, process.returncode, stdout, stderr)
 
 
 def output_of(completed: Completed) -> str:

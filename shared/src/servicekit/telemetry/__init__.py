@@ -25,6 +25,9 @@ def start(part: str) -> None:
 
 
 def stop() -> None:
-    """Send what waits, within some seconds. Only a process that ends otherwise, as those of a pool, has to call it."""
+    """Send what waits: spans first, then reports, each within some two seconds.
+
+    Only a process that ends otherwise, as those of a pool, has to call it.
+    """
     while _started:
-        _started.pop()()
+        _started.pop(0)()

@@ -1,6 +1,6 @@
 """Whether to trace, where to, and which requests, by OpenTelemetry's variables.
 
-OpenTelemetry does not read them itself: it knows no ``_FILE``, and takes every trace where a value is malformed.
+These are read here, and not by OpenTelemetry: it knows no ``_FILE``, and takes every trace where a value is malformed.
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 

@@ -50,7 +50,8 @@ class Announcer:
         self._client = connect()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._failing = False
+        # What was logged about a failure that lasts.
+        self._failure = ""
         self._remove_at = 0.0
 
     def start(self) -> None:
@@ -80,17 +81,19 @@ class Announcer:
                 self._remove_at = time.monotonic() + REMOVE_SECONDS
         except Exception as error:
             # The thread must go on in any case.
-            if not self._failing:
+            failure = "outage" if isinstance(error, redis.RedisError | DatabaseError) else "defect"
+            # The first of several; a defect also where it follows an outage.
+            if failure != self._failure:
                 extra = {"error": type(error).__name__}
-                if isinstance(error, redis.RedisError | DatabaseError):
+                if failure == "outage":
                     logger.warning("ended sessions not announced", extra=extra)
                 else:
                     logger.exception("announcement of ended sessions is broken", extra=extra)
-            self._failing = True
+            self._failure = failure
         else:
-            if self._failing:
+            if self._failure:
                 logger.info("ended sessions announced again")
-            self._failing = False
+            self._failure = ""
 
 
 announcer = Announcer()

@@ -83,3 +83,15 @@ def test_a_defect_is_logged_and_ends_nothing(monkeypatch: pytest.MonkeyPatch, ca
     Announcer().announce()
     [record] = caplog.records
     assert (record.message, bool(record.exc_info)) == ("announcement of ended sessions is broken", True)
+
+
+def test_a_defect_that_begins_during_an_outage_is_logged_as_well(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    announcer = Announcer()
+    end()
+    announcer.announce()
+    monkeypatch.setattr(announcements, "announced_sessions", lambda client: 1 / 0)
+    for _ in range(2):
+        announcer.announce()
+    assert caplog.messages == ["ended sessions not announced", "announcement of ended sessions is broken"]

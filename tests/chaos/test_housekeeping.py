@@ -1,4 +1,4 @@
-"""Thousands of rows are deleted after their time, and no writer waits for it."""
+"""Hundreds of thousands of old rows are deleted, and no writer waits for it."""
 
 import contextlib
 import sqlite3
@@ -17,8 +17,9 @@ LONGEST_SECONDS = 0.1
 # On a machine that is busy with other work, single writes take that long by themselves.
 ROUNDS = 3
 TABLES = ("tasks_event", "tasks_idempotencykey", "webhooks_delivery")
-# Each process of the service deletes a thousand in ten seconds.
-ROWS, LEFT = 4000, 2000
+# To delete all of them at once takes longer than that; each process of the service deletes a thousand in ten seconds.
+ROWS = 300_000
+LEFT = ROWS - 2000
 OLD = "2020-01-01 00:00:00"
 
 
@@ -34,18 +35,21 @@ def database(stack: LocalStack) -> Iterator[sqlite3.Connection]:
         yield opened
 
 
+def keep(database: sqlite3.Connection, table: str) -> None:
+    """Keep the table's newest row, as something to copy."""
+    database.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM {table} ORDER BY id DESC LIMIT 1")
+
+
 def multiply(database: sqlite3.Connection, table: str, **values: str) -> None:
-    """Put ROWS copies of the newest row in the place of all rows; ``values`` are SQL expressions for some columns."""
-    database.execute("BEGIN IMMEDIATE")
-    (newest,) = database.execute(f"SELECT MAX(id) FROM {table}").fetchone()
+    """Put ROWS copies of the kept row in the place of all rows; ``values`` are SQL expressions for some columns."""
     names = [row[1] for row in database.execute(f"PRAGMA table_info({table})") if row[1] != "id"]
+    database.execute("BEGIN IMMEDIATE")
+    database.execute(f"DELETE FROM {table}")
     database.execute(
         f"WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {ROWS}) "
         f"INSERT INTO {table} ({', '.join(map(repr, names))}) "
-        f"SELECT {', '.join(values.get(name, name) for name in names)} "
-        f"FROM number, (SELECT * FROM {table} WHERE id = {newest})"
+        f"SELECT {', '.join(values.get(name, name) for name in names)} FROM number, kept_{table}"
     )
-    database.execute(f"DELETE FROM {table} WHERE id <= {newest}")
     database.execute("COMMIT")
 
 
@@ -66,6 +70,9 @@ def test_no_writer_waits_for_a_deletion(stack: LocalStack, database: sqlite3.Con
     wait_until(lambda: database.execute("SELECT 1 FROM webhooks_delivery").fetchone(), timeout=10, what="a delivery")
     unique, old = "lower(hex(randomblob(16)))", repr(OLD)
 
+    for table in TABLES:
+        keep(database, table)
+
     longest = []
     for _ in range(ROUNDS):
         multiply(database, "tasks_event", uuid=unique, created_at=old)
@@ -74,7 +81,7 @@ def test_no_writer_waits_for_a_deletion(stack: LocalStack, database: sqlite3.Con
         # What was just stored is then not for a request to move.
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         longest.append(longest_write(stack, token, until=lambda: all(count_old(database, t) <= LEFT for t in TABLES)))
-        print(f"longest write {longest[-1] * 1000:.0f} ms while thousands of rows of each table were deleted")
+        print(f"longest write {longest[-1] * 1000:.0f} ms while 2,000 rows of each table were deleted")
         if longest[-1] <= LONGEST_SECONDS:
             break
     assert min(longest) <= LONGEST_SECONDS

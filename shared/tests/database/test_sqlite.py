@@ -92,13 +92,19 @@ def test_a_writer_that_was_refused_waits_as_long_as_any_the_next_time(locked: Pa
     assert write(locked) >= 4
 
 
-def test_writer_beside_a_first_one_that_has_just_come_waits_as_well() -> None:
-    queue = _Queue()
-    for _ in range(2):
+@pytest.mark.parametrize("used", [False, True], ids=["the first ever", "after another one, long ago"])
+def test_writer_beside_a_first_one_that_has_just_come_waits_as_well(
+    monkeypatch: pytest.MonkeyPatch, used: bool
+) -> None:
+    queue, now = _Queue(), 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    if used:
         with queue.place(10) as first, queue.place(10) as second:
-            assert first - 10 == pytest.approx(second - SHORT_WAIT_SECONDS, abs=1)
+            assert (first, second) == (1010, 1000 + SHORT_WAIT_SECONDS)
+    now = 2000.0
+    # It holds the place, and has not yet noted since when.
     with queue._first, queue.place(10) as until:
-        assert until == pytest.approx(time.monotonic() + SHORT_WAIT_SECONDS, abs=1)
+        assert until == 2000 + SHORT_WAIT_SECONDS
 
 
 def test_file_system_without_a_write_ahead_log_is_refused(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
@@ -29,7 +29,7 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         started = time.perf_counter()
         # The gateway always sends a new one; anything else bypassed the gateway.
         given = request.META.get("HTTP_X_REQUEST_ID", "")
-        identifier = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        identifier = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         set_request_id(identifier)
         ACTIVE.inc()
         try:

@@ -134,9 +134,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(30)
     except subprocess.TimeoutExpired:
-        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-            each.kill()
+        workers = psutil.Process(process.pid).children(recursive=True)
+        # The main process first, which would replace them.
+        process.kill()
         process.wait()
+        for worker in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
 
 
 def _secrets() -> dict[str, str]:

@@ -25,7 +25,7 @@ def migrate(env: Mapping[str, str]) -> None:
     to a SQLite file. SQL Server is asked each time.
     """
     note = Path(env["RUN_DIR"], "migrated")
-    # Before, since a `git pull` may add some meanwhile.
+    # Read before migrating, since a `git pull` may add some meanwhile.
     known = _known()
     applied = _applied(env)
     if applied and note.is_file() and note.read_text(encoding="utf-8") == known + applied:

@@ -5,8 +5,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import psutil
-
 from support import processes
 from support.paths import CHECKOUT, python
 
@@ -27,15 +25,17 @@ def run(
     Where it takes too long, what it has started ends with it, which subprocess.run() would leave behind.
     """
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=env, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(
+        command, env=env, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, text=True, process_group=0
+    ) as process:
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired as error:
-            processes.kill([psutil.Process(process.pid)])
+            processes.kill(processes.in_group(process.pid))
             stdout, stderr = process.communicate(timeout=5)
             raise AssertionError(f"{error}:\n{stdout}{stderr}") from error
         except BaseException:
-            processes.kill([psutil.Process(process.pid)])
+            processes.kill(processes.in_group(process.pid))
             raise
     return Completed(command, process.returncode, stdout, stderr)
 

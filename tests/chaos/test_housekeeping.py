@@ -18,7 +18,7 @@ LONGEST_SECONDS = 0.1
 ROUNDS = 3
 TABLES = ("tasks_event", "tasks_idempotencykey", "webhooks_delivery")
 # To delete all of them at once takes longer than that; each process of the service deletes a thousand in ten seconds.
-ROWS = 300_000
+ROWS = 100_000
 LEFT = ROWS - 2000
 OLD = "2020-01-01 00:00:00"
 

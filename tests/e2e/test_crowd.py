@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 
 from support.accounts import PASSWORD, Account, register
 from support.stack import LocalStack
+from support.waiting import wait_until
 
 ADDRESSES = [f"127.0.0.{n}" for n in range(10, 42)]
 SECONDS = 6
@@ -59,6 +60,9 @@ def test_32_logins_at_once_leave_threads_for_other_calls(local_stack: LocalStack
     with ThreadPoolExecutor(max_workers=len(ADDRESSES)) as crowd:
         attempts = [crowd.submit(keep_logging_in, address) for address in ADDRESSES]
         try:
+            # Each thread of auth first opens a connection, which on a server of the test's machine takes a third of a
+            # second of its processor.
+            wait_until(lambda: logins[401] >= len(ADDRESSES), timeout=60, what="the logins have connections")
             reads, refreshes = [], []
             until = time.monotonic() + SECONDS
             while time.monotonic() < until:

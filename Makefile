@@ -101,12 +101,13 @@ swarm-down: $(call ready,local) ## remove the stack from the Swarm
 
 ##@ Test
 
-# Each with a stack of its own, since most tests wait for something; a module stays in one of them, with its fixtures.
-TWO_PROCESSES := --numprocesses 2 --dist loadfile
+# Each with a stack of its own, since most tests wait for something; a module stays in one of them, with its fixtures. Three
+# keep two cores busy.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
 
 .PHONY: test
 test: test-unit $(RUNTIME) $(call ready,tests deploy) ## run every suite that needs no npm, browser, engine or Prometheus
-	@$(ENV)/tests/bin/pytest $(TWO_PROCESSES) tests $(foreach name,postman containers swarm monitoring,--ignore tests/$(name))
+	@$(ENV)/tests/bin/pytest $(SIDE_BY_SIDE) tests $(foreach name,postman containers swarm monitoring,--ignore tests/$(name))
 	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium,"
 	@echo "make test-containers and make test-swarm, which need an engine, and make test-monitoring, which needs Prometheus"
 

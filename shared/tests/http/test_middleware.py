@@ -16,6 +16,11 @@ def test_gateways_request_id_is_kept(client, records):
     assert records()[-1]["request_id"] == GIVEN
 
 
+def test_every_digit_of_a_new_request_id_is_random(client):
+    ids = [client.get("/echo")["X-Request-ID"] for _ in range(50)]
+    assert min(len(set(digits)) for digits in zip(*ids, strict=True)) > 4
+
+
 @pytest.mark.parametrize(
     "given",
     [None, "", "short", GIVEN.upper(), f"{GIVEN}0", f"{GIVEN}\n", f" {GIVEN}", "g" * 32, "٠" * 32],

@@ -31,8 +31,6 @@ class Answers:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         path.chmod(0o600)
-        # Those of every refusal of a flood, until this process has its turn.
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 2**20)
         self._counts: Counter[tuple[str, str]] = Counter()
         threading.Thread(target=self._read, name="answers", daemon=True).start()
 

@@ -25,9 +25,10 @@ def start(part: str) -> None:
 
 
 def stop() -> None:
-    """Send what waits: spans first, then reports, each within some two seconds.
+    """Send what waits; each receiver that does not respond costs about two seconds.
 
     Only a process that ends otherwise, as those of a pool, has to call it.
     """
+    # In the order of their start: spans are more, and what kills a process that stops too slowly waits for neither.
     while _started:
         _started.pop(0)()

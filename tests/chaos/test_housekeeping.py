@@ -1,4 +1,4 @@
-"""Hundreds of thousands of old rows are deleted, and no writer waits for it."""
+"""Of 100,000 old rows in each table a few are deleted at a time, and no writer waits for it."""
 
 import contextlib
 import sqlite3

@@ -1,6 +1,7 @@
 """The objects of deploy/kubernetes as kubectl renders them, and docker-compose.yaml without a .env."""
 
 import re
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,8 +35,8 @@ def render(overlay: str) -> str:
 @cache
 def render_every_option() -> str:
     """Return the base with each component that there is, and the External Secrets."""
-    folder = CHECKOUT / "var/kubernetes/every-option"
-    folder.mkdir(parents=True, exist_ok=True)
+    place = CHECKOUT / "var/kubernetes"
+    place.mkdir(parents=True, exist_ok=True)
     up = "../../../deploy/kubernetes"
     components = [f"{up}/components/{name}" for name in OPTIONS]
     kustomization = {
@@ -43,8 +44,10 @@ def render_every_option() -> str:
         "resources": [f"{up}/base", f"{up}/external-secrets"],
         "components": [*components, f"{up}/overlays/production/release", f"{up}/components/restricted"],
     }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-    return output_of(run(tool("kubectl"), "kustomize", folder, env={}))
+    # Each process of the suite has a folder of its own: another one would read a file that is being written.
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+        return output_of(run(tool("kubectl"), "kustomize", folder, env={}))
 
 
 @dataclass(frozen=True)

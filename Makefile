@@ -101,9 +101,9 @@ swarm-down: $(call ready,local) ## remove the stack from the Swarm
 
 ##@ Test
 
-# Each with a stack of its own, since most tests wait for something; a module stays in one of them, with its fixtures. Three
-# keep two cores busy.
-SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
+# Each with a stack of its own, since most tests wait for something; a module stays in one of them, with its fixtures. With
+# three, two cores are busy, and tests that look at times fail.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
 .PHONY: test
 test: test-unit $(RUNTIME) $(call ready,tests deploy) ## run every suite that needs no npm, browser, engine or Prometheus
@@ -140,7 +140,7 @@ test-browser: $(RUNTIME) $(call ready,browser) ## test the pages in Chromium or 
 
 .PHONY: test-chaos
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack, and show what was measured
-	@$(ENV)/tests/bin/pytest -rsP tests/chaos
+	@$(ENV)/tests/bin/pytest $(SIDE_BY_SIDE) -rsP tests/chaos
 
 .PHONY: test-kubernetes
 test-kubernetes: $(call ready,local tests deploy) ## check the files for Kubernetes: schemas, policies, and against Compose

@@ -19,9 +19,10 @@ MODULES = {
 def loaded(service: str, state: Path, **changes: str) -> list[str]:
     env = environment.for_stack(state=state, port=1, secret=SECRET, **changes)
     packages = program("any/loaded_packages")
-    return output_of(
-        run_in_service(service, *packages, MODULES[service], "opentelemetry,sentry_sdk,django", env=env)
-    ).split()
+    output = output_of(run_in_service(service, *packages, MODULES[service], "opentelemetry,sentry_sdk,django", env=env))
+    # A service may log beside it.
+    (line,) = [line for line in output.splitlines() if line.startswith("loaded: ")]
+    return line.split()[1:]
 
 
 @pytest.mark.parametrize("service", MODULES)

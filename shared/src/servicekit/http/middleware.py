@@ -27,8 +27,8 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
     def middleware(request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
-        # The gateway always sends a new one; anything else bypassed the gateway. It is the id of the trace, which samplers
-        # need to be random: UUID 4 has fixed digits.
+        # The gateway always sends a new one; anything else bypassed the gateway. Not a UUID: it is the id of the trace,
+        # of which samplers need every digit to be random.
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         identifier = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         set_request_id(identifier)

@@ -5,4 +5,6 @@ import sys
 
 for name in sys.argv[1].split(","):
     importlib.import_module(name)
-print(*sorted({name.partition(".")[0] for name in sys.modules} & set(sys.argv[2].split(","))))
+found = sorted({name.partition(".")[0] for name in sys.modules} & set(sys.argv[2].split(",")))
+# At once, since a thread may log.
+sys.stdout.write("loaded: " + " ".join(found) + "\n")

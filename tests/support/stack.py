@@ -3,14 +3,12 @@
 import codecs
 import contextlib
 import fcntl
-import functools
 import json
 import os
 import pty
 import re
 import secrets
 import select
-import shutil
 import signal
 import socket
 import sqlite3
@@ -28,7 +26,7 @@ import psutil
 import requests
 
 from support import environment, processes
-from support.commands import output_of, run_in_launcher, run_in_service
+from support.commands import output_of, run_in_service
 from support.compose import Project
 from support.paths import CHECKOUT
 from support.ports import free_port
@@ -308,19 +306,6 @@ class Screen:
                 return
 
 
-@functools.cache
-def _state_with_tables(parent: Path) -> Path:
-    """Make what a start leaves that found no tables, once: it costs as much of the processor as the rest of the start.
-
-    tests/local starts stacks without it.
-    """
-    made = parent / "state-with-tables"
-    env = environment.for_stack(state=made, port=free_port(), secret=secrets.token_urlsafe(48))
-    migrate = "from local import environment, migrations; migrations.migrate(environment.load())"
-    output_of(run_in_launcher("-c", migrate, env=env))
-    return made
-
-
 class ContainerStack(Stack):
     """The stack of `make docker-up`."""
 
@@ -384,8 +369,6 @@ def running_stack(state: Path, **changes: str) -> Iterator[LocalStack]:
     """Run a stack of its own in the folder, with ``changes`` to its environment; stop it at the end."""
     secret = secrets.token_urlsafe(48)
     env = environment.for_stack(state=state, port=free_port(), secret=secret, **changes)
-    if "DATABASE_URL" not in changes and not (state / "db.sqlite3").exists():
-        shutil.copytree(_state_with_tables(state.parent), state, dirs_exist_ok=True)
     stack = LocalStack(state, secret=secret, env=env)
     try:
         yield stack.wait_until_ready()

@@ -229,6 +229,8 @@ def seconds(action: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
+# The suite's limit would end a soak.
+@pytest.mark.timeout(600 + SECONDS)
 def test_no_write_is_lost_doubled_or_delivered_out_of_order(stack: LocalStack, receiver: Receiver) -> None:
     ledger, chaos = Ledger(), Chaos(stack, seed=SEED)
     chaos.start()

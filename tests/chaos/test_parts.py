@@ -170,12 +170,17 @@ def test_process_of_a_part_that_is_killed_is_replaced_by_the_part(local: LocalSt
 
 def test_part_that_keeps_ending_is_started_again_later_and_later(local: LocalStack, quiet: Clients) -> None:
     def delays() -> list[int]:
-        return [int(seconds) for seconds in re.findall(r"beat ended .* again in (\d+) s", local.output)]
+        ends = re.findall(r"beat ended .* is started again(?: in (\d+) s)?", local.output)
+        return [int(seconds or 0) for seconds in ends]
 
-    while delays()[-2:] != [1, 2]:
-        victim = wait_until(lambda: local.main_process("beat"), timeout=BACK_WITHIN_SECONDS)
+    def kill() -> list[int]:
+        """Kill beat as soon as it runs, and return the delays up to the one that the supervisor says of this end."""
+        victim, before = wait_until(lambda: local.main_process("beat"), timeout=BACK_WITHIN_SECONDS), len(delays())
         victim.kill()
-        victim.wait(timeout=5)
+        return wait_until(lambda: len(delays()) > before and delays(), timeout=BACK_WITHIN_SECONDS)
+
+    # The first end may follow a long life, and on a busy machine so may a later one.
+    assert any(kill()[-2:] == [1, 2] for _ in range(9)), delays()
     assert {who for who, _ in quiet.failures} == set()
 
 

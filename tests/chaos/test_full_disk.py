@@ -11,6 +11,7 @@ import redis
 
 from support import environment, processes
 from support.accounts import Account, register
+from support.jobs import request_run
 from support.ports import free_port
 from support.stack import LocalStack
 from support.tokens import make_token
@@ -82,15 +83,7 @@ def test_full_disk_stops_writes_alone_and_all_goes_on_once_there_is_room(stack: 
     disk.free()
     wait_until(lambda: create(stack, ada) == 201, timeout=RECOVERED_WITHIN_SECONDS, what="writes succeed")
     staff = make_token(stack.secret, user_id=str(ada.id), is_staff=True)
-    queued = wait_until(
-        lambda: (
-            response
-            if (response := stack.call("POST", "/api/jobs/report-user-tasks/runs", token=staff)).status_code == 202
-            else None
-        ),
-        timeout=RECOVERED_WITHIN_SECONDS,
-        what="a run is queued",
-    )
+    queued = request_run(stack, "report-user-tasks", token=staff, timeout=RECOVERED_WITHIN_SECONDS)
     wait_until(
         lambda: stack.call("GET", queued.headers["Location"], token=staff).json()["state"] == "succeeded",
         timeout=RECOVERED_WITHIN_SECONDS,

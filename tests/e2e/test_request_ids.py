@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from support.jobs import request_run
 from support.stack import Stack
 
 APPEARS_WITHIN_SECONDS = 20
@@ -10,8 +11,7 @@ APPEARS_WITHIN_SECONDS = 20
 def test_id_of_a_requested_run_is_in_the_lines_of_service_relay_and_job(
     stack: Stack, forge: Callable[..., str]
 ) -> None:
-    response = stack.call("POST", "/api/jobs/delete-old-runs/runs", token=forge(is_staff=True))
-    assert response.status_code == 202, response.text
+    response = request_run(stack, "delete-old-runs", token=forge(is_staff=True))
 
     lines = stack.wait_for_entries(response.headers["X-Request-ID"], count=3, timeout=APPEARS_WITHIN_SECONDS)
 

@@ -12,6 +12,7 @@ from support.accounts import PASSWORD, log_in, register
 from support.background import repeating
 from support.commands import Completed, output_of, run, run_launcher
 from support.environment import for_stack, shell
+from support.jobs import request_run
 from support.paths import CHECKOUT
 from support.ports import free_port
 from support.processes import short_folder
@@ -80,7 +81,7 @@ def use_everything(stack: LocalStack) -> dict[str, Any]:
     create = ("run", "auth", "python", "manage.py", "createsuperuser", "--noinput")
     output_of(run_launcher(*create, env=stack.environment | staff))
     chief = log_in(stack, "chief")["access"]
-    assert stack.call("POST", "/api/jobs/report-user-tasks/runs", token=chief).status_code == 202
+    request_run(stack, "report-user-tasks", token=chief)
     account = register(stack, "grace")
     # Nothing listens there, so the delivery waits for its next attempt.
     webhook = {"url": f"http://127.0.0.1:{free_port()}/hook", "events": ["task.created"]}

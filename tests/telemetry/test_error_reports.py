@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.accounts import Account, register
+from support.jobs import request_run
 from support.stack import LocalStack, running_stack
 from support.telemetry import ReportReceiver, running
 from support.waiting import wait_until
@@ -72,7 +73,7 @@ def test_defect_of_a_service_is_reported_with_the_id_of_its_request(
 def test_defect_of_a_job_is_reported_with_the_id_of_the_request_for_it(
     stack: LocalStack, receiver: ReportReceiver, ada: Account, forge: Callable[..., str]
 ) -> None:
-    response = stack.call("POST", "/api/jobs/report-user-tasks/runs", token=forge(is_staff=True))
+    response = request_run(stack, "report-user-tasks", token=forge(is_staff=True))
 
     report = wait_for_report(receiver, response.headers["X-Request-ID"])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.accounts import register
+from support.jobs import request_run
 from support.receiver import receiving
 from support.stack import LocalStack, running_stack
 from support.telemetry import Collector, Span, running
@@ -74,7 +75,7 @@ def test_trace_of_a_request_ends_at_the_receiver_of_its_webhook(stack: LocalStac
 def test_trace_of_a_request_ends_at_the_job_that_it_requested(
     stack: LocalStack, collector: Collector, forge: Callable[..., str]
 ) -> None:
-    response = stack.call("POST", "/api/jobs/delete-old-runs/runs", token=forge(is_staff=True))
+    response = request_run(stack, "delete-old-runs", token=forge(is_staff=True))
 
     names = ("POST /api/jobs/{name}/runs", "job delete-old-runs")
     spans = wait_for_spans(collector, response.headers["X-Request-ID"], *names)
@@ -87,7 +88,7 @@ def test_stack_that_stops_sends_the_spans_of_the_job_that_has_just_ended(tmp_pat
     with running(Collector()) as collector:
         with running_stack(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as stack:
             staff = make_token(stack.secret, is_staff=True)
-            response = stack.call("POST", "/api/jobs/delete-old-runs/runs", token=staff)
+            response = request_run(stack, "delete-old-runs", token=staff)
             run = response.headers["Location"]
             wait_until(
                 lambda: stack.call("GET", run, token=staff).json()["state"] == "succeeded",

@@ -24,7 +24,7 @@ ROWS = int(os.environ.get("ROWS", "100000"))
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SECONDS = int(os.environ.get("SECONDS", "3"))
 CONNECTIONS = [int(number) for number in os.environ.get("CONNECTIONS", "16,256").split(",")]
-NAMES = os.environ.get("TARGETS", "floor,fastapi,drf,project").split(",")
+NAMES = os.environ.get("TARGETS", "floor,fastapi,drf,project,service,unmeasured").split(",")
 OPERATIONS = os.environ.get("OPERATIONS", "list,retrieve,create,rename,delete").split(",")
 OUTPUT = Path(os.environ.get("OUTPUT", targets.STATE))
 

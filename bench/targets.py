@@ -27,17 +27,20 @@ USER_ID = 1
 SECRET = secrets.token_urlsafe(48)
 START_SECONDS = 120
 
+SERVICE = (
+    f"granian --interface wsgi --uds {{socket}} --no-ws --workers {WORKERS} --blocking-threads {THREADS}"
+    " --blocking-threads-idle-timeout 600 --log-level warning"
+)
 # Each peer's server, as its documentation starts it; {socket} is where nginx looks for it.
 COMMANDS = {
     "floor": f"granian --interface wsgi --uds {{socket}} --no-ws --workers {WORKERS} --blocking-threads {THREADS}"
     " --log-level warning floor:application",
     "fastapi": f"uvicorn --uds {{socket}} --workers {WORKERS} fastapi_peer:app",
     "drf": f"gunicorn --bind unix:{{socket}} --workers {WORKERS} --threads {THREADS} drf_peer:application",
-    # The project's own service without its gateway: to see what each of the two costs.
-    "service": f"granian --interface wsgi --uds {{socket}} --no-ws --workers {WORKERS} --blocking-threads {THREADS}"
-    " --blocking-threads-idle-timeout 600 --log-level warning tasks_service.wsgi:application",
+    # The project's own service without its gateway, with and without its metrics: to see what each of them costs.
+    "service": f"{SERVICE} tasks_service.wsgi:application",
+    "unmeasured": f"{SERVICE} unmeasured:application",
 }
-NAMES = ("floor", "fastapi", "drf", "project", "service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,14 @@ def peer(name: str, source: Path) -> Iterator[Target]:
     database = folder / "db.sqlite3"
     _copy(source, database)
     env = os.environ | {"BENCH_KEY": SECRET, "BENCH_DATABASE": str(database)}
-    programs, cwd = PROGRAMS, PEERS
+    programs = PROGRAMS
     if name == "drf":
         subprocess.run([PROGRAMS / "python", "drf_peer.py"], cwd=PEERS, env=env, check=True)
-    if name == "service":
-        programs, cwd = CHECKOUT / "var/env/tasks/bin", CHECKOUT / "services/tasks"
+    if name in ("service", "unmeasured"):
+        programs = CHECKOUT / "var/env/tasks/bin"
         env |= _secrets() | {
+            "PYTHONPATH": str(CHECKOUT / "services/tasks"),
+            "METRICS_DIR": str(folder / "metrics/tasks"),
             "DATABASE_URL": f"sqlite:///{database}",
             "REDIS_URL": f"unix://{folder}/no-redis.sock",
             "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),
@@ -118,7 +123,7 @@ def peer(name: str, source: Path) -> Iterator[Target]:
     (folder / "nginx.conf").write_text(_nginx_conf(folder, port), encoding="utf-8")
     commands = [[str(programs / program), *arguments], [_nginx(), "-e", "stderr", "-c", str(folder / "nginx.conf")]]
     with (folder / "output.log").open("wb") as log:
-        processes = [subprocess.Popen(command, cwd=cwd, env=env, stdout=log, stderr=log) for command in commands]
+        processes = [subprocess.Popen(command, cwd=PEERS, env=env, stdout=log, stderr=log) for command in commands]
         try:
             _wait_until_ready(processes[0], port, "/api/tasks")
             yield Target(name, port, database, tuple(process.pid for process in processes))
@@ -202,5 +207,5 @@ def _kind(process: psutil.Process) -> str:
     command = " ".join(process.cmdline()) or process.name()
     if "nginx" in process.name():
         return "gateway"
-    servers = ("tasks_service", "floor:", "fastapi_peer", "drf_peer", "multiprocessing")
+    servers = ("tasks_service", "unmeasured:", "floor:", "fastapi_peer", "drf_peer", "multiprocessing")
     return "service" if any(name in command for name in servers) else "other"

@@ -1,14 +1,21 @@
 """Each container serves its own metrics on the internal network, where Prometheus finds all of them."""
 
+import datetime
 import json
 import re
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import requests
+import trustme
 import yaml
 
 from support.compose import Project
 from support.paths import CHECKOUT
+from support.ports import free_port
 from support.waiting import wait_until
 
 from .conftest import Client
@@ -17,6 +24,8 @@ SCRAPED = {
     scrape["dns_sd_configs"][0]["names"][0]: scrape["metrics_path"]
     for scrape in yaml.safe_load((CHECKOUT / "deploy/monitoring/prometheus.yaml").read_text())["scrape_configs"]
 }
+
+EXPIRES = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
 
 
 def metrics(project: Project, part: str) -> list[dict[str, float]]:
@@ -58,6 +67,41 @@ def test_gateway_tells_its_connections_and_its_own_responses(project: Project) -
         for _ in range(100):
             assert project.request("GET", "/nowhere").status_code == 404
     wait_until(lambda: own() == before + 100, timeout=10, what=lambda: f"{own()} is {before} + 100")
+
+
+@pytest.fixture
+def certificates() -> Iterator[Path]:
+    """A folder with a certificate for localhost, its key, and the authority's, which the gateway's user may read."""
+    with tempfile.TemporaryDirectory(prefix="tls-") as name:
+        folder, authority = Path(name), trustme.CA()
+        issued = authority.issue_cert("localhost", not_after=EXPIRES)
+        authority.cert_pem.write_to_path(folder / "authority.pem")
+        issued.cert_chain_pems[0].write_to_path(folder / "certificate.pem")
+        issued.private_key_pem.write_to_path(folder / "key.pem")
+        folder.chmod(0o755)
+        for file in folder.iterdir():
+            file.chmod(0o644)
+        yield folder
+
+
+def test_gateway_with_tls_tells_when_its_certificate_expires(project: Project, certificates: Path) -> None:
+    files = {"CERTIFICATE": "certificate.pem", "KEY": "key.pem"}
+    settings = {f"TLS_{name}_FILE": str(certificates / file) for name, file in files.items()}
+    tls_port = str(free_port())
+    name = "gateway_certificate_expiry_timestamp_seconds"
+    try:
+        project.run("make", "docker-up", TLS_FOLDER=str(certificates), TLS_PORT=tls_port, **settings)
+
+        url = f"https://localhost:{tls_port}/api/tasks"
+        assert requests.get(url, verify=certificates / "authority.pem", timeout=10).status_code == 401
+        [gateway] = metrics(project, "metrics")
+        assert gateway[name] == EXPIRES.timestamp()
+        # Only the gateway sees the key.
+        assert "key.pem" not in project.execute("metrics", "ls", str(certificates), check=False)
+    finally:
+        project.run("make", "docker-up")
+    [gateway] = metrics(project, "metrics")
+    assert name not in gateway
 
 
 def test_gateway_does_not_lead_there(project: Project) -> None:

@@ -13,10 +13,12 @@ from support.environment import SECRETS, new_secrets, without_project
 from support.kubernetes import (
     KUBERNETES,
     OVERLAYS,
+    SIDECARS,
     Object,
     Objects,
     compose_services,
     container_of,
+    containers_of,
     render,
     render_every_option,
     tool,
@@ -37,17 +39,25 @@ MIGRATIONS = Objects.of(render("local/migrations"))
 LOCAL = Objects.of(render("local"))
 PODS = {**LOCAL.pods(), "admin": EVERYTHING.pods()["admin"]}
 COMPOSE = compose_services()
-PARTS = sorted(PODS)
-DJANGO = sorted(set(PARTS) - {"gateway", "redis"})
+PARTS = sorted({*PODS, *SIDECARS})
+DJANGO = sorted(PODS.keys() - {"gateway", "redis"})
 WITH_MIGRATIONS = sorted({*PARTS, *MIGRATIONS.pods()})
 # A migration is a Job of its own folder in Kubernetes, "secrets" is the Secrets, and SQL Server is not ours to run. A
-# cluster has a Prometheus of its own, and its ingress counts what the gateway responds.
-ELSEWHERE = {"secrets", "sqlserver", "metrics", "prometheus", "grafana"}
+# cluster has a Prometheus of its own.
+ELSEWHERE = {"secrets", "sqlserver", "prometheus", "grafana"}
+# What the containers of one pod share, by the name of the volume that Compose's share.
+SHARED = {"metrics": "gateway-metrics"}
 
 
 def pod_of(part: str) -> Object:
-    pod: Object = {**PODS, **MIGRATIONS.pods()}[part]
+    pod: Object = {**PODS, **MIGRATIONS.pods()}[SIDECARS.get(part, part)]
     return pod
+
+
+def container(part: str) -> Object:
+    if part in SIDECARS:
+        return next(each for each in containers_of(pod_of(part)) if each["name"] == part)
+    return container_of(pod_of(part))
 
 
 def objects_of(part: str) -> Objects:
@@ -97,18 +107,19 @@ def test_the_policy_scan_fails_for_the_listed_exceptions_alone(tmp_path: Path) -
 def test_every_pod_meets_the_restricted_standard(rendered: str) -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
     for pod in Objects.of(rendered).pods().values():
-        spec, container = pod["spec"], container_of(pod)
-        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & spec.keys()
+        spec = pod["spec"]
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["runAsUser"] > 0
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert spec["automountServiceAccountToken"] is False
         assert spec["enableServiceLinks"] is False
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
+        for each in containers_of(pod):
+            assert each["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
         kinds = {kind for volume in spec["volumes"] for kind in volume.keys() - {"name"}}
         assert kinds <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 
@@ -131,7 +142,7 @@ def test_the_parts_are_composes() -> None:
 @pytest.mark.parametrize("part", WITH_MIGRATIONS)
 def test_image(part: str) -> None:
     compose = COMPOSE[part].get("image", f"task-api-{part}")
-    image = container_of(pod_of(part))["image"]
+    image = container(part)["image"]
     if part == "redis":
         assert image == compose
     else:
@@ -141,49 +152,46 @@ def test_image(part: str) -> None:
 
 @pytest.mark.parametrize("part", WITH_MIGRATIONS)
 def test_command(part: str) -> None:
-    container = container_of(pod_of(part))
-    assert container.get("command") == COMPOSE[part].get("command")
-    assert container.get("workingDir") == COMPOSE[part].get("working_dir")
-    assert "args" not in container
+    own = container(part)
+    assert own.get("command") == COMPOSE[part].get("command")
+    assert own.get("workingDir") == COMPOSE[part].get("working_dir")
+    assert "args" not in own
 
 
 @pytest.mark.parametrize("part", WITH_MIGRATIONS)
 def test_variables(part: str) -> None:
-    variables = objects_of(part).environment(pod_of(part))
+    variables = objects_of(part).environment(container(part))
     for name in ("NGINX_ENTRYPOINT_LOCAL_RESOLVERS", "CLUSTER_DOMAIN"):
         variables.pop(name, None)
     if part == "admin":
         # The production overlay's own.
         variables.pop("PUBLIC_URL", None)
-    compose = dict(COMPOSE[part].get("environment", {}))
-    # For the part "metrics".
-    compose.pop("METRICS_LOG", None)
-    assert variables == compose
+    assert variables == COMPOSE[part].get("environment", {})
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_port(part: str) -> None:
-    ports = {each["containerPort"] for each in container_of(pod_of(part)).get("ports", [])}
+    ports = {each["containerPort"] for each in container(part).get("ports", [])}
     # What Compose publishes, and what the gateway and the services call each other by.
     published = {int(str(port).rpartition(":")[2]) for port in COMPOSE[part].get("ports", [])}
     called = {"auth": {8000}, "tasks": {8000}, "scheduler": {8000}, "redis": {6379}}.get(part, set())
-    assert ports - ({8002} if part in DJANGO else set()) == published | called
+    assert ports - ({8002} if part in {*DJANGO, "metrics"} else set()) == published | called
 
 
 @pytest.mark.parametrize("part", WITH_MIGRATIONS)
 def test_limits(part: str) -> None:
-    container, compose = container_of(pod_of(part)), COMPOSE[part]
-    assert container["resources"]["limits"] == {"memory": compose["mem_limit"].replace("m", "Mi")}
-    assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+    own, compose = container(part), COMPOSE[part]
+    assert own["resources"]["limits"] == {"memory": compose["mem_limit"].replace("m", "Mi")}
+    assert own["resources"]["requests"].keys() == {"cpu", "memory"}
     grace = pod_of(part)["spec"]["terminationGracePeriodSeconds"]
-    hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    hook = own.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     assert grace - hook >= int(compose["stop_grace_period"].removesuffix("s")) or part == "admin"
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", sorted(PODS))
 def test_readiness_is_composes_health_check(part: str) -> None:
-    container, compose = container_of(pod_of(part)), COMPOSE[part]["healthcheck"]
-    probe = container["readinessProbe"]
+    compose = COMPOSE[part]["healthcheck"]
+    probe = container(part)["readinessProbe"]
     if "httpGet" in probe:
         assert probe["httpGet"]["port"] == "http"
         assert probe["httpGet"]["path"] in " ".join(compose["test"])
@@ -197,9 +205,15 @@ def test_readiness_is_composes_health_check(part: str) -> None:
     assert probe["failureThreshold"] == compose["retries"]
 
 
-@pytest.mark.parametrize("part", PARTS)
+def test_a_sidecar_that_fails_does_not_take_its_pod_out_of_service() -> None:
+    for part in SIDECARS:
+        assert "readinessProbe" not in container(part)
+        assert container(part)["livenessProbe"]["httpGet"]["path"] in " ".join(COMPOSE[part]["healthcheck"]["test"])
+
+
+@pytest.mark.parametrize("part", sorted(PODS))
 def test_an_outage_of_another_part_restarts_nothing_within_ten_minutes(part: str) -> None:
-    probe = container_of(pod_of(part))["livenessProbe"]
+    probe = container(part)["livenessProbe"]
     if "exec" in probe and part != "redis":
         assert probe["periodSeconds"] * probe["failureThreshold"] >= 600
     elif "httpGet" in probe:
@@ -208,19 +222,18 @@ def test_an_outage_of_another_part_restarts_nothing_within_ten_minutes(part: str
 
 @pytest.mark.parametrize("part", WITH_MIGRATIONS)
 def test_volumes(part: str) -> None:
-    spec, container = pod_of(part)["spec"], container_of(pod_of(part))
+    spec = pod_of(part)["spec"]
     sources = {volume["name"]: volume for volume in spec["volumes"]}
     mounts = {}
-    for mount in container["volumeMounts"]:
+    for mount in container(part)["volumeMounts"]:
         source = sources.get(mount["name"], {})
-        claim = source.get("persistentVolumeClaim", {}).get("claimName")
+        claim = source.get("persistentVolumeClaim", {}).get("claimName") or SHARED.get(mount["name"])
         # A StatefulSet's own claim is no volume of its pod.
         name = source.get("secret", {}).get("secretName") or claim or (None if source else mount["name"])
         mounts[mount["mountPath"]] = name
 
     volumes = [str(volume).removesuffix(":ro").split(":") for volume in COMPOSE[part].get("volumes", [])]
-    # gateway-metrics is for the part "metrics".
-    compose = {path: name for name, path in volumes if name != "gateway-metrics"}
+    compose = {path: name for name, path in volumes}
     assert {path: name for path, name in mounts.items() if path in compose} == compose
     writable = {str(path).partition(":")[0] for path in COMPOSE[part].get("tmpfs", [])}
     own = {path for path in mounts if path.startswith("/etc/nginx/")} if part == "gateway" else set()
@@ -229,11 +242,14 @@ def test_volumes(part: str) -> None:
 
 def test_networks_are_composes() -> None:
     prefix = "task-api/network-"
-    for part in WITH_MIGRATIONS:
+    # A network is a whole pod's.
+    for part in set(WITH_MIGRATIONS) - SIDECARS.keys():
         labels = pod_of(part)["metadata"]["labels"]
         networks = {name.removeprefix(prefix) for name in labels if name.startswith(prefix)}
         # Compose publishes the port of the admin on the machine itself; kubectl forwards it, which asks no policy.
         assert networks == set(COMPOSE[part]["networks"]) - ({"edge"} if part == "admin" else set())
+    for sidecar, part in SIDECARS.items():
+        assert set(COMPOSE[sidecar]["networks"]) <= set(COMPOSE[part]["networks"])
 
 
 def test_policies_are_composes_networks() -> None:
@@ -264,12 +280,12 @@ def test_every_reference_has_its_object(rendered: str) -> None:
     objects = Objects.of(rendered)
     pods, maps = objects.pods(), objects.kind("ConfigMap")
     for name, pod in pods.items():
-        container = container_of(pod)
         volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
         claims = objects.kind("StatefulSet").get(name, {}).get("spec", {}).get("volumeClaimTemplates", [])
         volumes |= {claim["metadata"]["name"] for claim in claims}
-        assert {mount["name"] for mount in container["volumeMounts"]} == volumes
-        for source in container.get("envFrom", []):
+        containers = containers_of(pod)
+        assert {mount["name"] for each in containers for mount in each["volumeMounts"]} == volumes
+        for source in (source for each in containers for source in each.get("envFrom", [])):
             assert source["configMapRef"]["name"] in maps
     for each in objects.kind("Service").values():
         [pod] = [pod for pod in pods.values() if each["spec"]["selector"].items() <= pod["metadata"]["labels"].items()]
@@ -375,7 +391,7 @@ def test_every_file_that_a_part_reads_is_in_a_secret_that_it_mounts(
         if mount["name"] in names:
             assert mount["readOnly"]
             found |= {f"{mount['mountPath']}/{key}" for key in printed[names[mount["name"]]]}
-    read = {value for name, value in objects_of(part).environment(pod).items() if name.endswith("_FILE")}
+    read = {value for name, value in objects_of(part).environment(container(part)).items() if name.endswith("_FILE")}
     assert read
     assert read <= found
 

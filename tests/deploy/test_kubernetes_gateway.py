@@ -108,7 +108,7 @@ def write_configuration(folder: Path, *, dns_port: int, port: int) -> Path:
     """Write what the pod has, with its templates rendered as by the image's entrypoint; return nginx.conf's path."""
     objects = Objects.of(render("local"))
     pod = objects.pods()["gateway"]
-    environment = image_environment() | objects.environment(pod)
+    environment = image_environment() | objects.environment(container_of(pod))
     assert environment.pop("NGINX_ENTRYPOINT_LOCAL_RESOLVERS")
     environment |= {"NGINX_LOCAL_RESOLVERS": f"127.0.0.1:{dns_port}", "GATEWAY_LISTEN": f"127.0.0.1:{port}"}
     # What nginx/entrypoint makes of a pod's variables.

@@ -5,8 +5,12 @@ they compare with is as it is. promtool tests the durations (test_files.py).
 """
 
 import contextlib
+import datetime
 import json
+import socketserver
+import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,10 +18,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import trustme
 
 from support.accounts import Account, register
 from support.background import repeating
-from support.commands import program
 from support.environment import inherited
 from support.paths import python
 from support.ports import free_port
@@ -33,25 +37,47 @@ FIRES_WITHIN_SECONDS = 240
 CLEARS_WITHIN_SECONDS = 120
 
 
-@pytest.fixture(scope="module")
-def certificate() -> Iterator[Path]:
-    with short_folder("certificate") as folder:
-        write_certificate(folder / "certificate.pem", days=60)
-        yield folder / "certificate.pem"
+class TlsGateway(socketserver.ThreadingTCPServer):
+    """Presents a certificate as the gateway does: the one that is there at the handshake."""
+
+    class RequestHandlerClass(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                self.server.context.wrap_socket(self.request, server_side=True).close()
+
+    def __init__(self) -> None:
+        self.renew(days=60)
+        super().__init__(("127.0.0.1", 0), self.RequestHandlerClass)
+
+    def renew(self, *, days: int) -> None:
+        until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("gateway.test", not_after=until).configure_cert(context)
+        self.context = context
 
 
 @pytest.fixture(scope="module")
-def certified(certificate: Path) -> Iterator[int]:
-    """Return the port of a program that serves the metrics of a gateway with a certificate."""
+def gateway() -> Iterator[TlsGateway]:
+    with TlsGateway() as gateway:
+        threading.Thread(target=gateway.serve_forever, daemon=True).start()
+        yield gateway
+        gateway.shutdown()
+
+
+@pytest.fixture(scope="module")
+def certified(gateway: TlsGateway) -> Iterator[int]:
+    """Return the port of a program that serves the metrics of a gateway with TLS."""
     port = free_port()
-    variables = {
-        "METRICS_ADDRESS": f"127.0.0.1:{port}",
-        "GATEWAY_ANSWERS": str(certificate.parent / "metrics.sock"),
-        "TLS_CERTIFICATE_FILE": str(certificate),
-    }
-    with subprocess.Popen([python("scheduler"), "-m", "servicekit.metrics"], env=inherited() | variables) as process:
-        yield port
-        process.terminate()
+    with short_folder("certified") as folder:
+        variables = {
+            "METRICS_ADDRESS": f"127.0.0.1:{port}",
+            "GATEWAY_ANSWERS": str(folder / "metrics.sock"),
+            "GATEWAY_TLS": f"127.0.0.1:{gateway.server_address[1]}",
+        }
+        command = [python("scheduler"), "-m", "servicekit.metrics"]
+        with subprocess.Popen(command, env=inherited() | variables) as process:
+            yield port
+            process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +112,6 @@ def clients(stack: LocalStack, account: Account) -> Iterator[None]:
 
     with repeating(call, pause=0.5), repeating(call, pause=0.5), repeating(call, pause=0.5):
         yield
-
-
-def write_certificate(path: Path, *, days: int) -> None:
-    command = [python("scheduler"), *program("scheduler/write_certificate"), str(path), str(days)]
-    subprocess.run(command, check=True)
 
 
 def wait_for(prometheus: Prometheus, *alerts: str) -> None:
@@ -208,12 +229,12 @@ class TestAlerts:
         wait_for_silence(prometheus)
 
     def test_frozen_redis_and_a_certificate_that_expires(
-        self, stack: LocalStack, prometheus: Prometheus, certificate: Path
+        self, stack: LocalStack, prometheus: Prometheus, gateway: TlsGateway
     ) -> None:
-        write_certificate(certificate, days=13)
+        gateway.renew(days=13)
         with stack.frozen_redis():
             wait_for(prometheus, "RedisUnavailable", "CertificateExpires")
-        write_certificate(certificate, days=60)
+        gateway.renew(days=60)
         wait_for_silence(prometheus)
 
     def test_database_that_is_gone(self, stack: LocalStack, prometheus: Prometheus) -> None:

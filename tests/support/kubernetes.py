@@ -19,6 +19,8 @@ KUBERNETES = CHECKOUT / "deploy/kubernetes"
 OVERLAYS = ("local", "local/migrations", "production", "production/migrations")
 OPTIONS = ("admin", "redis", "sqlite", "ingress", "gateway-api", "availability")
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
+# A part that is a second container in the pod of another one.
+SIDECARS = {"metrics": "gateway"}
 
 
 def tool(name: str) -> Path:
@@ -68,9 +70,8 @@ class Objects:
         """Return the template of each workload's pods by the workload's name."""
         return {name: each["spec"]["template"] for name, each in self.kind(*WORKLOADS).items()}
 
-    def environment(self, pod: Object) -> dict[str, str]:
-        """Return the variables of the pod's one container, but those that are about the pod itself."""
-        [container] = pod["spec"]["containers"]
+    def environment(self, container: Object) -> dict[str, str]:
+        """Return the container's variables, but those that are about the pod itself."""
         maps = self.kind("ConfigMap")
         merged: dict[str, str] = {}
         for source in container.get("envFrom", []):
@@ -79,10 +80,17 @@ class Objects:
 
 
 def container_of(pod: Object) -> Object:
-    """Return the pod's one container."""
+    """Return the pod's one container that is no sidecar."""
     container: Object
     [container] = pod["spec"]["containers"]
     return container
+
+
+def containers_of(pod: Object) -> list[Object]:
+    """Return the pod's containers; what begins before the others goes on beside them."""
+    sidecars: list[Object] = pod["spec"].get("initContainers", [])
+    assert all(each["restartPolicy"] == "Always" for each in sidecars)
+    return [container_of(pod), *sidecars]
 
 
 @cache

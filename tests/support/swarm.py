@@ -25,6 +25,7 @@ OVERLAY = "tests/swarm/sqlite.yaml"
 # All but one-shots, and how many tasks of each there are.
 REPLICAS = dict.fromkeys(("auth", "tasks", "scheduler", "worker", "sender", "relay"), 2) | {
     "gateway": len(NODES),
+    "metrics": len(NODES),
     "beat": 1,
     "redis": 1,
 }
@@ -159,7 +160,7 @@ def running_swarm() -> Iterator[Swarm]:
                 swarm.run("make", "swarm-down")
         finally:
             rig("down")
-            swarm.docker("volume", "rm", "--force", f"{swarm.name}_redis")
+            swarm.docker("volume", "rm", "--force", f"{swarm.name}_redis", f"{swarm.name}_gateway-metrics")
             # By name: an image that another was built from cannot be removed by its id before that one.
             names = "{{.Repository}}:{{.Tag}}"
             images = swarm.docker("images", "--format", names, "--filter", f"reference={swarm.name}-*").split()

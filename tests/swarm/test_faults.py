@@ -1,8 +1,13 @@
 """A node is killed, releases are rolled out and back, a service is scaled: all while clients read and write."""
 
+import json
+import re
 import time
 from collections import Counter
 
+import requests
+
+from support.commands import program
 from support.swarm import NODES, REPLICAS, Swarm, rig
 from support.waiting import wait_until
 
@@ -22,6 +27,29 @@ def test_every_part_runs_and_every_node_answers(swarm: Swarm) -> None:
     assert sorted(swarm.nodes_of("gateway")) == [*NODES]
 
 
+def test_each_node_tells_its_gateways_connections_and_own_responses(swarm: Swarm) -> None:
+    def told() -> dict[str, dict[str, str]]:
+        """Return the metrics that each node's part serves, by its address."""
+        read = ("python", *program("containers/read_metrics"), "metrics", "/gateway")
+        served = json.loads(swarm.execute_task("metrics", *read))
+        return {each: dict(re.findall(r"^([^# ].*) (\S+)$", text, re.MULTILINE)) for each, text in served.items()}
+
+    def refused() -> dict[str, float]:
+        name = 'gateway_responses_total{http_response_status_code="404",limit="none"}'
+        return {each: float(metrics.get(name, 0)) for each, metrics in told().items()}
+
+    before = refused()
+    for node in NODES:
+        for _ in range(node):
+            assert requests.get(f"{swarm.addresses[node]}/nowhere", timeout=10).status_code == 404
+
+    def counted() -> list[float]:
+        return sorted(count - before[each] for each, count in refused().items())
+
+    wait_until(lambda: counted() == [*NODES], timeout=10, what=lambda: f"{counted()} is {[*NODES]}")
+    assert all(float(metrics["gateway_connections"]) >= 1 for metrics in told().values())
+
+
 def test_secrets_are_files_that_nothing_else_shows(swarm: Swarm) -> None:
     assert swarm.execute_task("auth", "cat", "/run/secrets/AUTH_SECRET_KEY") == swarm.env["AUTH_SECRET_KEY"]
     shown = swarm.docker("service", "inspect", *map(swarm.service, REPLICAS)) + swarm.docker("secret", "ls")
@@ -35,7 +63,7 @@ def test_a_killed_node_costs_no_get_after_3_s_and_no_acknowledged_write(swarm: S
     victim = next((node for part in ("redis", "beat") for node in swarm.nodes_of(part) if node != 1), NODES[-1])
     lost = [part for part in REPLICAS if victim in swarm.nodes_of(part)]
     living = [swarm.addresses[node] for node in NODES if node != victim]
-    left = {"gateway": len(living)}
+    left = {"gateway": len(living), "metrics": len(living)}
     try:
         with load(living, user.headers) as seen:
             time.sleep(2)

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from servicekit.metrics.exposition import Server, address_from_env
+from servicekit.metrics.exposition import Server, address
 from servicekit.process.env import ConfigurationError
 
 pytestmark = pytest.mark.enable_socket
@@ -67,8 +67,8 @@ def test_several_processes_listen_on_one_port(get, monkeypatch, unused_port):
         assert other("/tasks")[0] == get("/tasks")[0] == 200
 
 
-@pytest.mark.parametrize("address", ["8002", ":8002", "localhost:", "localhost:0", "localhost:99999", "localhost:x"])
-def test_address_that_is_none_stops_the_start(monkeypatch, address):
-    monkeypatch.setenv("METRICS_ADDRESS", address)
+@pytest.mark.parametrize("text", ["8002", ":8002", "localhost:", "localhost:0", "localhost:99999", "localhost:x"])
+def test_address_that_is_none_stops_the_start(monkeypatch, text):
+    monkeypatch.setenv("METRICS_ADDRESS", text)
     with pytest.raises(ConfigurationError, match=r"^METRICS_ADDRESS: must be host:port$"):
-        address_from_env()
+        address("METRICS_ADDRESS")

@@ -3,16 +3,19 @@
 import datetime
 import http.server
 import socket
+import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from prometheus_client.metrics_core import Metric
 
@@ -85,11 +88,10 @@ def test_socket_that_a_killed_process_has_left_is_replaced(answers: gateway.Answ
     assert values(answers.collect()) == {}
 
 
-@pytest.fixture
-def status(socket_enabled: None) -> Iterator[int]:
-    """Return the port of a server that answers as stub_status does."""
+class StatusServer(socketserver.ThreadingUnixStreamServer):
+    """Answers on its socket as stub_status does."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class RequestHandlerClass(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/status" else 404)
             self.end_headers()
@@ -98,22 +100,29 @@ def status(socket_enabled: None) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), self.RequestHandlerClass)
+
+
+@contextmanager
+def serving(server: socketserver.BaseServer) -> Iterator[None]:
+    with server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield server.server_port
+        yield
         server.shutdown()
 
 
-def test_stub_status_tells_connections_and_requests(status: int) -> None:
-    assert values(gateway.stub_status("127.0.0.1", status)) == {
-        ("gateway_connections",): 5,
-        ("gateway_connections_accepted_total",): 12,
-        ("gateway_requests_total",): 40,
-    }
+def test_stub_status_tells_connections_and_requests(tmp_path: Path) -> None:
+    with serving(StatusServer(tmp_path / "status.sock")):
+        assert values(gateway.stub_status(tmp_path / "status.sock")) == {
+            ("gateway_connections",): 5,
+            ("gateway_connections_accepted_total",): 12,
+            ("gateway_requests_total",): 40,
+        }
 
 
-def test_nginx_that_does_not_answer_tells_nothing(unused_port: int) -> None:
-    assert values(gateway.stub_status("127.0.0.1", unused_port)) == {}
+def test_nginx_that_does_not_answer_tells_nothing(tmp_path: Path) -> None:
+    assert values(gateway.stub_status(tmp_path / "status.sock")) == {}
 
 
 def test_open_connections_to_the_port_are_counted(socket_enabled: None) -> None:
@@ -125,21 +134,37 @@ def test_open_connections_to_the_port_are_counted(socket_enabled: None) -> None:
             client.close()
 
 
-def test_certificate_tells_when_it_expires(tmp_path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway.test")])
-    until = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, until - datetime.timedelta(days=9), until)
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+class TlsServer(socketserver.ThreadingTCPServer):
+    """Presents a certificate that expires at ``until``."""
 
-    assert values(gateway.certificate(path)) == {("gateway_certificate_expiry_timestamp_seconds",): until.timestamp()}
+    class RequestHandlerClass(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.server.context.wrap_socket(self.request, server_side=True).close()
+
+    def __init__(self, folder: Path, until: datetime.datetime) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway.test")])
+        builder = x509.CertificateBuilder(name, name, key.public_key(), 1, until - datetime.timedelta(days=9), until)
+        path = folder / "certificate.pem"
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        path.write_bytes(private + builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(path)
+        super().__init__(("127.0.0.1", 0), self.RequestHandlerClass)
 
 
-@pytest.mark.parametrize("text", [None, "", "no certificate"])
-def test_certificate_that_cannot_be_read_tells_nothing(tmp_path: Path, text: str | None) -> None:
-    path = tmp_path / "certificate.pem"
-    if text is not None:
-        path.write_text(text)
+# One that has expired is the one that somebody wants to hear of.
+@pytest.mark.parametrize("year", [2021, 2031])
+def test_certificate_tells_when_it_expires(socket_enabled: None, tmp_path: Path, year: int) -> None:
+    until = datetime.datetime(year, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
+    with serving(server := TlsServer(tmp_path, until)):
+        found = values(gateway.certificate(server.server_address))
+    assert found == {("gateway_certificate_expiry_timestamp_seconds",): until.timestamp()}
 
-    assert values(gateway.certificate(path)) == {}
+
+def test_gateway_that_presents_no_certificate_tells_nothing(socket_enabled: None, unused_port: int) -> None:
+    assert values(gateway.certificate(("127.0.0.1", unused_port))) == {}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
+        assert values(gateway.certificate(server.getsockname())) == {}

@@ -1,8 +1,8 @@
 """Serve the metrics of many parts on METRICS_ADDRESS: ``python -m servicekit.metrics``.
 
 METRICS_DIR is the folder of the parts' folders, where they are on this machine. For the gateway's, which nginx cannot
-serve itself, GATEWAY_ANSWERS is the socket that it sends to; GATEWAY_PORT is its port on this machine, or else
-GATEWAY_STATUS is the address of its stub_status; TLS_CERTIFICATE_FILE is its certificate.
+serve itself, GATEWAY_ANSWERS is the socket that it sends to; GATEWAY_STATUS is the socket of its stub_status, or else
+GATEWAY_PORT is its port on this machine; GATEWAY_TLS is host:port of its TLS, if it has that.
 """
 
 import signal
@@ -14,7 +14,7 @@ from pathlib import Path
 from prometheus_client.metrics_core import Metric
 
 from servicekit.metrics import folder, gateway
-from servicekit.metrics.exposition import Server, Source
+from servicekit.metrics.exposition import Server, Source, address
 from servicekit.process import env
 
 PARTS = ("auth", "tasks", "scheduler", "worker", "sender", "beat", "relay")
@@ -38,12 +38,11 @@ def _sources() -> dict[str, Source]:
 def _gateway(answers: gateway.Answers) -> Iterator[Metric]:
     yield from answers.collect()
     if env.get("GATEWAY_STATUS"):
-        host, _, port = env.get("GATEWAY_STATUS").rpartition(":")
-        yield from gateway.stub_status(host, int(port))
+        yield from gateway.stub_status(Path(env.get("GATEWAY_STATUS")))
     elif env.get("GATEWAY_PORT"):
         yield from gateway.connections_to(int(env.get("GATEWAY_PORT")))
-    if env.get("TLS_CERTIFICATE_FILE"):
-        yield from gateway.certificate(Path(env.get("TLS_CERTIFICATE_FILE")))
+    if env.get("GATEWAY_TLS"):
+        yield from gateway.certificate(address("GATEWAY_TLS"))
 
 
 if __name__ == "__main__":

@@ -40,14 +40,14 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self.sources = sources
-        super().__init__(address_from_env(), _Handler)
+        super().__init__(address("METRICS_ADDRESS"), _Handler)
 
 
-def address_from_env() -> tuple[str, int]:
-    """Return METRICS_ADDRESS as host and port; raises ConfigurationError."""
-    host, _, port = env.require("METRICS_ADDRESS").rpartition(":")
+def address(name: str) -> tuple[str, int]:
+    """Return the variable's host and port; raises ConfigurationError."""
+    host, _, port = env.require(name).rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigurationError("METRICS_ADDRESS", "must be host:port")
+        raise ConfigurationError(name, "must be host:port")
     return host, int(port)
 
 

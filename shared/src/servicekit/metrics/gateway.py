@@ -9,9 +9,10 @@ import datetime
 import http.client
 import re
 import socket
+import ssl
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
@@ -20,7 +21,7 @@ from prometheus_client.metrics_core import Metric
 
 _ANSWER = re.compile(rb"gateway: ([1-5][0-9]{2}) ([A-Z-]+) ([A-Z-]+)$")
 _ESTABLISHED = "01"
-STATUS_SECONDS = 2.0
+ANSWERS_WITHIN_SECONDS = 2.0
 
 
 class Answers:
@@ -69,10 +70,13 @@ def _count(table: str, *, port: int) -> int:
     return sum(row[1].endswith(f":{port:04X}") and row[3] == _ESTABLISHED for row in rows)
 
 
-def stub_status(host: str, port: int) -> Iterator[Metric]:
-    """Yield what nginx's stub_status says; nothing where it does not answer."""
-    connection = http.client.HTTPConnection(host, port, timeout=STATUS_SECONDS)
+def stub_status(path: Path) -> Iterator[Metric]:
+    """Yield what nginx's stub_status says on the socket; nothing where it does not answer."""
+    connection = http.client.HTTPConnection("gateway")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(ANSWERS_WITHIN_SECONDS)
     try:
+        connection.sock.connect(str(path))
         connection.request("GET", "/status")
         numbers = [int(number) for number in re.findall(rb"\d+", connection.getresponse().read())]
     except (OSError, http.client.HTTPException):
@@ -89,10 +93,13 @@ def _connections(count: int) -> Metric:
     return GaugeMetricFamily("gateway_connections", "Connections of clients that are open.", count)
 
 
-def certificate(path: Path) -> Iterable[Metric]:
-    """Yield when the first certificate of the file expires; nothing where it cannot be read."""
+def certificate(address: tuple[str, int]) -> Iterator[Metric]:
+    """Yield when the certificate expires that the gateway presents at the host and port; nothing without an answer.
+
+    Not the file's: a gateway may present another one, and whoever reads the file needs not see the key beside it.
+    """
     try:
-        until = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+        until = x509.load_der_x509_certificate(_presented(address)).not_valid_after_utc
     except (OSError, ValueError):
         return
     yield GaugeMetricFamily(
@@ -100,3 +107,14 @@ def certificate(path: Path) -> Iterable[Metric]:
         "When the gateway's certificate expires, in Unix time.",
         until.astimezone(datetime.UTC).timestamp(),
     )
+
+
+def _presented(address: tuple[str, int]) -> bytes:
+    # Whatever is wrong with it, the one that has expired above all, is not for this to judge.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(address, timeout=ANSWERS_WITHIN_SECONDS) as connection,
+        context.wrap_socket(connection) as tls,
+    ):
+        return tls.getpeercert(binary_form=True) or b""

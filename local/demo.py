@@ -12,6 +12,7 @@ import os
 import queue
 import re
 import secrets
+import ssl
 import sys
 import threading
 import time
@@ -61,7 +62,8 @@ class Response:
 def as_curl(call: Call, url: str) -> str:
     """Return the command that makes this call."""
     method = "" if call.method == ("POST" if call.body is not None else "GET") else f"-X {call.method} "
-    lines = [f"curl -sS {method}{_quoted(url + call.path)}"]
+    insecure = "--insecure " if url.startswith("https:") else ""
+    lines = [f"curl -sS {insecure}{method}{_quoted(url + call.path)}"]
     lines += [f"-H {_quoted(f'{name}: {value}')}" for name, value in call.all_headers().items()]
     if (text := call.text()) is not None:
         lines.append(f"-d {_quoted(text)}")
@@ -77,7 +79,7 @@ def _quoted(text: str) -> str:
     return VARIABLE.sub(r"""'"$\1"'""", "'" + text.replace("'", r"'\''") + "'")
 
 
-def send(call: Call, port: int, variables: Mapping[str, str]) -> Response:
+def send(call: Call, url: str, variables: Mapping[str, str]) -> Response:
     """Make the call; wait and repeat it where the gateway says that there were too many.
 
     Raises CommandError where no stack answers.
@@ -86,7 +88,7 @@ def send(call: Call, port: int, variables: Mapping[str, str]) -> Response:
     def filled(text: str) -> str:
         return VARIABLE.sub(lambda match: variables[match[1]], text)
 
-    connection = http.client.HTTPConnection("localhost", port, timeout=30)
+    connection = connection_to(url)
     text = call.text()
     try:
         connection.request(
@@ -99,20 +101,31 @@ def send(call: Call, port: int, variables: Mapping[str, str]) -> Response:
         result = Response(response.status, response.reason, response.headers, response.read().decode())
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"no stack answers at http://localhost:{port} ({reason}); make up starts one") from None
+        raise CommandError(f"no stack answers at {url} ({reason}); make up starts one") from None
     finally:
         connection.close()
     if result.status == 429:
         time.sleep(int(result.headers["Retry-After"]))
-        return send(call, port, variables)
+        return send(call, url, variables)
     return result
+
+
+def connection_to(url: str) -> http.client.HTTPConnection:
+    """Return a connection to the stack, which is not open yet."""
+    scheme, _, host = url.partition("://")
+    if scheme == "http":
+        return http.client.HTTPConnection(host, timeout=30)
+    # Like curl's --insecure: the certificate is for the name by which others know this machine.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, timeout=30, context=context)
 
 
 class Tour:
     """Show calls, one after the other, and remember the tokens by the names that they have on the screen."""
 
-    def __init__(self, port: int, *, pause: float) -> None:
-        self.port = port
+    def __init__(self, url: str, *, pause: float) -> None:
+        self.url = url
         self.pause = pause
         self.variables: dict[str, str] = {}
         self.colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -134,8 +147,8 @@ class Tour:
             sent = {"Authorization": f"Bearer ${bearer}", **sent}
         call = Call(method, path, body, sent)
         print(self._coloured("1", f"\n# {title}"))
-        print(self._coloured("36", as_curl(call, f"http://localhost:{self.port}")), flush=True)
-        response = send(call, self.port, self.variables)
+        print(self._coloured("36", as_curl(call, self.url)), flush=True)
+        response = send(call, self.url, self.variables)
         print(self._coloured("32" if response.status < 400 else "33", f"HTTP {response.status} {response.reason}"))
         for name in SHOWN_HEADERS:
             if name in response.headers:
@@ -251,12 +264,15 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description="A tour of the running stack.")
     parser.add_argument("--pause", type=float, default=0.4, metavar="SECONDS", help="after each response (0.4)")
     pause = parser.parse_args(arguments).pause
-    port = port_of_stack(environment.load())
-    send(Call("GET", "/healthz"), port, {})
-    tour(Tour(port, pause=pause))
+    url = url_of_stack(environment.load())
+    send(Call("GET", "/healthz"), url, {})
+    tour(Tour(url, pause=pause))
     return 0
 
 
-def port_of_stack(env: Mapping[str, str]) -> int:
-    """Return the port of the stack that `make up` runs in this checkout; else that of .env, which containers have."""
-    return lock.running_port(Path(env["RUN_DIR"])) or settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
+def url_of_stack(env: Mapping[str, str]) -> str:
+    """Return the URL of the stack that `make up` runs in this checkout; else that of .env, which containers have."""
+    if env.get("TLS_CERTIFICATE_FILE"):
+        return f"https://localhost:{settings.port('TLS_PORT', env['TLS_PORT'])}"
+    port = lock.running_port(Path(env["RUN_DIR"])) or settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
+    return f"http://localhost:{port}"

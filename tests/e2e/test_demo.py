@@ -95,7 +95,7 @@ def recorder() -> Iterator[Any]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_command_that_is_shown_makes_the_call_that_is_sent(recorder: Any) -> None:
-    calls = json.dumps([recorder.server_port, TOKENS, CALLS])
+    calls = json.dumps([f"http://localhost:{recorder.server_port}", TOKENS, CALLS])
     shown = output_of(run_in_launcher(*program("launcher/send_calls"), env=os.environ, stdin=calls))
     sent, recorder.received = recorder.received, []
     for command in json.loads(shown):

@@ -5,8 +5,8 @@ import sys
 
 from local import demo
 
-port, tokens, described = json.load(sys.stdin)
+url, tokens, described = json.load(sys.stdin)
 calls = [demo.Call(*call) for call in described]
-print(json.dumps([demo.as_curl(call, f"http://localhost:{port}") for call in calls]))
+print(json.dumps([demo.as_curl(call, url) for call in calls]))
 for call in calls:
-    demo.send(call, port, tokens)
+    demo.send(call, url, tokens)

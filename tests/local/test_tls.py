@@ -1,0 +1,69 @@
+"""A whole stack with TLS: whoever uses it speaks https."""
+
+import datetime
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+import trustme
+
+from support.commands import run_launcher
+from support.ports import free_port
+from support.stack import LocalStack, running_stack
+
+EXPIRES = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A stack with a certificate for another name than localhost."""
+
+    stack: LocalStack
+    settings: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    folder = tmp_path_factory.mktemp("tls")
+    issued = trustme.CA().issue_cert("tasks.example.org", not_after=EXPIRES)
+    issued.cert_chain_pems[0].write_to_path(folder / "certificate.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    settings = {
+        "TLS_CERTIFICATE_FILE": str(folder / "certificate.pem"),
+        "TLS_KEY_FILE": str(folder / "key.pem"),
+        "TLS_PORT": str(free_port()),
+    }
+    with running_stack(tmp_path_factory.mktemp("state"), **settings) as stack:
+        yield Secured(stack, settings)
+
+
+@pytest.fixture(scope="module")
+def tour(secured: Secured) -> str:
+    """What `make demo` prints."""
+    result = run_launcher("demo", "--pause", "0", env={**os.environ, **secured.settings})
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout
+
+
+def test_the_tour_speaks_https(secured: Secured, tour: str) -> None:
+    assert set(re.findall(r"https?://localhost:\d+", tour)) == {f"https://localhost:{secured.settings['TLS_PORT']}"}
+    assert len(re.findall(r"^HTTP \d+ ", tour, re.MULTILINE)) > 20
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_command_of_the_tour_works(tour: str) -> None:
+    [command] = re.findall(r"^(curl .*/readyz)$", tour, re.MULTILINE)
+    done = subprocess.run([*command.split(), "--fail"], capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_metrics_tell_when_the_certificate_expires(secured: Secured) -> None:
+    text = requests.get(f"http://127.0.0.1:{secured.stack.environment['METRICS_PORT']}/gateway", timeout=10).text
+    [seconds] = re.findall(r"^gateway_certificate_expiry_timestamp_seconds (\S+)$", text, re.MULTILINE)
+    assert float(seconds) == EXPIRES.timestamp()

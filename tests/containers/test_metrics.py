@@ -69,6 +69,14 @@ def test_gateway_tells_its_connections_and_its_own_responses(project: Project) -
     wait_until(lambda: own() == before + 100, timeout=10, what=lambda: f"{own()} is {before} + 100")
 
 
+def test_gateway_that_was_killed_comes_back_and_tells_again(project: Project) -> None:
+    project.crash(project.containers("gateway")[0])
+
+    project.wait_until_ready(timeout=30)
+    [gateway] = metrics(project, "metrics")
+    assert gateway["gateway_connections"] >= 1
+
+
 @pytest.fixture
 def certificates() -> Iterator[Path]:
     """A folder with a certificate for localhost, its key, and the authority's, which the gateway's user may read."""

@@ -35,8 +35,12 @@ export function startDelete(item) {
 
 /** Send the request that an earlier page of this tab could not. */
 export async function finishDeletion() {
-  const deletion = JSON.parse(sessionStorage.getItem(KEY));
+  const deletion = unsent();
   if (deletion) await remove(deletion);
+}
+
+function unsent() {
+  return JSON.parse(sessionStorage.getItem(KEY));
 }
 
 /** Send the request; return why the task is still there, if it is. */
@@ -48,7 +52,8 @@ async function remove({ path, etag }) {
     if (problem.status === 412) return "it was renamed elsewhere.";
     if (problem.status !== 404) return problem.message;
   } finally {
-    sessionStorage.removeItem(KEY);
+    // It may be that of the next deletion meanwhile.
+    if (unsent()?.path === path) sessionStorage.removeItem(KEY);
   }
   return null;
 }

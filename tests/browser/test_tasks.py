@@ -242,8 +242,12 @@ def test_the_next_action_and_a_reload_delete_for_good(desk: Console, stack: Loca
 def test_a_deletion_that_the_page_could_not_send_as_it_went_is_sent_by_the_next(
     desk: Console, stack: LocalStack
 ) -> None:
-    desk.add("a")
-    desk.row("a").get_by_role("button", name="Delete").click()
+    for title in "ab":
+        desk.add(title)
+    # The answer to one deletion leaves the next one to be sent.
+    desk.row("b").get_by_role("button", name="Delete").click()
+    with desk.page.expect_response(lambda response: response.request.method == "DELETE"):
+        desk.row("a").get_by_role("button", name="Delete").click()
     # The page is left, and what it sends then is lost.
     desk.page.route("**/api/tasks/*", lambda route: route.abort(), times=1)
     with desk.page.expect_event("requestfailed"):

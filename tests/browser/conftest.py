@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
-from browser.console import Console, storage
+from browser.console import Console, keep_session, storage
+from browser.tab import WIDE, SharedTab
 from support.accounts import PASSWORD, Account, register
 from support.commands import output_of, run
 from support.stack import LocalStack, running_stack
@@ -18,7 +19,6 @@ from support.stack import LocalStack, running_stack
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # No other host is contacted, and CI runs as root in a container.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 # Longer than it takes on a busy machine; what is there is not waited for.
 expect.set_options(timeout=15_000)
@@ -43,30 +43,35 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def watched(browser: Browser, wrong: list[str], **options: object) -> BrowserContext:
+    """Make a browser profile, and list what goes wrong in its pages unseen: errors, and refusals by the policy."""
+    context = browser.new_context(**{"viewport": WIDE, **options})
+    context.set_default_timeout(15_000)
+    context.on("weberror", lambda error: wrong.append(f"error: {error.error}"))
+    context.on(
+        "console",
+        lambda message: (
+            wrong.append(message.text)
+            if message.type in ("error", "warning") and not REFUSED.match(message.text)
+            else None
+        ),
+    )
+    context.add_init_script(
+        "document.addEventListener('securitypolicyviolation',"
+        " event => console.error('policy: ' + event.violatedDirective + ' ' + event.blockedURI))"
+    )
+    return context
+
+
 @pytest.fixture
 def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
-    """Make browser profiles in whose pages nothing may go wrong unseen: errors, and refusals by the policy."""
+    """Make browser profiles in whose pages nothing may go wrong unseen."""
     wrong: list[str] = []
     contexts: list[BrowserContext] = []
 
     def make(**options: object) -> BrowserContext:
-        context = browser.new_context(**{"viewport": WIDE, **options})
-        context.set_default_timeout(15_000)
-        context.on("weberror", lambda error: wrong.append(f"error: {error.error}"))
-        context.on(
-            "console",
-            lambda message: (
-                wrong.append(message.text)
-                if message.type in ("error", "warning") and not REFUSED.match(message.text)
-                else None
-            ),
-        )
-        context.add_init_script(
-            "document.addEventListener('securitypolicyviolation',"
-            " event => console.error('policy: ' + event.violatedDirective + ' ' + event.blockedURI))"
-        )
-        contexts.append(context)
-        return context
+        contexts.append(watched(browser, wrong, **options))
+        return contexts[-1]
 
     yield make
     for context in contexts:
@@ -74,23 +79,64 @@ def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
     assert not wrong
 
 
-@pytest.fixture
-def profile(request: pytest.FixtureRequest, stack: LocalStack) -> dict[str, object]:
-    """Options of the context of `page`: in a test that uses `desk`, a person is logged in."""
-    if "desk" not in request.fixturenames:
-        return {}
-    return profile_of(stack, request.getfixturevalue("resident"))
+@pytest.fixture(scope="session")
+def gone_wrong() -> list[str]:
+    """What has gone wrong in the shared tab."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def tab(browser: Browser, stack: LocalStack, gone_wrong: list[str]) -> Iterator[SharedTab]:
+    tab = SharedTab(lambda: watched(browser, gone_wrong), stack.url)
+    yield tab
+    tab.close()
 
 
 @pytest.fixture
-def page(new_context: Callable[..., BrowserContext], stack: LocalStack, profile: dict[str, object]) -> Iterator[Page]:
-    """A page that asks nothing of any other host."""
-    page = new_context(**profile).new_page()
+def person(request: pytest.FixtureRequest) -> Account | None:
+    """Who is logged in on `page` when a test begins: the resident, in a test that uses `desk`."""
+    return request.getfixturevalue("resident") if "desk" in request.fixturenames else None
+
+
+@pytest.fixture
+def page(tab: SharedTab, stack: LocalStack, person: Account | None, gone_wrong: list[str]) -> Iterator[Page]:
+    """A page in which nothing may go wrong unseen, and that asks nothing of any other host."""
+    gone_wrong.clear()
     strangers: list[str] = []
     ours = (f"{stack.url}/", "data:")
-    page.on("request", lambda request: strangers.append(request.url) if not request.url.startswith(ours) else None)
-    yield page
+
+    def note(request: Request) -> None:
+        if not request.url.startswith(ours):
+            strangers.append(request.url)
+
+    with tab.lent() as page:
+        if person:
+            keep_session(page, session_of(person))
+        page.on("request", note)
+        yield page
+        page.remove_listener("request", note)
+    assert not gone_wrong
     assert not strangers
+
+
+@pytest.fixture
+def on_request(page: Page) -> Iterator[Callable[[Callable[[Request], None]], None]]:
+    """Call a function at each request of the page, until the test ends: the page goes on to the next one."""
+    handlers: list[Callable[[Request], None]] = []
+
+    def call(handler: Callable[[Request], None]) -> None:
+        page.on("request", handler)
+        handlers.append(handler)
+
+    yield call
+    for handler in handlers:
+        page.remove_listener("request", handler)
+
+
+@pytest.fixture
+def spoils_tab(tab: SharedTab) -> None:
+    """For a test that installs a clock: there is no way back, so the next test gets a tab in another profile."""
+    tab.spoiled = True
 
 
 @pytest.fixture
@@ -129,11 +175,16 @@ def desk(console: Console, stack: LocalStack, resident: Account) -> Console:
     return console
 
 
-def profile_of(stack: LocalStack, account: Account) -> dict[str, object]:
-    """Options of a context in which the person is logged in."""
+def session_of(account: Account) -> dict[str, object]:
+    """What the browser keeps of a person who is logged in."""
     now = int(time.time() * 1000)
     tokens = {"access": account.access, "refresh": account.refresh, "since": now, "until": now + 300_000}
-    return {"storage_state": storage(stack.url, username=account.username, **tokens)}
+    return {"username": account.username, **tokens}
+
+
+def profile_of(stack: LocalStack, account: Account) -> dict[str, object]:
+    """Options of a context in which the person is logged in."""
+    return {"storage_state": storage(stack.url, **session_of(account))}
 
 
 _numbers = itertools.count(1)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -14,6 +15,11 @@ KEY = "task-api.session"
 def storage(url: str, **session: Any) -> dict[str, Any]:
     """Return the storage of a browser profile with a person logged in, in Playwright's form."""
     return {"origins": [{"origin": url, "localStorage": [{"name": KEY, "value": json.dumps(session)}]}]}
+
+
+def keep_session(page: Page, session: dict[str, Any]) -> None:
+    """Let the browser keep a session, as after a login."""
+    page.evaluate("([key, text]) => localStorage.setItem(key, text)", [KEY, json.dumps(session)])
 
 
 @dataclasses.dataclass
@@ -56,7 +62,7 @@ class Console:
 
     def enter(self, name: str, *, password: str = PASSWORD, by: str = "Create account") -> None:
         """Create an account or log in, and wait for the tasks."""
-        if not self.page.url.startswith(self.url):
+        if urlsplit(self.page.url).path != "/":
             self.open()
         self.box("Username").fill(name)
         self.box("Password").fill(password)
@@ -81,8 +87,7 @@ class Console:
 
     def change_session(self, **changes: Any) -> None:
         """Change what the browser keeps, as time or another tab would."""
-        text = json.dumps({**self.session(), **changes})
-        self.page.evaluate("([key, text]) => localStorage.setItem(key, text)", [KEY, text])
+        keep_session(self.page, {**self.session(), **changes})
 
     def access(self) -> str:
         return self.session()["access"]

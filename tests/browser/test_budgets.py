@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Request, expect
 
 from browser.conftest import profile_of
 from browser.console import Console
@@ -45,10 +45,12 @@ def test_all_parts_together_are_small_and_each_is_asked_for_once(
     assert [path for path in paths if path.startswith("/api/")] == ["/api/tasks"]
 
 
-def test_logging_in_takes_one_call_and_the_list_another(console: Console, stack: LocalStack, name: str) -> None:
+def test_logging_in_takes_one_call_and_the_list_another(
+    console: Console, on_request: Callable[[Callable[[Request], None]], None], stack: LocalStack, name: str
+) -> None:
     register(stack, name)
     calls: list[str] = []
-    console.page.on("request", lambda request: calls.append(f"{request.method} {request.url}"))
+    on_request(lambda request: calls.append(f"{request.method} {request.url}"))
     console.open()
     console.box("Username").fill(name)
     console.box("Password").fill(PASSWORD)

@@ -13,8 +13,8 @@ from support.stack import LocalStack
 
 
 @pytest.fixture
-def profile(stack: LocalStack, staff: Account) -> dict[str, object]:
-    return profile_of(stack, staff)
+def person(staff: Account) -> Account:
+    return staff
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """/api/docs in a browser: a person who has nothing but this page registers, logs in and creates a task."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from browser.conftest import PHONE, profile_of
-from browser.console import Console
+from browser.conftest import PHONE, session_of
+from browser.console import Console, keep_session
 from browser.test_session import expired
 from support.accounts import PASSWORD, Account, register
 from support.paths import CHECKOUT
@@ -119,10 +118,8 @@ def test_a_token_that_was_pasted_survives_a_reload_of_the_tab_and_no_more(
     expect(status_of(other, "getMe")).to_contain_text("401")
 
 
-def test_the_console_leads_to_the_reference_with_the_person_logged_in(
-    new_context: Callable[..., BrowserContext], stack: LocalStack, name: str
-) -> None:
-    page = new_context(**profile_of(stack, register(stack, name))).new_page()
+def test_the_console_leads_to_the_reference_with_the_person_logged_in(page: Page, stack: LocalStack, name: str) -> None:
+    keep_session(page, session_of(register(stack, name)))
     console = Console(page=page, url=stack.url)
     console.open()
     page.get_by_role("navigation").get_by_role("link", name="Reference").click()
@@ -131,10 +128,8 @@ def test_the_console_leads_to_the_reference_with_the_person_logged_in(
     expect(status_of(page, "getMe")).to_contain_text("200")
 
 
-def test_a_token_that_expired_on_the_reference_is_renewed(
-    new_context: Callable[..., BrowserContext], stack: LocalStack, name: str
-) -> None:
-    page = new_context(**profile_of(stack, register(stack, name))).new_page()
+def test_a_token_that_expired_on_the_reference_is_renewed(page: Page, stack: LocalStack, name: str) -> None:
+    keep_session(page, session_of(register(stack, name)))
     console = Console(page=page, url=stack.url)
     page.goto(f"{stack.url}/api/docs")
     expect(page.locator(".opblock").first).to_be_visible()
@@ -199,12 +194,9 @@ def test_every_parameter_has_an_example(stack: LocalStack) -> None:
     ]
 
 
-def test_a_form_that_is_sent_as_it_is_filled_in_works(
-    new_context: Callable[..., BrowserContext], stack: LocalStack, name: str
-) -> None:
+def test_a_form_that_is_sent_as_it_is_filled_in_works(page: Page, stack: LocalStack, name: str) -> None:
     """The examples stand in the form: none of them may make the call fail."""
-    account = register(stack, name)
-    page = new_context(**profile_of(stack, account)).new_page()
+    keep_session(page, session_of(register(stack, name)))
     page.goto(f"{stack.url}/api/docs")
     expect(page.locator(".opblock").first).to_be_visible()
 

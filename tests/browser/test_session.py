@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jwt
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, Page, Request, Route, expect
+from playwright.sync_api import BrowserContext, Request, Route, expect
 
 from browser.conftest import PHONE, profile_of
 from browser.console import Console
@@ -16,15 +16,16 @@ from support.stack import LocalStack
 from support.tokens import make_token
 
 
-def requests_of(page: Page, path: str = "/api/") -> list[str]:
+@pytest.fixture
+def calls(on_request: Callable[[Callable[[Request], None]], None]) -> list[str]:
     """A list that fills with the calls of the page, and is to be looked at when it has settled."""
     calls: list[str] = []
 
     def note(request: Request) -> None:
-        if path in request.url:
+        if "/api/" in request.url:
             calls.append(f"{request.method} {request.url.partition('/api')[2]}")
 
-    page.on("request", note)
+    on_request(note)
     return calls
 
 
@@ -105,9 +106,9 @@ def test_wrong_passwords_of_others_do_not_delay_a_browser_that_was_logged_in(
     expect(console.page.get_by_text(name, exact=True)).to_be_visible()
 
 
-def test_a_reload_does_not_log_out_and_needs_one_call(console: Console, name: str) -> None:
+def test_a_reload_does_not_log_out_and_needs_one_call(console: Console, calls: list[str], name: str) -> None:
     console.enter(name)
-    calls = requests_of(console.page)
+    calls.clear()
 
     console.page.reload()
     console.loaded()
@@ -117,11 +118,11 @@ def test_a_reload_does_not_log_out_and_needs_one_call(console: Console, name: st
 
 
 def test_a_token_that_expired_unnoticed_is_renewed_in_the_middle_of_the_work(
-    console: Console, stack: LocalStack, name: str
+    console: Console, stack: LocalStack, calls: list[str], name: str
 ) -> None:
     console.enter(name)
     console.change_session(access=expired(stack, console.access()))
-    calls = requests_of(console.page)
+    calls.clear()
 
     console.add("Right in the middle")
 
@@ -130,12 +131,15 @@ def test_a_token_that_expired_unnoticed_is_renewed_in_the_middle_of_the_work(
     assert stack.call("GET", "/api/tasks", token=console.access()).status_code == 200
 
 
-def test_a_token_is_renewed_before_its_end_while_the_page_is_looked_at(console: Console, name: str) -> None:
+@pytest.mark.usefixtures("spoils_tab")
+def test_a_token_is_renewed_before_its_end_while_the_page_is_looked_at(
+    console: Console, calls: list[str], name: str
+) -> None:
     console.enter(name)
     console.box("Title").fill("A draft")
     before = console.session()
     console.page.clock.install()
-    calls = requests_of(console.page)
+    calls.clear()
     console.page.reload()
     console.loaded()
     console.box("Title").fill("A draft")

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
-from browser.conftest import PHONE, WIDE, profile_of
-from browser.console import Console
+from browser.conftest import PHONE, session_of
+from browser.console import Console, keep_session
+from browser.tab import WIDE
 from support.accounts import Account
 from support.paths import CHECKOUT
 from support.stack import LocalStack
@@ -27,8 +28,9 @@ Look = Callable[[Page, str], None]
 
 
 @pytest.fixture
-def profile(profile: dict[str, object]) -> dict[str, object]:
-    return {**profile, "reduced_motion": "reduce"}
+def page(page: Page) -> Page:
+    page.emulate_media(reduced_motion="reduce")
+    return page
 
 
 @pytest.fixture
@@ -143,14 +145,8 @@ def test_the_pages_that_are_only_read(page: Page, stack: LocalStack, look: Look,
     look(page, state)
 
 
-def test_the_jobs(
-    new_context: Callable[..., BrowserContext],
-    profile: dict[str, object],
-    stack: LocalStack,
-    staff: Account,
-    look: Look,
-) -> None:
-    console = Console(page=new_context(**{**profile, **profile_of(stack, staff)}).new_page(), url=stack.url)
+def test_the_jobs(console: Console, staff: Account, look: Look) -> None:
+    keep_session(console.page, session_of(staff))
     console.open()
     console.button("Jobs").click()
     expect(console.page.get_by_text("report-user-tasks").first).to_be_visible()

@@ -211,6 +211,7 @@ def test_deleting_is_undone_with_the_very_task_in_its_place(desk: Console, stack
     assert stack.call("GET", "/api/tasks", token=desk.access()).json() == before
 
 
+@pytest.mark.usefixtures("spoils_tab")
 def test_deleting_without_undo_deletes_after_a_few_seconds(desk: Console, stack: LocalStack) -> None:
     desk.add("a")
     desk.add("b")

@@ -180,8 +180,9 @@ def test_two_tabs_renew_at_once_and_both_go_on(
     renewals: list[Route] = []
     context.route("**/token/refresh", lambda route: renewals.append(route))
 
-    for tab in tabs:
-        tab.page.evaluate("document.getElementById('sessions-toggle').click()")
+    with context.expect_event("request", lambda request: "refresh" in request.url):
+        for tab in tabs:
+            tab.page.evaluate("document.getElementById('sessions-toggle').click()")
     # One of them renews, and the other waits for it.
     tabs[0].page.wait_for_function("async () => (await navigator.locks.query()).pending.length === 1")
     renewals[0].continue_()

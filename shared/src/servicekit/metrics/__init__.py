@@ -4,8 +4,12 @@ A metric is a constant of the module that it is about. With METRICS_DIR, its num
 the exposition adds up those of all processes; without, such as in tests, they stay in the process.
 """
 
+from bisect import bisect_left
+from typing import Any
+
+import prometheus_client.metrics
 import prometheus_client.values
-from prometheus_client.metrics import Counter, Gauge, Histogram
+from prometheus_client.metrics import Counter, Gauge
 
 from servicekit.metrics.values import SharedValue
 from servicekit.process import env
@@ -18,3 +22,12 @@ LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2
 # Before the first metric is made.
 if env.get("METRICS_DIR"):
     prometheus_client.values.ValueClass = SharedValue
+
+
+class Histogram(prometheus_client.metrics.Histogram):
+    """A histogram whose observations cost half: with labels that are known to be complete, and without exemplars."""
+
+    def observe(self, amount: float, exemplar: Any = None) -> None:
+        """Count the amount. ``exemplar`` is not kept."""
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)

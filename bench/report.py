@@ -41,7 +41,7 @@ def _cost_of_metrics(summary: dict[str, Any]) -> Iterator[str]:
     cpu = {(row["operation"], row["connections"], row["target"]): row["cpu_us"]["service"] for row in summary["rows"]}
     for operation, connections in dict.fromkeys(key[:2] for key in cpu):
         measured, without = (cpu[operation, connections, target] for target in ("service", "unmeasured"))
-        yield f"| {operation} | {connections} | {measured:.0f} | {without:.0f} | {measured - without:.1f} |"
+        yield f"| {operation} | {connections} | {measured:.0f} | {without:.0f} | {measured - without:.0f} |"
 
 
 def chart(summary: dict[str, Any]) -> str:

@@ -116,7 +116,7 @@ def connection_to(url: str) -> http.client.HTTPConnection:
     if scheme == "http":
         return http.client.HTTPConnection(host, timeout=30)
     # Like curl's --insecure: the certificate is for the name by which others know this machine.
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return http.client.HTTPSConnection(host, timeout=30, context=context)
 
@@ -264,15 +264,17 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description="A tour of the running stack.")
     parser.add_argument("--pause", type=float, default=0.4, metavar="SECONDS", help="after each response (0.4)")
     pause = parser.parse_args(arguments).pause
-    url = url_of_stack(environment.load())
-    send(Call("GET", "/healthz"), url, {})
-    tour(Tour(url, pause=pause))
+    tour(Tour(url_of_stack(environment.load()), pause=pause))
     return 0
 
 
 def url_of_stack(env: Mapping[str, str]) -> str:
-    """Return the URL of the stack that `make up` runs in this checkout; else that of .env, which containers have."""
-    if env.get("TLS_CERTIFICATE_FILE"):
-        return f"https://localhost:{settings.port('TLS_PORT', env['TLS_PORT'])}"
+    """Return the URL of the stack that `make up` runs in this checkout; else that of .env, which containers have.
+
+    Raises CommandError where no stack answers.
+    """
     port = lock.running_port(Path(env["RUN_DIR"])) or settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
-    return f"http://localhost:{port}"
+    url = f"http://localhost:{port}"
+    # One with TLS redirects to that, except its probes.
+    response = send(Call("GET", "/api"), url, {})
+    return response.headers["Location"].removesuffix("/api") if response.status == 308 else url

@@ -135,7 +135,7 @@ def for_part(env: Mapping[str, str], part: str) -> dict[str, str]:
     """Return the environment of one part, which counts in a folder of its own and does not serve what it counts."""
     service = for_service(env, part if part in SERVICES else "scheduler")
     if part == "metrics":
-        tls = {"GATEWAY_TLS": f"127.0.0.1:{env['TLS_PORT']}"} if env.get("TLS_CERTIFICATE_FILE") else {}
+        tls = {"GATEWAY_TLS": f"127.0.0.1:{env['TLS_PORT'].strip()}"} if env.get("TLS_CERTIFICATE_FILE") else {}
         answers = f"{env['RUN_DIR']}/metrics.sock"
         return service | {"METRICS_DIR": str(metrics_dir(env)), "GATEWAY_ANSWERS": answers} | tls
     service.pop("METRICS_ADDRESS", None)

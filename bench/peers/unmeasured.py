@@ -23,4 +23,8 @@ metrics.count_request = _nothing
 statements.count_statements = _nothing
 
 # Only now, since its modules take the names from those above.
+from servicekit.http import middleware  # noqa: E402
 from tasks_service.wsgi import application  # noqa: E402, F401
+
+if middleware.count_request is not _nothing:
+    raise SystemExit("error: this service counts its metrics")

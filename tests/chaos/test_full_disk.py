@@ -83,7 +83,9 @@ def test_full_disk_stops_writes_alone_and_all_goes_on_once_there_is_room(stack: 
     disk.free()
     wait_until(lambda: create(stack, ada) == 201, timeout=RECOVERED_WITHIN_SECONDS, what="writes succeed")
     staff = make_token(stack.secret, user_id=str(ada.id), is_staff=True)
-    queued = request_run(stack, "report-user-tasks", token=staff, timeout=RECOVERED_WITHIN_SECONDS)
+    queued = request_run(
+        stack, "report-user-tasks", token=staff, refused_by=(409, 503), timeout=RECOVERED_WITHIN_SECONDS
+    )
     wait_until(
         lambda: stack.call("GET", queued.headers["Location"], token=staff).json()["state"] == "succeeded",
         timeout=RECOVERED_WITHIN_SECONDS,

@@ -4,8 +4,10 @@ import datetime
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -15,6 +17,7 @@ import trustme
 from support.commands import run_launcher
 from support.ports import free_port
 from support.stack import LocalStack, running_stack
+from support.waiting import wait_until
 
 EXPIRES = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
 
@@ -45,7 +48,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 @pytest.fixture(scope="module")
 def tour(secured: Secured) -> str:
     """What `make demo` prints."""
-    result = run_launcher("demo", "--pause", "0", env={**os.environ, **secured.settings})
+    result = run_launcher("demo", "--pause", "0", env={**os.environ, "GATEWAY_PORT": str(secured.stack.port)})
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout
 
@@ -62,7 +65,20 @@ def test_a_command_of_the_tour_works(tour: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_metrics_tell_when_the_certificate_expires(secured: Secured) -> None:
+def gateways(secured: Secured) -> dict[str, float]:
+    """Return the gateway's metrics."""
     text = requests.get(f"http://127.0.0.1:{secured.stack.environment['METRICS_PORT']}/gateway", timeout=10).text
-    [seconds] = re.findall(r"^gateway_certificate_expiry_timestamp_seconds (\S+)$", text, re.MULTILINE)
-    assert float(seconds) == EXPIRES.timestamp()
+    return {name: float(value) for name, value in re.findall(r"^(\w+) (\S+)$", text, re.MULTILINE)}
+
+
+def test_metrics_tell_when_the_certificate_expires(secured: Secured) -> None:
+    assert gateways(secured)["gateway_certificate_expiry_timestamp_seconds"] == EXPIRES.timestamp()
+
+
+def test_connections_of_both_ports_are_counted(secured: Secured) -> None:
+    before = gateways(secured)["gateway_connections"]
+    ports = (secured.stack.port, int(secured.settings["TLS_PORT"]))
+    with ExitStack() as clients:
+        for port in ports:
+            clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+        wait_until(lambda: gateways(secured)["gateway_connections"] == before + 2, timeout=5)

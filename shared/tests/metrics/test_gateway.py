@@ -115,7 +115,7 @@ def serving(server: socketserver.BaseServer) -> Iterator[None]:
 def test_stub_status_tells_connections_and_requests(tmp_path: Path) -> None:
     with serving(StatusServer(tmp_path / "status.sock")):
         assert values(gateway.stub_status(tmp_path / "status.sock")) == {
-            ("gateway_connections",): 5,
+            ("gateway_connections",): 4,
             ("gateway_connections_accepted_total",): 12,
             ("gateway_requests_total",): 40,
         }
@@ -163,8 +163,41 @@ def test_certificate_tells_when_it_expires(socket_enabled: None, tmp_path: Path,
     assert found == {("gateway_certificate_expiry_timestamp_seconds",): until.timestamp()}
 
 
-def test_gateway_that_presents_no_certificate_tells_nothing(socket_enabled: None, unused_port: int) -> None:
-    assert values(gateway.certificate(("127.0.0.1", unused_port))) == {}
+EXPIRY = ("gateway_certificate_expiry_timestamp_seconds",)
+
+
+def test_gateway_without_a_certificate_is_as_one_whose_has_expired(socket_enabled: None, unused_port: int) -> None:
+    assert values(gateway.certificate(("127.0.0.1", unused_port))) == {EXPIRY: 0}
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
-        assert values(gateway.certificate(server.getsockname())) == {}
+        assert values(gateway.certificate(server.getsockname())) == {EXPIRY: 0}
+
+
+@pytest.fixture
+def at_once() -> Iterator[None]:
+    """Fail a test that waits for more than the limits of both questions."""
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < 2 * gateway.TIMEOUT_SECONDS + 1
+
+
+@pytest.mark.usefixtures("at_once")
+def test_gateway_that_hangs_holds_nobody_up(socket_enabled: None, tmp_path: Path) -> None:
+    # The kernel accepts their connections, and nobody answers.
+    with socket.create_server(("127.0.0.1", 0)) as port, socket.socket(socket.AF_UNIX) as status:
+        status.bind(str(tmp_path / "status.sock"))
+        status.listen()
+        assert values(gateway.stub_status(tmp_path / "status.sock")) == {}
+        assert values(gateway.certificate(port.getsockname())) == {EXPIRY: 0}
+
+
+def test_socket_that_a_killed_nginx_has_left_tells_nothing(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as status:
+        status.bind(str(tmp_path / "status.sock"))
+    assert values(gateway.stub_status(tmp_path / "status.sock")) == {}
+
+
+def test_answer_that_is_no_status_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.STATUS", b"Active connections: 5")
+    with serving(StatusServer(tmp_path / "status.sock")):
+        assert values(gateway.stub_status(tmp_path / "status.sock")) == {}

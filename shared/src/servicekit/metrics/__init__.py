@@ -25,9 +25,9 @@ if env.get("METRICS_DIR"):
 
 
 class Histogram(prometheus_client.metrics.Histogram):
-    """A histogram whose observations cost half: with labels that are known to be complete, and without exemplars."""
+    """Observes in half the library's time: it checks no labels and keeps no exemplar."""
 
     def observe(self, amount: float, exemplar: Any = None) -> None:
-        """Count the amount. ``exemplar`` is not kept."""
+        """Count the amount."""
         self._sum.inc(amount)
         self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)

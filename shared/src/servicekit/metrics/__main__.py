@@ -31,18 +31,19 @@ def _sources() -> dict[str, Source]:
     if env.get("METRICS_DIR"):
         sources |= {part: partial(folder.read, folder.folder_from_env() / part) for part in PARTS}
     if env.get("GATEWAY_ANSWERS"):
-        sources["gateway"] = partial(_gateway, gateway.Answers(Path(env.get("GATEWAY_ANSWERS"))))
+        tls = address("GATEWAY_TLS") if env.get("GATEWAY_TLS") else None
+        sources["gateway"] = partial(_gateway, gateway.Answers(Path(env.get("GATEWAY_ANSWERS"))), tls)
     return sources
 
 
-def _gateway(answers: gateway.Answers) -> Iterator[Metric]:
+def _gateway(answers: gateway.Answers, tls: tuple[str, int] | None) -> Iterator[Metric]:
     yield from answers.collect()
     if env.get("GATEWAY_STATUS"):
         yield from gateway.stub_status(Path(env.get("GATEWAY_STATUS")))
     elif env.get("GATEWAY_PORT"):
-        yield from gateway.connections_to(int(env.get("GATEWAY_PORT")))
-    if env.get("GATEWAY_TLS"):
-        yield from gateway.certificate(address("GATEWAY_TLS"))
+        yield from gateway.connections_to(int(env.get("GATEWAY_PORT")), *([tls[1]] if tls else []))
+    if tls:
+        yield from gateway.certificate(tls)
 
 
 if __name__ == "__main__":

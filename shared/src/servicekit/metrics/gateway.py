@@ -21,7 +21,8 @@ from prometheus_client.metrics_core import Metric
 
 _ANSWER = re.compile(rb"gateway: ([1-5][0-9]{2}) ([A-Z-]+) ([A-Z-]+)$")
 _ESTABLISHED = "01"
-ANSWERS_WITHIN_SECONDS = 2.0
+# For each of the two questions: a health check of this program waits for both.
+TIMEOUT_SECONDS = 1.0
 
 
 class Answers:
@@ -58,11 +59,11 @@ def _limit(*, requests: bytes, attempts: bytes) -> str:
     return "attempts" if attempts == b"REJECTED" else "none"
 
 
-def connections_to(port: int) -> Iterator[Metric]:
-    """Yield the number of clients' connections to the port of this machine, where its kernel lists them (Linux)."""
+def connections_to(*ports: int) -> Iterator[Metric]:
+    """Yield the number of clients' connections to the ports of this machine, where its kernel lists them (Linux)."""
     tables = [path for path in map(Path, ("/proc/net/tcp", "/proc/net/tcp6")) if path.exists()]
     if tables:
-        yield _connections(sum(_count(path.read_text(), port=port) for path in tables))
+        yield _connections(sum(_count(path.read_text(), port=port) for path in tables for port in ports))
 
 
 def _count(table: str, *, port: int) -> int:
@@ -74,17 +75,17 @@ def stub_status(path: Path) -> Iterator[Metric]:
     """Yield what nginx's stub_status says on the socket; nothing where it does not answer."""
     connection = http.client.HTTPConnection("gateway")
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(ANSWERS_WITHIN_SECONDS)
+    connection.sock.settimeout(TIMEOUT_SECONDS)
     try:
         connection.sock.connect(str(path))
         connection.request("GET", "/status")
-        numbers = [int(number) for number in re.findall(rb"\d+", connection.getresponse().read())]
-    except (OSError, http.client.HTTPException):
+        active, accepted, _, requests, *_ = map(int, re.findall(rb"\d+", connection.getresponse().read()))
+    except (OSError, http.client.HTTPException, ValueError):
         return
     finally:
         connection.close()
-    active, accepted, _, requests, *_ = numbers
-    yield _connections(active)
+    # One is this question's.
+    yield _connections(active - 1)
     yield CounterMetricFamily("gateway_connections_accepted", "Connections of clients that were accepted.", accepted)
     yield CounterMetricFamily("gateway_requests", "Requests that the gateway has received.", requests)
 
@@ -94,18 +95,19 @@ def _connections(count: int) -> Metric:
 
 
 def certificate(address: tuple[str, int]) -> Iterator[Metric]:
-    """Yield when the certificate expires that the gateway presents at the host and port; nothing without an answer.
+    """Yield when the certificate expires that the gateway presents at the host and port; 0 where it presents none.
 
-    Not the file's: a gateway may present another one, and whoever reads the file needs not see the key beside it.
+    Not the file's: the gateway may present another one, and to read the file takes access to the folder of the key.
     """
     try:
         until = x509.load_der_x509_certificate(_presented(address)).not_valid_after_utc
+        seconds = until.astimezone(datetime.UTC).timestamp()
     except (OSError, ValueError):
-        return
+        seconds = 0.0
     yield GaugeMetricFamily(
         "gateway_certificate_expiry_timestamp_seconds",
-        "When the gateway's certificate expires, in Unix time.",
-        until.astimezone(datetime.UTC).timestamp(),
+        "When the gateway's certificate expires, in Unix time; 0 where no handshake succeeds.",
+        seconds,
     )
 
 
@@ -114,7 +116,7 @@ def _presented(address: tuple[str, int]) -> bytes:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
-        socket.create_connection(address, timeout=ANSWERS_WITHIN_SECONDS) as connection,
+        socket.create_connection(address, timeout=TIMEOUT_SECONDS) as connection,
         context.wrap_socket(connection) as tls,
     ):
         return tls.getpeercert(binary_form=True) or b""

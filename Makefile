@@ -102,7 +102,7 @@ swarm-down: $(call ready,local) ## remove the stack from the Swarm
 ##@ Test
 
 # Each with a stack of its own, since most tests wait for something; a module stays in one of them, with its fixtures.
-# Three would keep two cores so busy that tests with limits of time fail.
+# Three would keep two cores so busy that tests with time limits fail.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
 .PHONY: test

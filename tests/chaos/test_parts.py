@@ -174,7 +174,7 @@ def test_part_that_keeps_ending_is_started_again_later_and_later(local: LocalSta
         return [int(seconds or 0) for seconds in ends]
 
     def kill() -> list[int]:
-        """Kill beat as soon as it runs, and return the delays up to the one that the supervisor says of this end."""
+        """Kill beat as soon as it runs, and return the delays that the supervisor has announced, this one included."""
         victim, before = wait_until(lambda: local.main_process("beat"), timeout=BACK_WITHIN_SECONDS), len(delays())
         victim.kill()
         return wait_until(lambda: len(delays()) > before and delays(), timeout=BACK_WITHIN_SECONDS)

@@ -29,6 +29,6 @@ def stop() -> None:
 
     Only a process that ends otherwise, as those of a pool, has to call it.
     """
-    # In the order of their start. A process that stops too slowly is killed, and more spans than reports wait.
+    # In the order of their start, spans first: a process that stops too slowly is killed, and there are more of them.
     while _started:
         _started.pop(0)()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +109,23 @@ class Swarm(Project):
         wait_until(
             lambda: running() == wanted, timeout=timeout, interval=0.5, what=lambda: f"{wanted}; running {running()}"
         )
+
+    def wait_for_managers(self, *, timeout: float = 90) -> None:
+        """Wait until all managers have followed one leader for five seconds.
+
+        A manager that is back hears no leader until that connects to it again, which takes up to half a minute. So it
+        calls an election, and the Swarm has no leader for as long again: what runs goes on, but nothing can be changed.
+        """
+        followed_since = time.monotonic()
+
+        def settled() -> bool:
+            nonlocal followed_since
+            found = self.docker("node", "ls", "--format", "{{.ManagerStatus}}", check=False).split()
+            if sorted(found) != ["Leader"] + ["Reachable"] * (len(NODES) - 1):
+                followed_since = time.monotonic()
+            return time.monotonic() - followed_since > 5
+
+        wait_until(settled, timeout=timeout, interval=0.5, what="the managers follow one leader")
 
     def execute_task(self, part: str, *command: str) -> str:
         """Run a command in a container of the part, on whichever node it is."""

@@ -85,6 +85,7 @@ def test_a_killed_node_costs_no_get_after_3_s_and_no_acknowledged_write(swarm: S
         user.assert_nothing_lost_or_doubled(seen.acknowledged)
     finally:
         rig("back", str(victim))
+        swarm.wait_for_managers()
     swarm.wait_for_replicas(timeout=60)
     wait_until(lambda: swarm.answers(victim), timeout=60, what="the node that is back answers")
 

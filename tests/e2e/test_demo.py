@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import threading
 import time
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import trustme
 
 from support.commands import Completed, output_of, program, run, run_in_launcher, run_launcher
 from support.environment import inherited
@@ -84,10 +86,16 @@ class Recorder(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def recorder() -> Iterator[Any]:
+@pytest.fixture(params=["http", "https"])
+def recorder(request: pytest.FixtureRequest) -> Iterator[Any]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
         server.received = []
+        server.url = f"{request.param}://localhost:{server.server_port}"
+        if request.param == "https":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            # Not localhost's: the stack's certificate is for the name by which others know the machine.
+            trustme.CA().issue_cert("tasks.example.org").configure_cert(context)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever).start()
         yield server
         server.shutdown()
@@ -95,7 +103,7 @@ def recorder() -> Iterator[Any]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_command_that_is_shown_makes_the_call_that_is_sent(recorder: Any) -> None:
-    calls = json.dumps([f"http://localhost:{recorder.server_port}", TOKENS, CALLS])
+    calls = json.dumps([recorder.url, TOKENS, CALLS])
     shown = output_of(run_in_launcher(*program("launcher/send_calls"), env=os.environ, stdin=calls))
     sent, recorder.received = recorder.received, []
     for command in json.loads(shown):

@@ -140,7 +140,11 @@ def test_processes_that_are_forked_while_a_thread_reads_keep_no_lock(tmp_path: P
             reader.start()
             reader.join(timeout=10)
             assert not reader.is_alive()
-            assert samples(tmp_path)["part_processes[]"] == 20
+            # On a busy machine, some of them have not begun when the last is forked.
+            deadline = time.monotonic() + 10
+            while (living := samples(tmp_path)["part_processes[]"]) < 20 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert living == 20
     finally:
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -183,7 +183,7 @@ def at_once() -> Iterator[None]:
 
 @pytest.mark.usefixtures("at_once")
 def test_gateway_that_hangs_holds_nobody_up(socket_enabled: None, tmp_path: Path) -> None:
-    # The kernel accepts their connections, and nobody answers.
+    # The kernel completes the connections, and no process accepts them.
     with socket.create_server(("127.0.0.1", 0)) as port, socket.socket(socket.AF_UNIX) as status:
         status.bind(str(tmp_path / "status.sock"))
         status.listen()

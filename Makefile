@@ -102,11 +102,13 @@ swarm-down: $(call ready,local) ## remove the stack from the Swarm
 ##@ Test
 
 # Each with a stack of its own, since most tests wait for something; a module stays in one of them, with its fixtures.
-# Three would keep two cores so busy that tests with time limits fail.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
+# Three would keep two cores so busy that tests with time limits fail. Those that even a second one disturbs are marked
+# "alone", and come first.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile -m "not alone"
 
 .PHONY: test
 test: test-unit $(RUNTIME) $(call ready,tests deploy) ## run every suite that needs no npm, browser, engine or Prometheus
+	@$(ENV)/tests/bin/pytest -m alone tests/chaos tests/e2e
 	@$(ENV)/tests/bin/pytest $(SIDE_BY_SIDE) tests $(foreach name,postman containers swarm monitoring,--ignore tests/$(name))
 	@echo "not run: make test-postman, which needs npm's registry, make test-browser, which needs Chromium,"
 	@echo "make test-containers and make test-swarm, which need an engine, and make test-monitoring, which needs Prometheus"
@@ -140,6 +142,7 @@ test-browser: $(RUNTIME) $(call ready,browser) ## test the pages in Chromium or 
 
 .PHONY: test-chaos
 test-chaos: $(RUNTIME) $(call ready,tests) ## kill and freeze parts of a running stack, and show what was measured
+	@$(ENV)/tests/bin/pytest -m alone -rsP tests/chaos
 	@$(ENV)/tests/bin/pytest $(SIDE_BY_SIDE) -rsP tests/chaos
 
 .PHONY: test-kubernetes

@@ -58,6 +58,7 @@ def count_old(database: sqlite3.Connection, table: str) -> int:
     return int(count)
 
 
+@pytest.mark.alone
 def test_no_writer_waits_for_a_deletion(stack: LocalStack, database: sqlite3.Connection) -> None:
     # Of a user without webhooks: their deliveries would be work of their own.
     token = make_token(stack.secret, user_id="7")

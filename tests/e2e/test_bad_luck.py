@@ -14,6 +14,7 @@ from support.waiting import wait_until
 LOCKED_FOR_SECONDS = 12
 
 
+@pytest.mark.alone
 def test_redis_frozen_leaves_requests_alone_and_is_named_by_readyz(stack: Stack, ada: Account) -> None:
     with stack.frozen_redis():
         started = time.monotonic()

@@ -25,6 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite: about the SQLite file; deselected with --sqlserver")
     config.addinivalue_line("markers", "local: about the stack of `make up`; deselected with STACK=containers")
     config.addinivalue_line("markers", "containers: about the stack of `make docker-up`; deselected on a local one")
+    config.addinivalue_line("markers", "alone: about times so short that another test beside it would fail it")
     os.environ[processes.MARKER] = processes.SESSION
 
 

@@ -1,4 +1,4 @@
-"""Make one measurement, with wrk if it is installed, else with our own generator, which needs more CPU itself."""
+"""Make one measurement with wrk if it is installed, else with our own generator, which uses more CPU."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ LUA = Path(__file__).with_name("request.lua")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The requests to send. A path that ends in ``/`` gets an id, from ``first`` on, ``ids`` of them in turn."""
+    """The requests to send. A path that ends in ``/`` gets an id: ``ids`` of them in turn, from ``first`` on."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ def generator() -> str:
 
 
 def run(load: Load, *, port: int, token: str, seconds: float, connections: int) -> Measured:
-    """Send the load for so many seconds over so many connections."""
+    """Send the load for ``seconds`` over ``connections`` connections."""
     if generator() == "asyncio":
         return asyncio.run(_Generator(load, port, token).run(seconds, connections))
     command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "-s", LUA, f"http://127.0.0.1:{port}", "--"]

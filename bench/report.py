@@ -11,13 +11,13 @@ TITLES = {
     "service": "its service alone",
     "unmeasured": "its service without metrics",
 }
-# Of those in the chart, readable on a light and on a dark page.
+# Of the targets in the chart; readable on light and dark pages.
 COLOURS = {"floor": "#8b949e", "fastapi": "#2f81f7", "drf": "#d29922", "project": "#3fb950"}
 
 
 def table(summary: dict[str, Any]) -> str:
     """Return the results as a Markdown table."""
-    head = "| call | connections | target | requests/s | of bare | p50 ms | p99 ms | errors | CPU µs a request |"
+    head = "| call | connections | target | requests/s | of bare | p50 ms | p99 ms | errors | CPU µs per request |"
     lines = [head, "|---|---|---|---|---|---|---|---|---|"]
     for row in summary["rows"]:
         cpu = ", ".join(f"{kind} {value:.0f}" for kind, value in sorted(row["cpu_us"].items()) if value >= 1)
@@ -34,10 +34,10 @@ def table(summary: dict[str, Any]) -> str:
 
 
 def _cost_of_metrics(summary: dict[str, Any]) -> Iterator[str]:
-    """Yield a table of what the metrics cost a request, where the service ran with and without them."""
+    """Yield a table of the metrics' cost per request, if the service ran with and without them."""
     if not {"service", "unmeasured"} <= {row["target"] for row in summary["rows"]}:
         return
-    yield from ("", "| call | connections | service, CPU µs | without metrics | they cost |", "|---|---|---|---|---|")
+    yield from ("", "| call | connections | service, CPU µs | without metrics | their cost |", "|---|---|---|---|---|")
     cpu = {(row["operation"], row["connections"], row["target"]): row["cpu_us"]["service"] for row in summary["rows"]}
     for operation, connections in dict.fromkeys(key[:2] for key in cpu):
         measured, without = (cpu[operation, connections, target] for target in ("service", "unmeasured"))
@@ -45,7 +45,7 @@ def _cost_of_metrics(summary: dict[str, Any]) -> Iterator[str]:
 
 
 def chart(summary: dict[str, Any]) -> str:
-    """Return the throughput at the fewest connections, relative to the bare function, as bars in SVG."""
+    """Return an SVG bar chart of the throughput at the fewest connections, relative to the bare function."""
     first = summary["rows"][0]["connections"]
     rows = [row for row in summary["rows"] if row["connections"] == first and row["target"] in COLOURS]
     bars, height = "", 12
@@ -57,7 +57,7 @@ def chart(summary: dict[str, Any]) -> str:
         height += 18 * len(group) + 12
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" role="img">\n'
-        "<title>Requests a second, relative to a bare WSGI function</title>\n"
+        "<title>Requests per second, relative to a bare WSGI function</title>\n"
         "<style>text { font: 12px sans-serif; fill: #8b949e } .name { font-weight: bold }</style>\n"
         f"{bars}</svg>\n"
     )

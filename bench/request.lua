@@ -1,5 +1,5 @@
--- wrk's requests: METHOD PATH BODY TOKEN FIRST COUNT. A path that ends in "/" gets an id, FIRST … FIRST + COUNT - 1
--- in turn. Prints what it measured as JSON.
+-- wrk's requests: METHOD PATH BODY TOKEN FIRST COUNT. A path that ends in "/" gets an id, FIRST to FIRST + COUNT - 1
+-- in turn. Prints the results as JSON.
 local threads = 0
 
 function setup(thread)

@@ -1,6 +1,6 @@
-"""make bench: the stack beside a bare WSGI function, FastAPI and Django REST framework, as docs/performance.md says.
+"""make bench: the stack beside a bare WSGI function, FastAPI and Django REST framework (docs/performance.md).
 
-All targets keep running, and the measurements alternate between them, so that drift of the machine affects all alike.
+All targets keep running, and the measurements alternate between them, so that drift of the machine affects all equally.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ OPERATIONS = os.environ.get("OPERATIONS", "list,retrieve,create,rename,delete").
 OUTPUT = Path(os.environ.get("OUTPUT", targets.STATE))
 
 OWN_TASKS = 1000
-# The ids of the tasks that are only there to be deleted.
+# The first id of the tasks that exist only to be deleted.
 DOOMED = 10**9
 INSERT = (
     "INSERT INTO tasks_task (id, owner_id, title, duration, version, created_at, updated_at)"
@@ -43,7 +43,7 @@ def main() -> None:
         for number in range(ROUNDS):
             for connections in CONNECTIONS:
                 for operation in OPERATIONS:
-                    # Another one begins in each round.
+                    # A different target starts in each round.
                     for target in running[number % len(running) :] + running[: number % len(running)]:
                         results.append(_measure(target, operation, connections))
                         print(".", end="", flush=True, file=sys.stderr)
@@ -67,7 +67,7 @@ def _running() -> Iterator[list[Target]]:
 
 
 def _fill(path: Path) -> None:
-    """Insert many tasks of many other users, and some of our own."""
+    """Insert many tasks of many other users and some of the measured user."""
     rows = [(number + 1, 2 + number % 1000) for number in range(OWN_TASKS, ROWS)]
     _insert(path, [(number + 1, USER_ID) for number in range(OWN_TASKS)] + rows)
 
@@ -106,7 +106,7 @@ def _load(target: Target, operation: str) -> Load:
 
 
 def _summary(results: list[dict[str, Any]], memory: dict[str, dict[str, int]]) -> dict[str, Any]:
-    """Return the median round of each measurement, and its ratio to the floor's."""
+    """Return the medians over the rounds of each measurement, and their ratio to the floor's."""
     rows: list[dict[str, Any]] = []
     for connections in CONNECTIONS:
         for operation in OPERATIONS:

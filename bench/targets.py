@@ -31,13 +31,13 @@ SERVICE = (
     f"granian --interface wsgi --uds {{socket}} --no-ws --workers {WORKERS} --blocking-threads {THREADS}"
     " --blocking-threads-idle-timeout 600 --log-level warning"
 )
-# Each peer's server, as its documentation starts it; {socket} is where nginx looks for it.
+# Each peer's server, started as documented; {socket} is the socket to which nginx connects.
 COMMANDS = {
     "floor": f"granian --interface wsgi --uds {{socket}} --no-ws --workers {WORKERS} --blocking-threads {THREADS}"
     " --log-level warning floor:application",
     "fastapi": f"uvicorn --uds {{socket}} --workers {WORKERS} fastapi_peer:app",
     "drf": f"gunicorn --bind unix:{{socket}} --workers {WORKERS} --threads {THREADS} drf_peer:application",
-    # The project's own service without its gateway, with and without its metrics: to see what each of them costs.
+    # The project's own service without its gateway, with and without its metrics, to measure the cost of each.
     "service": f"{SERVICE} tasks_service.wsgi:application",
     "unmeasured": f"{SERVICE} unmeasured:application",
 }
@@ -64,7 +64,7 @@ class Target:
 
 
 def token() -> str:
-    """Return an access token of the user whose tasks are requested; every target knows the key."""
+    """Return an access token of the user whose tasks are requested; every target has the key."""
     now = int(time.time())
     claims = {
         "iss": "auth",
@@ -82,7 +82,7 @@ def token() -> str:
 
 @contextlib.contextmanager
 def project() -> Iterator[Target]:
-    """Run the whole stack with ``make up``; the others get copies of its database."""
+    """Run the whole stack with ``make up``; the other targets get copies of its database."""
     folder, port = _folder("project"), _free_port()
     ports = {"GATEWAY_PORT": str(port), "METRICS_PORT": str(_free_port())}
     env = os.environ | _secrets() | ports | {"STATE_DIR": str(folder), "WEB_THREADS": THREADS}
@@ -135,12 +135,12 @@ def peer(name: str, source: Path) -> Iterator[Target]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait until it ends; a peer that does not must not cost the figures of all."""
+    """Wait until the process exits; kill a peer that does not, so that the results of the others are not lost."""
     try:
         process.wait(30)
     except subprocess.TimeoutExpired:
         workers = psutil.Process(process.pid).children(recursive=True)
-        # The main process first, which would replace them.
+        # The main process first, since it would replace killed workers.
         process.kill()
         process.wait()
         for worker in workers:
@@ -179,7 +179,7 @@ def _nginx() -> str:
 
 def _nginx_conf(folder: Path, port: int) -> str:
     text = (CHECKOUT / "bench/nginx.conf").read_text(encoding="utf-8")
-    # As root, nginx would give its workers another user, who may not open the socket.
+    # As root, nginx would run its workers as another user, who may not open the socket.
     user = "user root;\n" if os.getuid() == 0 else ""
     return user + text.replace("${FOLDER}", str(folder)).replace("${PORT}", str(port))
 
@@ -193,7 +193,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, path: str) ->
             if connection.getresponse().status == 200:
                 return
         time.sleep(0.2)
-    raise SystemExit(f"error: {process.args!r} does not answer; see output.log in var/bench")
+    raise SystemExit(f"error: {process.args!r} does not respond; see output.log in var/bench")
 
 
 def _tree(pids: tuple[int, ...]) -> Iterator[psutil.Process]:

@@ -1,7 +1,7 @@
-"""Ask pip-audit for known vulnerabilities of locked versions: ``checks/audit.py [lock file…]``, by default of all.
+"""Check locked versions for known vulnerabilities with pip-audit: ``checks/audit.py [lock file…]``, by default all.
 
-Exit code 1 where a version has a known vulnerability, and where the database did not answer: pip-audit alone takes a
-package that it cannot look up for one without vulnerabilities.
+Exit with 1 if a version has a known vulnerability, or if the database has no record of a package: pip-audit alone
+would count such a package as one without vulnerabilities.
 """
 
 import json
@@ -16,11 +16,11 @@ HEADER = "#    make lock\n"
 
 
 class AuditError(Exception):
-    """The audit could not be done; the message says why."""
+    """The audit failed; the message gives the reason."""
 
 
 def main(arguments: list[str]) -> int:
-    """Audit them and return the exit code."""
+    """Audit the lock files and return the exit code."""
     found = 0
     try:
         for lock in [Path(each) for each in arguments] or lock_files():
@@ -45,7 +45,7 @@ def lock_files() -> list[Path]:
 
 
 def pip_audit(lock: Path) -> str:
-    """Return pip-audit's report as JSON; raises AuditError where it makes none."""
+    """Return pip-audit's report as JSON; raises AuditError if there is none."""
     program = Path(sys.executable).parent / "pip-audit"
     options = ("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json")
     done = subprocess.run([program, "--requirement", lock, *options], capture_output=True, text=True, check=False)
@@ -56,19 +56,19 @@ def pip_audit(lock: Path) -> str:
 
 
 def dependencies_of(report: str) -> list[dict[str, Any]]:
-    """Return the packages of a report; raises AuditError where one was skipped."""
+    """Return the packages of a report; raises AuditError if one was skipped."""
     dependencies: list[dict[str, Any]] = json.loads(report)["dependencies"]
     skipped = [each["name"] for each in dependencies if "skip_reason" in each]
     if skipped:
         raise AuditError(
-            f"the database knows nothing of {len(skipped)} of {len(dependencies)} packages, {skipped[0]} for one: "
-            "is it PyPI itself that answers here, or a mirror without the advisories?"
+            f"the database has no record of {len(skipped)} of {len(dependencies)} packages, such as {skipped[0]}: "
+            "is this PyPI itself, or a mirror without the advisories?"
         )
     return dependencies
 
 
 def vulnerabilities(dependencies: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield a line for each: package, version, the advisory's names, and the versions that fix it."""
+    """Yield a line for each vulnerability: package, version, the advisory's names, and the versions that fix it."""
     for each in dependencies:
         for vulnerability in each["vulns"]:
             names = ", ".join([vulnerability["id"], *vulnerability["aliases"]])

@@ -1,4 +1,4 @@
-/** The person's sessions, each of which can be ended from here, and the password. */
+/** The user's sessions, each of which can be ended here, and the password. */
 
 import { insist } from "./connection.js";
 import { byId, clone, focusOn, time } from "./dom.js";
@@ -37,10 +37,10 @@ function row({ id, current, user_agent, address, last_used_at, created_at }) {
 
 async function endOne({ id, current, root }) {
   await insist(() => call("DELETE", `${PATH}/${id}`)).catch((problem) => {
-    // It has ended already, which is as good.
+    // It had already ended.
     if (problem.status !== 404) throw problem;
   });
-  if (current) return forget("You have ended this session.");
+  if (current) return forget("You ended this session.");
   focusOn(root.nextElementSibling ?? root.previousElementSibling ?? byId("sessions-toggle"));
   root.remove();
   say("Session ended.");
@@ -58,7 +58,7 @@ async function changePassword({ current, new: wanted }) {
   await sessions.reload();
 }
 
-/** Return "Firefox on Linux", or the first word if it is no browser. Only a hint: a client may send anything. */
+/** Return "Firefox on Linux", or the first word if it is not a browser. Only a hint: a client may send anything. */
 export function describe(agent) {
   const find = (table) => table.find(([pattern]) => pattern.test(agent))?.[1];
   const browser = find([

@@ -1,17 +1,17 @@
-/** Send one request to the API. Every failure is a Problem (RFC 9457), even without a response. */
+/** Requests to the API. Every failure is a Problem (RFC 9457), even without a response. */
 
 const TIMEOUT = 20_000;
 
 export class Problem extends Error {
   /** @param {number} status 0 if there was no response */
   constructor(status, body = {}, headers = new Headers()) {
-    super(body.detail || body.title || `The server answered ${status}.`);
+    super(body.detail || body.title || `The server responded with status ${status}.`);
     this.name = "Problem";
     this.status = status;
     this.errors = body.errors ?? {};
     this.requestId = body.request_id ?? headers.get("X-Request-ID");
     this.body = body;
-    // The API sends seconds; RFC 9110 also allows a date, which is then taken as "soon".
+    // The API sends seconds; RFC 9110 also allows a date, which is treated as 0.
     this.retryAfter = Number.parseInt(headers.get("Retry-After"), 10) || 0;
   }
 
@@ -25,7 +25,7 @@ export class Problem extends Error {
  * Send a request and read the whole response.
  *
  * @returns {Promise<{status: number, data: any, etag: ?string, next: ?string, headers: Headers}>}
- * @throws {Problem} for every status from 400, and status 0 where there is no response
+ * @throws {Problem} for every status from 400; with status 0 if there is no response
  */
 export async function request(method, path, { body, headers, ...options } = {}) {
   let response, text;
@@ -53,14 +53,14 @@ export async function request(method, path, { body, headers, ...options } = {}) 
   };
 }
 
-/** Read JSON. An id over 2^53, which a number here would round, stays the text that it was sent as. */
+/** Parse JSON. An id above 2^53, which a number would round, is returned as the text that was sent. */
 function parse(text) {
   const exact = (_key, value, context) =>
     Number.isInteger(value) && !Number.isSafeInteger(value) ? (context?.source ?? value) : value;
   try {
     return JSON.parse(text, exact);
   } catch {
-    return undefined; // A 204, or a page of some proxy.
+    return undefined; // A 204, or a proxy's page.
   }
 }
 

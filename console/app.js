@@ -1,4 +1,4 @@
-/** Start the page: show the login form, or the desk of the person who is logged in. */
+/** Start the page: show the login form, or the desk of the user who is logged in. */
 
 import { startAccount } from "./account.js";
 import { request } from "./api.js";
@@ -13,7 +13,7 @@ import { say, settle, startStatus } from "./status.js";
 import { hideTasks, showTasks, startTasks } from "./tasks.js";
 import { startWebhooks } from "./webhooks.js";
 
-// Whose desk is on the page, and whose was there last.
+// The user whose desk is shown, and the last one whose desk was shown.
 let shown, owner;
 
 function start() {
@@ -44,7 +44,7 @@ async function leave() {
     await logOut();
     say("You are logged out.");
   } catch {
-    say("You are logged out here. The server did not answer; there, the session ends by itself.");
+    say("You are logged out here. The server did not respond, so the session there will expire by itself.");
   }
 }
 
@@ -66,10 +66,10 @@ async function showDesk({ username }) {
   byId("welcome-form").reset();
   clearErrors(byId("welcome-form"));
   byId("username-shown").textContent = username;
-  // For password managers, which are to know whose password changes.
+  // Shows password managers whose password changes.
   byId("password-form").elements.username.defaultValue = username;
   byId("jobs").hidden = !isStaff();
-  // What one person has typed is not for the next.
+  // A draft is not for the next user.
   if (owner !== username) byId("add").reset();
   owner = username;
   await showTasks();
@@ -80,7 +80,7 @@ function showWelcome({ reason, isFirst }) {
   closeAll();
   hideTasks({ keepDraft: Boolean(reason) });
   byId("welcome-form").querySelector(".form-error").textContent = reason;
-  // A page that was just opened leaves the keyboard where it is.
+  // A page that was just opened does not move the focus.
   if (!isFirst) focusOn(byId("welcome-title"));
 }
 
@@ -91,7 +91,7 @@ function keepFresh() {
   clearTimeout(renewal);
   const session = current();
   if (!session || document.hidden) return;
-  // Where the session has ended, session.js says so itself.
+  // If the session has ended, session.js reports it.
   renewal = setTimeout(() => insist(token).catch(() => {}), Math.max(freshFor(session), 0));
 }
 

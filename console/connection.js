@@ -1,4 +1,4 @@
-/** Report that the server does not respond, and go on when it does. */
+/** Report that the server does not respond, and continue when it does. */
 
 import { byId } from "./dom.js";
 
@@ -8,7 +8,7 @@ const waiting = new Set();
 let ticking, remaining;
 
 /**
- * Repeat `send` until the server answers it. It must be safe to repeat: a read, a change with If-Match, a POST with an
+ * Repeat `send` until the server responds. It must be safe to repeat: a read, a change with If-Match, a POST with an
  * Idempotency-Key.
  */
 export async function insist(send) {
@@ -27,7 +27,7 @@ export async function insist(send) {
   }
 }
 
-/** Wait until the next try, which all waiting requests share. */
+/** Wait for the next try, which all waiting requests share. */
 function next(problem, pause) {
   return new Promise((resolve) => {
     waiting.add(resolve);
@@ -56,7 +56,6 @@ function tryNow() {
 function recovered() {
   if (!waiting.size) byId("connection").hidden = true;
 }
-
 
 function reason(problem) {
   if (!navigator.onLine) return "You are offline.";

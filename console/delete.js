@@ -1,15 +1,15 @@
 /**
  * Delete a task, with an undo.
  *
- * The row goes at once and the request a few seconds later, so that taking it back restores the very task, with its id
- * and its time. A page that is left meanwhile sends the request as it goes, and once more should it come back.
+ * The row is removed immediately and the request is sent a few seconds later, so that an undo restores the same task,
+ * with its id and time. A page that is left in the meantime sends the request then, and again if it is reopened.
  */
 
 import { insist } from "./connection.js";
 import { call } from "./session.js";
 import { say, settle } from "./status.js";
 
-// Of this tab alone, also over a reload.
+// In sessionStorage: for this tab only, and across reloads.
 const KEY = "task-api.deleting";
 
 addEventListener("pagehide", settle);
@@ -33,7 +33,7 @@ export function startDelete(item) {
   });
 }
 
-/** Send the request that an earlier page of this tab could not. */
+/** Send the request that an earlier page of this tab did not complete. */
 export async function finishDeletion() {
   const deletion = unsent();
   if (deletion) await remove(deletion);
@@ -43,7 +43,7 @@ function unsent() {
   return JSON.parse(sessionStorage.getItem(KEY));
 }
 
-/** Send the request; return why the task is still there, if it is. */
+/** Send the request; return why the task was not deleted, or null. */
 async function remove({ path, etag }) {
   const headers = etag ? { "If-Match": etag } : {};
   try {
@@ -52,7 +52,7 @@ async function remove({ path, etag }) {
     if (problem.status === 412) return "it was renamed elsewhere.";
     if (problem.status !== 404) return problem.message;
   } finally {
-    // It may be that of the next deletion meanwhile.
+    // By now, it may belong to the next deletion.
     if (unsent()?.path === path) sessionStorage.removeItem(KEY);
   }
   return null;

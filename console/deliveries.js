@@ -1,25 +1,25 @@
-/** Show a webhook's deliveries below it on request; any can be sent again. */
+/** A webhook's deliveries, shown below it on request; each can be sent again. */
 
 import { insist } from "./connection.js";
 import { clone, count, h, seconds, time } from "./dom.js";
 import { call } from "./session.js";
 import { attempt, say } from "./status.js";
 
-// A first attempt follows within about a second; later ones are waited for only where they come soon.
-const LOOK_AGAIN = 1500;
+// The first attempt follows within about a second; the list is reloaded for later ones only if they are due soon.
+const RELOAD_DELAY = 1500;
 const SOON = 60_000;
 const TONES = { delivered: "good", dead: "bad" };
 
 export function startDeliveries({ deliveries: details, list, none, older, refresh }, webhookPath) {
   const path = `${webhookPath}/deliveries`;
-  // Rows stay while what is in them changes: the keyboard may be on their button.
+  // Rows are updated in place: their button may have the focus.
   const rows = new Map();
   let next = null;
   let timer;
 
   async function showNewest() {
     const page = await insist(() => call("GET", path));
-    // Nothing in common with what is shown: it is the first page, or what is between is missing.
+    // No overlap with the rows: this is the first page, or deliveries between them are missing.
     if (!page.data.some(({ id }) => rows.has(id))) {
       rows.clear();
       list.replaceChildren();
@@ -27,7 +27,7 @@ export function startDeliveries({ deliveries: details, list, none, older, refres
     }
     for (const delivery of page.data.toReversed()) put(delivery, (root) => list.prepend(root));
     showEnd();
-    lookAgain(page.data);
+    scheduleReload(page.data);
   }
   async function showOlder() {
     const page = await insist(() => call("GET", next));
@@ -46,10 +46,10 @@ export function startDeliveries({ deliveries: details, list, none, older, refres
     older.hidden = !next;
     none.hidden = rows.size > 0;
   }
-  function lookAgain(deliveries) {
+  function scheduleReload(deliveries) {
     clearTimeout(timer);
     const due = Math.min(...deliveries.map(({ next_attempt_at: at }) => (at ? Date.parse(at) - Date.now() : Infinity)));
-    if (due < SOON) timer = setTimeout(() => list.isConnected && reload(), Math.max(due, 0) + LOOK_AGAIN);
+    if (due < SOON) timer = setTimeout(() => list.isConnected && reload(), Math.max(due, 0) + RELOAD_DELAY);
   }
 
   const reload = attempt(showNewest);
@@ -68,7 +68,7 @@ function row(path, reload) {
   const { root, state, event, facts, response, again } = clone("delivery");
   again.onclick = attempt(async () => {
     await call("POST", `${path}/redelivery`);
-    say("Sending it again.");
+    say("Sending the delivery again.");
     await reload();
   });
   function update(delivery) {

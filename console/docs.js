@@ -1,12 +1,12 @@
-/** The reference, by Swagger UI: in the system's color scheme, with the token of the person logged in to the console. */
+/** The reference: Swagger UI in the system's color scheme, with the token of the user logged in to the console. */
 
 import { current, onChange, token } from "./session.js";
 
 const SCHEME = "bearer";
-// A token that was pasted into the dialog, for as long as the tab is open.
+// A token that was pasted into the dialog, kept while the tab is open.
 const PASTED = "task-api.docs-token";
 
-// The token that we have put in ourselves. Any other is the person's own.
+// The token that this script has entered. Any other is the user's own.
 let ours;
 
 function followScheme() {
@@ -16,7 +16,7 @@ function followScheme() {
   apply();
 }
 
-/** Swagger UI's own storage would keep tokens beyond the life of the tab. */
+/** Swagger UI's own storage would keep tokens after the tab is closed. */
 const keepPasted = {
   statePlugins: {
     auth: {
@@ -39,7 +39,7 @@ function showPerson(session) {
   document.getElementById("person").textContent = session ? `Logged in as ${session.username}` : "";
 }
 
-/** Fill the dialog in as the person who is logged in; a token that was pasted takes precedence. */
+/** Fill in the dialog for the user who is logged in; a pasted token takes precedence. */
 function authorize(session) {
   const pasted = sessionStorage.getItem(PASTED);
   const before = ours;
@@ -48,7 +48,7 @@ function authorize(session) {
   else if (before) ui.authActions.logout([SCHEME]);
 }
 
-/** Replace our token in a request by one that is still valid. */
+/** Replace our token in a request with one that is still valid. */
 async function renewed(request) {
   if (ours && request.headers.Authorization === `Bearer ${ours}`) {
     const fresh = await token().catch(() => ours);
@@ -60,7 +60,7 @@ async function renewed(request) {
 followScheme();
 showPerson(current());
 onChange(showPerson);
-// Its settings are the page's only: nothing is taken from the address, and no other host is asked.
+// All settings are set here: none is read from the URL, and no other host is contacted.
 const ui = SwaggerUIBundle({
   dom_id: "#swagger-ui",
   url: "/api/openapi.json",

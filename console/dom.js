@@ -1,9 +1,9 @@
-/** What the platform lacks for building pages: elements, templates, and times for people. Nothing here parses HTML. */
+/** Helpers for building pages: elements, templates, and readable times. Nothing here parses HTML. */
 
 /** Return the element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Copy a <template> of index.html: return its element, and those with data-ref by their names. */
+/** Copy a <template> of index.html; return its element, and those with data-ref by their names. */
 export function clone(id) {
   const root = byId(id).content.firstElementChild.cloneNode(true);
   const refs = { root };
@@ -11,7 +11,7 @@ export function clone(id) {
   return refs;
 }
 
-/** Make an element: h("button", {class: "quiet", onclick}, "Text"). What is not a node becomes text. */
+/** Create an element: h("button", {class: "quiet", onclick}, "Text"). Children that are not nodes become text. */
 export function h(tag, attributes = {}, ...children) {
   return build(document.createElement(tag), attributes, children);
 }
@@ -46,7 +46,7 @@ const SPAN = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 /** "14:05". */
 export const clock = (iso) => CLOCK.format(new Date(iso));
 
-/** Make a <time>, with the day if it is not today. */
+/** Create a <time>, with the date if it is not today. */
 export function time(iso) {
   const date = new Date(iso);
   const today = date.toDateString() === new Date().toDateString();

@@ -1,12 +1,12 @@
-/** Forms that submit to the API, and show its errors beside their fields. */
+/** Forms that submit to the API and show its errors beside their fields. */
 
 import { h } from "./dom.js";
 
 /**
- * Send the form by `send(values, button)`, one submission at a time.
+ * Submit the form with `send(values, button)`, one submission at a time.
  *
- * Each field stands in a label, in an element of class "field" that has the place for its messages; what is about no
- * field goes to the element of class "form-error".
+ * Each field is in an element of class "field", beside one of class "error" for its messages; other messages go to the
+ * element of class "form-error".
  */
 export function onSubmit(form, send) {
   form.noValidate = true;
@@ -28,25 +28,25 @@ export function onSubmit(form, send) {
 
 export function clearErrors(form) {
   clearInterval(form.countdown);
-  general(form).replaceChildren();
+  formError(form).replaceChildren();
   for (const field of form.elements) clearError(field);
 }
 
 export function showProblem(form, problem) {
   if (!("status" in problem)) throw problem;
   const about = Object.entries(problem.errors).map(([name, messages]) => [fieldOf(form, name), messages]);
-  const fields = about.filter(([field]) => place(field));
-  for (const [field, messages] of fields) refuse(field, messages.join(" "));
+  const fields = about.filter(([field]) => errorOf(field));
+  for (const [field, messages] of fields) showError(field, messages.join(" "));
   if (fields.length) fields[0][0].focus();
   else if (problem.status === 429) countDown(form, problem);
-  else general(form).textContent = [problem.message, ...Object.values(problem.errors).flat()].join(" ");
+  else formError(form).textContent = [problem.message, ...Object.values(problem.errors).flat()].join(" ");
 }
 
-/** Count down visually only: otherwise screen readers would announce each second. */
+/** Count down visually only; otherwise screen readers would announce each second. */
 function countDown(form, problem) {
   const until = Date.now() + Math.max(1, problem.retryAfter) * 1000;
   const seconds = h("span", { role: "timer", "aria-live": "off" });
-  general(form).replaceChildren("Too many attempts. Try again in ", seconds, ".");
+  formError(form).replaceChildren("Too many attempts. Try again in ", seconds, ".");
   const tick = () => {
     const left = Math.ceil((until - Date.now()) / 1000);
     seconds.textContent = `${left} s`;
@@ -56,8 +56,8 @@ function countDown(form, problem) {
   tick();
 }
 
-function refuse(field, text) {
-  const error = place(field);
+function showError(field, text) {
+  const error = errorOf(field);
   error.textContent = text;
   error.id ||= `error-${++errors}`;
   field.ariaInvalid = "true";
@@ -72,11 +72,11 @@ function fieldOf(form, name) {
   return field instanceof RadioNodeList ? field[0] : field;
 }
 
-const general = (form) => form.querySelector(".form-error");
-const place = (field) => field?.closest?.(".field")?.querySelector(".error");
+const formError = (form) => form.querySelector(".form-error");
+const errorOf = (field) => field?.closest?.(".field")?.querySelector(".error");
 
 function clearError(field) {
-  const error = place(field);
+  const error = errorOf(field);
   if (!error) return;
   error.textContent = "";
   field.ariaInvalid = null;

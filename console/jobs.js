@@ -8,7 +8,7 @@ import { attempt, say } from "./status.js";
 
 const RUNS_SHOWN = 30;
 const EACH_SECOND = 1000;
-// A run that is due begins a moment later, and then takes its time.
+// Time for a due run to start and finish.
 const GRACE = 4000;
 const LONGEST_PAUSE = 60_000;
 
@@ -55,11 +55,11 @@ function show({ jobs: list, runs, state }) {
     if (!root.isConnected) byId("jobs-list").append(root);
     update(job, runs[index]);
   });
-  readAgain(list);
+  scheduleReload(list);
 }
 
-/** Read again when the next run should have ended, or each second while one goes on. */
-function readAgain(list) {
+/** Reload when the next run should have finished, or each second while one is in progress. */
+function scheduleReload(list) {
   clearTimeout(timer);
   if (document.hidden) return;
   const active = list.some(({ last_run: run }) => run && !ENDED.has(run.state));
@@ -67,7 +67,7 @@ function readAgain(list) {
   timer = setTimeout(jobs.reload, active ? EACH_SECOND : Math.min(Math.max(due, GRACE), LONGEST_PAUSE));
 }
 
-/** Return a job's row, which stays while its content changes: its button may have the focus. */
+/** Return a job's row, which is updated in place: its button may have the focus. */
 function row(name) {
   const { root, title, description, schedule, last, next, unhealthy, trouble, chart, table, run } = clone("job");
   title.textContent = name;
@@ -134,12 +134,12 @@ function tableRow(run) {
   );
 }
 
-/** Return the duration in seconds; null for a run that has not both begun and ended. */
+/** Return the duration in seconds; null for a run that has not both started and finished. */
 function duration({ started_at, finished_at }) {
   return started_at && finished_at ? (Date.parse(finished_at) - Date.parse(started_at)) / 1000 : null;
 }
 
-/** One bar for each run, the newest on the right, as high as the run was long; one that did not succeed has a dot above. */
+/** Draw a bar for each run, newest on the right, as high as its duration, with a dot above if it did not succeed. */
 function drawChart(runs) {
   const longest = Math.max(...runs.map((run) => duration(run) ?? 0));
   const bars = runs.map((run, age) => bar(run, 100 - (age + 1) * STEP_PERCENT, longest));
@@ -165,7 +165,7 @@ function bar(run, x, longest) {
   );
 }
 
-/** Show each service, and its report on the parts that it needs. */
+/** Show each service, and the state of the parts that it needs. */
 function showParts(state) {
   const services = state.services ?? { [state.service ?? "gateway"]: state };
   byId("parts").replaceChildren(...Object.entries(services).map(([name, part]) => partRow(name, part)));
@@ -184,7 +184,7 @@ function partRow(name, { status, checks = {}, measures = {}, detail }) {
   );
 }
 
-/** How much waits, or for how long: "relay lag 0.4 s", "queued runs 2". */
+/** Format a measure: "relay lag 0.4 s", "queued runs 2". */
 function figure(measure, value) {
   const words = measure.replaceAll("_", " ");
   return words.endsWith(" seconds") ? `${words.slice(0, -" seconds".length)} ${seconds(value)}` : `${words} ${value}`;

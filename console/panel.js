@@ -1,4 +1,4 @@
-/** A part of the page that is opened by its heading, and asks the API only once it is open. */
+/** A part of the page that its heading opens; it calls the API only while it is open. */
 
 import { insist } from "./connection.js";
 import { byId, h } from "./dom.js";
@@ -6,7 +6,7 @@ import { byId, h } from "./dom.js";
 const panels = new Map();
 
 /**
- * Make the panel with this id work: `load()` fetches, `show(result)` renders, `closed()` lets go.
+ * Set up the panel with this id: `load()` fetches, `show(result)` renders, `closed()` cleans up.
  *
  * @returns {{reload: () => Promise<void>, isOpen: () => boolean, close: () => void}}
  */
@@ -47,7 +47,7 @@ export function panel(id, { load, show, closed = () => {} }) {
   return self;
 }
 
-/** Open the panel that the address names: after a reload, or by a link. */
+/** Open the panel that the URL's fragment names, after a reload or by a link. */
 export function openByHash() {
   const id = location.hash.slice(1);
   if (!panels.has(id) || byId(id).hidden) return;
@@ -59,7 +59,7 @@ export function closeAll() {
   for (const { close } of panels.values()) close();
 }
 
-/** Say what went wrong, in the place of the list. */
+/** Show the error in place of the list. */
 function fail(body, problem, again) {
   recover(body);
   const list = body.querySelector("[data-list]");

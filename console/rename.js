@@ -1,4 +1,4 @@
-/** Rename a task in place if it is unchanged (If-Match); if it has changed, show both versions and let the user choose. */
+/** Rename a task in place if it is unchanged (If-Match); otherwise, show both titles and let the user choose. */
 
 import { insist } from "./connection.js";
 import { clone } from "./dom.js";
@@ -8,11 +8,11 @@ import { say } from "./status.js";
 
 export function startRename(item) {
   const { root: form, input, cancel, edit, conflict, theirs, mine, keepTheirs, useMine } = clone("rename");
-  // The title that the person changes: a newer one is a conflict.
+  // The title that the user edits: a newer one is a conflict.
   let base = item.title;
-  // A list has no versions. While the person types, there is time to ask for this one's.
+  // A list has no versions: fetch this task's while the user types.
   const version = item.etag ? Promise.resolve() : refresh(item);
-  version.then(adopt, () => {}); // What went wrong is said when the form is sent.
+  version.then(adopt, () => {}); // An error is reported when the form is sent.
 
   function adopt() {
     if (input.value !== base) return;
@@ -28,7 +28,7 @@ export function startRename(item) {
       if (problem.status === 404) return gone();
       if (problem.status !== 412) throw problem;
       await refresh(item);
-      // Or the response to an earlier try of ours was lost.
+      // The wanted title means that an earlier try succeeded and its response was lost.
       if (item.title !== wanted) return choose(wanted);
     }
     close();

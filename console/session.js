@@ -1,17 +1,17 @@
 /**
- * The session that all tabs share: a refresh token, and the access token of five minutes that it was exchanged for.
+ * The session that all tabs share: a refresh token, and the five-minute access token that it was exchanged for.
  *
- * Both are in localStorage; docs/adr/0017-the-console.md says why. Other tabs learn of a change by the `storage`
+ * Both are in localStorage; docs/adr/0017-the-console.md explains why. Other tabs learn of a change from the `storage`
  * event, and read the newest tokens each time they need one.
  */
 
 import { Problem, request } from "./api.js";
 
 const KEY = "task-api.session";
-// The last refresh token of a session that is over. It opens nothing any more, and shows at the next login that this browser
-// is one that the person has used: wrong passwords of others then cannot delay this login (ADR 18).
+// The last refresh token of an ended session. It grants nothing, but shows at the next login that the user has used
+// this browser before: wrong passwords from elsewhere then cannot delay the login (ADR 18).
 const LAST = "task-api.last-refresh";
-// The part of its life after which a token is renewed, so that none expires on its way: 15 s before the end of five minutes.
+// The fraction of its life after which a token is renewed, so that none expires in transit: 15 s before its end.
 const FRESH = 0.95;
 
 const listeners = new Set();
@@ -25,7 +25,7 @@ export function current() {
   }
 }
 
-/** Call `listener(session, reason)` at each change, whichever tab has made it. */
+/** Call `listener(session, reason)` at each change, made by any tab. */
 export function onChange(listener) {
   listeners.add(listener);
 }
@@ -42,14 +42,14 @@ export async function logIn({ username, password }) {
   store({ ...timed(data), username: username.normalize("NFKC").trim().toLowerCase() });
 }
 
-/** End this session on the server too; without an answer, it ends there by itself. */
+/** End this session, on the server too; if that does not respond, the session expires there. */
 export async function logOut() {
   const session = current();
   forget();
   if (session) await request("POST", "/api/auth/logout", { body: { refresh: session.refresh }, keepalive: true });
 }
 
-/** Forget the tokens; `reason` is for the person who did not ask for it. */
+/** Forget the tokens; `reason` is shown to a user who did not log out. */
 export function forget(reason) {
   const session = current();
   if (session) localStorage.setItem(LAST, session.refresh);
@@ -57,12 +57,12 @@ export function forget(reason) {
   announce(reason);
 }
 
-/** Whether the access token says that its user is staff. The API decides; this is for what to show. */
+/** Return whether the access token's user is staff. The API decides; this is only for what to show. */
 export function isStaff() {
   return claims(current()?.access).is_staff === true;
 }
 
-/** Send a request as the person who is logged in; a token that has expired, or is refused, is renewed first. */
+/** Send a request as the user who is logged in, renewing a token that has expired or is refused. */
 export async function call(method, path, options = {}) {
   const send = (access) =>
     request(method, path, { ...options, headers: { ...options.headers, Authorization: `Bearer ${access}` } });
@@ -75,14 +75,14 @@ export async function call(method, path, options = {}) {
   }
 }
 
-/** An access token that is good for a while yet. */
+/** Return an access token that will not expire soon. */
 export async function token() {
   const session = current();
   if (!session) throw new Problem(401, { detail: "You are not logged in." });
   return freshFor(session) > 0 ? session.access : (await renew(session.access)).access;
 }
 
-/** For how many milliseconds the access token need not be renewed. */
+/** Return the number of milliseconds until the access token should be renewed. */
 export function freshFor({ since, until }) {
   const age = Date.now() - since;
   // A clock that was set back makes a token look younger than it is.
@@ -100,7 +100,7 @@ export function renew(stale) {
       return store({ ...session, ...timed(data) }, session.refresh);
     } catch (problem) {
       if (problem.status === 401 && current()?.refresh === session.refresh)
-        forget("Your session has ended. Log in to go on.");
+        forget("Your session has ended. Log in to continue.");
       throw problem;
     }
   });
@@ -108,9 +108,9 @@ export function renew(stale) {
 
 let queue = Promise.resolve();
 
-/** Run `work` in one tab at a time, on pages from HTTPS or localhost: others have no locks between tabs. Without one, and
- * where the browser shows one tab too late what another has stored, the server's answer decides: the same refresh token
- * within 10 s has the same successor. */
+/** Run `work` in one tab at a time, on pages from HTTPS or localhost: only these have locks between tabs. Otherwise, or
+ * if a tab sees too late what another has stored, the server decides: within 10 s, the same refresh token gets the same
+ * successor. */
 function exclusively(work) {
   if (navigator.locks) return navigator.locks.request(KEY, work);
   const result = queue.then(work);
@@ -118,7 +118,7 @@ function exclusively(work) {
   return result;
 }
 
-/** Keep the session, unless what it `replaces` has gone meanwhile: by another tab's renewal, or a logout. */
+/** Store the session, unless the token that it `replaces` was removed by another tab's renewal, or by a logout. */
 function store(session, replaces) {
   const kept = current();
   if (replaces && !kept) throw new Problem(401, { detail: "You are not logged in." });
@@ -132,7 +132,7 @@ function announce(reason) {
   for (const listener of listeners) listener(current(), reason);
 }
 
-/** By this machine's clock: what `exp` says is by the server's. */
+/** Return the session's times by this machine's clock; `exp` is by the server's. */
 function timed({ access, refresh, expires_in }) {
   const since = Date.now();
   return { access, refresh, since, until: since + expires_in * 1000 };

@@ -1,8 +1,8 @@
-/** Load the page again if a part of it was lost on its way: browsers give a module up at the first failure. */
+/** Reload the page if a part of it failed to load: browsers do not retry a module. */
 
 const KEY = "task-api.loaded-again";
 const PAUSE = 500;
-// Sooner than that after another time, a line on the page tells the person instead.
+// If the last reload was more recent, a line on the page tells the user instead.
 const NOT_AGAIN_WITHIN = 10_000;
 
 document.querySelector("script[src$='/app.js']").addEventListener("error", () => {

@@ -1,4 +1,4 @@
-/** The line at the foot of the page that says what an action did, and offers to undo it. */
+/** The line at the foot of the page that reports what an action did and offers to undo it. */
 
 import { byId, h, hasFocus } from "./dom.js";
 
@@ -6,7 +6,7 @@ const SHOWN = 7000;
 
 let timer, pending;
 
-/** Say what happened. With `undo`, offer that; `commit` is called once it can no longer be undone. */
+/** Show a message. If `undo` is given, offer it; `commit` is called once it can no longer be undone. */
 export function say(text, { undo, commit } = {}) {
   settle();
   const button = undo && h("button", { type: "button", "aria-keyshortcuts": "Control+Z", onclick: takeBack }, "Undo");
@@ -16,7 +16,7 @@ export function say(text, { undo, commit } = {}) {
   arm();
 }
 
-/** A handler that does `work`, and says what the API has against it. */
+/** Return a handler that does `work` and shows the API's error, if any. */
 export function attempt(work) {
   return async () => {
     try {
@@ -56,7 +56,7 @@ function arm() {
 
 export function startStatus() {
   const line = byId("status");
-  // Time enough for people who need it: the line stays while the pointer or the keyboard is on it.
+  // For people who need more time: the line stays while the pointer or the focus is on it.
   line.addEventListener("pointerenter", () => clearTimeout(timer));
   line.addEventListener("focusin", () => clearTimeout(timer));
   line.addEventListener("pointerleave", () => pending && !hasFocus(line) && arm());

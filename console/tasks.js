@@ -1,4 +1,4 @@
-/** The tasks: create one, list them page by page. Renaming and deleting have modules of their own. */
+/** The tasks: create one, list them page by page. Renaming and deleting are separate modules. */
 
 import { insist } from "./connection.js";
 import { startDelete, finishDeletion } from "./delete.js";
@@ -11,9 +11,9 @@ import { say } from "./status.js";
 const FIRST_PAGE = "/api/tasks";
 
 let nextPage = null;
-// Each showing of the list ends those before it: another person may have logged in meanwhile.
+// Showing the list cancels earlier ones: another user may have logged in meanwhile.
 let turn = 0;
-// Makes one task of a POST that is sent twice. It belongs to what is in the form, and changes with it.
+// The idempotency key: a POST sent twice creates one task. It changes with the content of the form.
 let key;
 
 export function startTasks() {
@@ -23,7 +23,7 @@ export function startTasks() {
   byId("tasks-retry").onclick = showTasks;
 }
 
-/** Load the newest tasks; gray lines hold their place until then. */
+/** Load the newest tasks; gray placeholders are shown until then. */
 export async function showTasks() {
   const mine = ++turn;
   setState("loading");
@@ -38,7 +38,7 @@ export async function showTasks() {
   }
 }
 
-/** Take the tasks off the page: the person has logged out. */
+/** Remove the tasks from the page: the user has logged out. */
 export function hideTasks({ keepDraft }) {
   turn++;
   byId("tasks-list").replaceChildren();
@@ -48,7 +48,7 @@ export function hideTasks({ keepDraft }) {
 
 async function add({ title, duration }) {
   key ??= randomKey();
-  // A number where it is one; what is wrong with anything else is for the API to say.
+  // A number if it is one; the API reports what is wrong with anything else.
   const body = { title, duration: /^[0-9]{1,15}$/.test(duration.trim()) ? Number(duration) : duration };
   const headers = { "Idempotency-Key": key };
   const mine = turn;
@@ -69,9 +69,9 @@ async function loadMore() {
     const page = await insist(() => call("GET", nextPage));
     if (mine !== turn) return;
     const first = append(page);
-    // Where the button was, there may be nothing now; what it has brought is above it.
+    // The button may have disappeared; the new rows are above it.
     if (first) focusOn(first);
-    say(page.next ? "Older tasks loaded." : "Older tasks loaded; these were the last.");
+    say(page.next ? "Older tasks loaded." : "Older tasks loaded. There are no more.");
   } catch (problem) {
     if (mine === turn) say(problem.message);
   } finally {
@@ -79,7 +79,7 @@ async function loadMore() {
   }
 }
 
-/** Add a page below the rows, without those that are there already; return its first row. */
+/** Append a page's tasks, without those that are listed already; return the first new row. */
 function append({ data, next }) {
   const list = byId("tasks-list");
   const rows = data.filter(({ id }) => !list.querySelector(`[data-id="${id}"]`)).map((task) => row(task, null));
@@ -89,7 +89,7 @@ function append({ data, next }) {
   return rows[0];
 }
 
-/** A row of the list. Its `etag` is null where the API has not sent one: a list has none. */
+/** Return a row of the list. `etag` is null if the API has not sent one: a list has none. */
 function row(task, etag) {
   const { root, view, title, duration, created, rename, remove } = clone("task");
   const item = { root, view, rename, remove, path: `${FIRST_PAGE}/${task.id}`, update, leave };
@@ -97,7 +97,7 @@ function row(task, etag) {
     Object.assign(item, { title: data.title, etag });
     title.textContent = data.title;
   }
-  /** Hide the row, and return a function that puts it back. */
+  /** Remove the row, and return a function that puts it back. */
   function leave() {
     const after = root.nextElementSibling;
     focusOn(after ?? root.previousElementSibling ?? byId("tasks-title"));
@@ -127,7 +127,7 @@ function setState(state) {
   byId("tasks-list").hidden = state !== "loaded" || !rows;
   byId("tasks-empty").hidden = state !== "loaded" || rows > 0;
   byId("more").hidden = state !== "loaded" || !nextPage;
-  // What is below the tasks comes after them, or it would move when they come.
+  // The sections below the tasks are shown after them; otherwise they would move when the tasks appear.
   byId("rest").hidden = state === "loading";
 }
 

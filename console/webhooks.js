@@ -1,4 +1,4 @@
-/** Webhooks: URLs that are told of what happens to the person's tasks, each signed with a secret that is shown once. */
+/** Webhooks: URLs that are notified of changes to the user's tasks, signed with a secret that is shown once. */
 
 import { insist } from "./connection.js";
 import { startDeliveries } from "./deliveries.js";
@@ -32,14 +32,14 @@ function showEmpty() {
 function closed() {
   hideSecret();
   clearErrors(byId("webhook-form"));
-  // With the rows, what they wait for goes too.
+  // Without the rows, their timers do nothing.
   byId("webhooks-list").replaceChildren();
 }
 
 async function add({ url }) {
   const checked = byId("webhook-form").querySelectorAll("[name=events]:checked");
   const events = Array.from(checked, ({ value }) => value);
-  // Sent once: the response holds the secret, and a second try would make a second webhook.
+  // Sent once: the response contains the secret, and a second try would create a second webhook.
   const { data } = await call("POST", PATH, { body: { url, events } });
   byId("webhook-form").reset();
   byId("webhooks-list").prepend(row(data));
@@ -75,7 +75,7 @@ function row(webhook) {
   });
   renew.onclick = attempt(async () => {
     showSecret((await call("POST", `${path}/secret`)).data);
-    say("New secret. For a day, the one before signs as well.");
+    say("Secret renewed. For a day, the previous one signs deliveries as well.");
   });
   remove.onclick = attempt(async () => {
     await insist(() => call("DELETE", path)).catch(unless404);
@@ -103,7 +103,7 @@ function hideSecret() {
   byId("secret-value").textContent = "";
 }
 
-/** Pages that are not from HTTPS or localhost have no clipboard: there the text is selected. */
+/** Copy the secret, or only select it: pages that are not from HTTPS or localhost have no clipboard. */
 async function copySecret() {
   getSelection().selectAllChildren(byId("secret-value"));
   await navigator.clipboard?.writeText(byId("secret-value").textContent);

@@ -1,6 +1,6 @@
 """Run one command: `python -m local COMMAND [argument…]`, from the project's root.
 
-Every failure that a person can mend is one line on standard error and exit code 1.
+Every failure that a user can fix is reported as one line on standard error, with exit code 1.
 """
 
 import importlib
@@ -9,7 +9,7 @@ import sys
 
 from local.errors import CommandError
 
-# Each is a module with main(arguments) -> exit code, imported when it is asked for: `preflight` and `clean` run before
+# Each is a module with main(arguments) -> exit code, imported only when it runs: `preflight` and `clean` run before
 # anything is installed.
 COMMANDS = {
     "admin": "admin",
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         print(f"error: name one of {', '.join(sorted(COMMANDS))}", file=sys.stderr)
         return 2
-    # What is written here, and by the processes started from here, is its owner's alone.
+    # Files that this process and its children create are accessible to their owner only.
     os.umask(0o077)
     try:
         code: int = importlib.import_module(f"local.{COMMANDS[arguments[0]]}").main(arguments[1:])
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader of our output has closed its end, as head does. Python would say so again at exit.
+        # The reader of the output has closed the pipe, as head does. Avoid a second error when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`make admin`: serve the auth service's admin on loopback, beside a running stack or without one."""
+"""`make admin`: serve the auth service's admin on loopback, with or without a running stack."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ STOPPED_WITHIN_SECONDS = 10
 
 
 def main(arguments: list[str]) -> int:
-    """Serve it until Ctrl-C."""
+    """Serve the admin until Ctrl-C."""
     env = environment.load()
     port = settings.port("ADMIN_PORT", env["ADMIN_PORT"])
     refuse_taken_port(port, "ADMIN_PORT")
     if odbc.is_sqlserver(env):
         odbc.register_driver(env)
     refuse_old_tables(env)
-    print(f"Admin: http://localhost:{port}/admin/ for users of staff (`make superuser`); stop with Ctrl-C", flush=True)
-    # Few people use it, and each process would be one more with the keys.
+    print(f"Admin: http://localhost:{port}/admin/ for staff users (`make superuser`); stop with Ctrl-C", flush=True)
+    # One worker: few people use the admin, and each process holds the keys.
     options = ["--workers", "1", "--blocking-threads", "2", "--no-ws", "--log-level", "warning"]
     where = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     server = f"{env['ENVIRONMENTS']}/auth/bin/granian"
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
 
 def refuse_old_tables(env: Mapping[str, str]) -> None:
-    """Raise CommandError where a migration of auth has not been applied."""
+    """Raise CommandError if a migration of auth has not been applied."""
     tables = subprocess.run(
         [f"{env['ENVIRONMENTS']}/auth/bin/python", "manage.py", "migrate", "--check"],
         cwd=CHECKOUT / "services/auth",
@@ -49,14 +49,14 @@ def refuse_old_tables(env: Mapping[str, str]) -> None:
 
 
 def serve(command: list[str], env: Mapping[str, str], folder: Path) -> int:
-    """Run the server until it ends or is told to stop, and return its exit code.
+    """Run the server until it exits or is stopped, and return its exit code.
 
-    Ctrl-C goes to a whole group. A worker of granian that gets that and its parent's signal at once can hang for ever,
-    so they are a group of their own, of which the parent alone is told to stop.
+    Ctrl-C signals a whole process group, and a granian worker that receives that and its parent's signal simultaneously
+    can hang forever. So granian gets its own group, and only the parent is signalled.
     """
     server = subprocess.Popen(command, cwd=folder, env=env, process_group=0)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # What nohup had ignored stays so.
+        # Keep ignoring a signal that nohup ignores.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, interrupt)
     try:
@@ -71,7 +71,7 @@ def serve(command: list[str], env: Mapping[str, str], folder: Path) -> int:
 
 
 def interrupt(number: int, frame: object) -> None:
-    """Act as Ctrl-C, once: make passes on a signal that its group has had already. Only a second Ctrl-C means more."""
+    """Act like Ctrl-C, once: make forwards a signal that the group has already received. Ctrl-C itself still works."""
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`make backup` and `make restore`: a copy of the database while the stack runs, and a copy in its place."""
+"""`make backup`: copy the database while the stack runs. Also contains what the other backup commands share."""
 
 import datetime
 import subprocess
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
 
 
 def choose_target(arguments: Sequence[str], env: Mapping[str, str]) -> str:
-    """Return where the copy goes: a path of this machine, or on SQL Server the server's path or URL."""
+    """Return the target of the backup: a path on this machine, or for SQL Server a path on the server or a URL."""
     if not odbc.is_sqlserver(env) and not any(arguments):
         FOLDER.mkdir(mode=0o700, exist_ok=True)
         return str(FOLDER / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}.sqlite3")
@@ -30,15 +30,15 @@ def choose_target(arguments: Sequence[str], env: Mapping[str, str]) -> str:
 
 
 def named_file(arguments: Sequence[str], env: Mapping[str, str]) -> str:
-    """Return what FILE names; raises CommandError where it is unset."""
+    """Return the path or URL in FILE; raises CommandError if it is unset."""
     if not any(arguments):
-        place = "a path or URL of SQL Server's" if odbc.is_sqlserver(env) else "the backup to restore"
+        place = "a path or URL for SQL Server" if odbc.is_sqlserver(env) else "the backup to restore"
         raise CommandError(f"FILE: name {place}, as in FILE=…")
     return arguments[0] if odbc.is_sqlserver(env) else str(Path.cwd() / arguments[0])
 
 
 def manage(command: str, argument: str, env: dict[str, str]) -> str:
-    """Run a command of manage.py as DATABASE_URL's own user, and return what it prints; raises CommandError."""
+    """Run a manage.py command as the user in DATABASE_URL, and return its output; raises CommandError."""
     if odbc.is_sqlserver(env):
         odbc.register_driver(env)
     done = subprocess.run(

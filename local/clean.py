@@ -1,4 +1,4 @@
-"""`make clean`: delete var/, unless a stack runs from it. This needs only the standard library."""
+"""`make clean`: delete var/, unless a stack runs from it. Requires only the standard library."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ VAR = Path(__file__).resolve().parent.parent / "var"
 
 
 def main(arguments: list[str]) -> int:
-    """Delete it."""
+    """Delete the folder."""
     with lock.refuse_while_used(VAR):
         if VAR.exists():
             shutil.rmtree(VAR)

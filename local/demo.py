@@ -1,6 +1,6 @@
-"""`make demo`: a tour of the running stack in the terminal, each call as curl would make it, with its response.
+"""`make demo`: a tour of the running stack in the terminal, showing each request as a curl command with its response.
 
-The calls are made here and not by curl, which a machine may not have; a test holds the two together.
+The requests are sent by Python, not curl, which may not be installed; a test compares the two.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Any
 from local import environment, lock, settings
 from local.errors import CommandError
 
-# The response headers that a client acts on.
+# The response headers that matter to a client.
 SHOWN_HEADERS = ("Location", "ETag", "Link", "WWW-Authenticate", "RateLimit-Policy")
 SECRET = re.compile(r"(eyJ[\w-]{9})[\w-]*\.[\w-]+\.[\w-]+|(whsec_[\w+/]{4})[\w+/=]+")
 # A delivery takes about a second.
@@ -34,7 +34,7 @@ VARIABLE = re.compile(r"\$([A-Z_]+)")
 
 @dataclass(frozen=True)
 class Call:
-    """A request. ``$NAME`` in a header or in the body stands for a token, here and in the shell."""
+    """A request. ``$NAME`` in a header or the body stands for a token, here and in the shell."""
 
     method: str
     path: str
@@ -60,7 +60,7 @@ class Response:
 
 
 def as_curl(call: Call, url: str) -> str:
-    """Return the command that makes this call."""
+    """Return the curl command that sends the request."""
     method = "" if call.method == ("POST" if call.body is not None else "GET") else f"-X {call.method} "
     insecure = "--insecure " if url.startswith("https:") else ""
     lines = [f"curl -sS {insecure}{method}{_quoted(url + call.path)}"]
@@ -71,7 +71,7 @@ def as_curl(call: Call, url: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote for the shell, which is to put in the variables and nothing else."""
+    """Quote for the shell, so that it expands the variables and nothing else."""
     if re.fullmatch(r"[\w:/.-]+", text, re.ASCII):
         return text
     if "$" in text and not re.search(r'["\\`]', text):
@@ -80,9 +80,9 @@ def _quoted(text: str) -> str:
 
 
 def send(call: Call, url: str, variables: Mapping[str, str]) -> Response:
-    """Make the call; wait and repeat it where the gateway says that there were too many.
+    """Send the request; after a 429, wait and send it again.
 
-    Raises CommandError where no stack answers.
+    Raises CommandError if no stack responds.
     """
 
     def filled(text: str) -> str:
@@ -101,7 +101,7 @@ def send(call: Call, url: str, variables: Mapping[str, str]) -> Response:
         result = Response(response.status, response.reason, response.headers, response.read().decode())
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"no stack answers at {url} ({reason}); make up starts one") from None
+        raise CommandError(f"no stack responds at {url} ({reason}); make up starts one") from None
     finally:
         connection.close()
     if result.status == 429:
@@ -111,18 +111,18 @@ def send(call: Call, url: str, variables: Mapping[str, str]) -> Response:
 
 
 def connection_to(url: str) -> http.client.HTTPConnection:
-    """Return a connection to the stack, which is not open yet."""
+    """Return an unopened connection to the stack."""
     scheme, _, host = url.partition("://")
     if scheme == "http":
         return http.client.HTTPConnection(host, timeout=30)
-    # Like curl's --insecure: the certificate is for the name by which others know this machine.
+    # Like curl's --insecure: the certificate is for the machine's public name, not localhost.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return http.client.HTTPSConnection(host, timeout=30, context=context)
 
 
 class Tour:
-    """Show calls, one after the other, and remember the tokens by the names that they have on the screen."""
+    """Shows requests one after the other, and stores the tokens under the names shown on the screen."""
 
     def __init__(self, url: str, *, pause: float) -> None:
         self.url = url
@@ -141,7 +141,7 @@ class Tour:
         bearer: str | None = "TOKEN",
         **headers: str,
     ) -> Response:
-        """Show one call: what it is about, the command, the response. Raises CommandError for another status."""
+        """Show one request: title, command and response. Raises CommandError if the status is not the expected one."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if bearer is not None:
             sent = {"Authorization": f"Bearer ${bearer}", **sent}
@@ -163,7 +163,7 @@ class Tour:
         return response
 
     def show_received(self, received: "queue.Queue[str]") -> None:
-        """Show what a webhook has delivered, or that nothing came."""
+        """Show the delivery that the receiver got, or that none has arrived."""
         with contextlib.suppress(queue.Empty):
             print(self._coloured("1", "\n# It arrives at the receiver, signed."))
             print(self._coloured("32", received.get(timeout=WEBHOOK_WITHIN_SECONDS)))
@@ -176,12 +176,12 @@ class Tour:
 
 @contextlib.contextmanager
 def receiver() -> Iterator[tuple[str, "queue.Queue[str]"]]:
-    """Listen for webhooks; yield the URL and a queue of the requests, each as text."""
+    """Run a webhook receiver; yields its URL and a queue of the requests, each as text."""
     received: queue.Queue[str] = queue.Queue()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            """Keep the request, and accept it."""
+            """Queue the request and accept it."""
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             lines = [f"{name}: {self.headers[name]}" for name in self.headers if name.startswith("webhook-")]
             received.put("\n".join([self.requestline, *lines, json.dumps(json.loads(body), indent=2)]))
@@ -198,7 +198,7 @@ def receiver() -> Iterator[tuple[str, "queue.Queue[str]"]]:
 
 
 def tour_webhooks(stop: Tour) -> None:
-    """Show a delivery at a receiver of this process's own."""
+    """Show a delivery to a receiver in this process."""
     with receiver() as (url, received):
         body = {"url": url, "events": ["task.created"]}
         title = "Notify a server of new tasks. The secret, shown only once, verifies the deliveries."
@@ -215,7 +215,7 @@ def tour_webhooks(stop: Tour) -> None:
 
 def tour(stop: Tour) -> None:
     """Show the whole tour."""
-    # Names of this run's own, so that the next one finds its own free.
+    # New names in each run, so that none is taken.
     run = secrets.token_hex(3)
     ada = {"username": f"ada-{run}", "password": "correct horse battery staple"}
     eve = {"username": f"eve-{run}", "password": "correct horse battery staple"}
@@ -223,20 +223,20 @@ def tour(stop: Tour) -> None:
     stop.show("Is everything up?", "GET", "/readyz", expect=200, bearer=None)
 
     stop.show("Register.", "POST", "/api/auth/register", ada, expect=201, bearer=None)
-    title = "Log in. From here on $TOKEN is the access token, good for five minutes, and $REFRESH the other one."
+    title = "Log in. From here on $TOKEN is the access token, valid for five minutes, and $REFRESH the refresh token."
     tokens = stop.show(title, "POST", "/api/auth/token", ada, expect=200, bearer=None).json()
     stop.variables |= {"TOKEN": tokens["access"], "REFRESH": tokens["refresh"]}
 
     report = {"title": "Write the report", "duration": 90}
     created = stop.show("Create a task of 90 minutes.", "POST", "/api/tasks", report, expect=201)
     path, version = created.headers["Location"], created.headers["ETag"]
-    stop.show("And one of five.", "POST", "/api/tasks", {"title": "Water the plants", "duration": 5}, expect=201)
+    stop.show("And one of 5.", "POST", "/api/tasks", {"title": "Water the plants", "duration": 5}, expect=201)
     stop.show("List the last four, newest first.", "GET", "/api/tasks", expect=200)
-    title = "Rename it, if it is still the version that I have read."
+    title = "Rename the first, if it is still the version that I created."
     stop.show(title, "PATCH", path, {"title": "Send the report"}, expect=200, If_Match=version)
-    title = "The same once more: it has changed since, so nothing happens."
+    title = "The same version again: the task has changed since, so nothing happens."
     stop.show(title, "PATCH", path, {"title": "Burn the report"}, expect=412, If_Match=version)
-    title = "The duration may not change, and then nothing else does either."
+    title = "The duration cannot be changed, and then the title is not changed either."
     stop.show(title, "PATCH", path, {"title": "Send it", "duration": 5}, expect=400)
 
     stop.show("Another user registers …", "POST", "/api/auth/register", eve, expect=201, bearer=None)
@@ -248,33 +248,33 @@ def tour(stop: Tour) -> None:
 
     tour_webhooks(stop)
 
-    title = "The next pair of tokens. Each refresh token is good once."
+    title = "Get the next pair of tokens. Each refresh token is valid once."
     body = {"refresh": "$REFRESH"}
     tokens = stop.show(title, "POST", "/api/auth/token/refresh", body, expect=200, bearer=None).json()
     stop.variables |= {"TOKEN": tokens["access"], "REFRESH": tokens["refresh"]}
     stop.show("Delete the task.", "DELETE", path, expect=204)
     stop.show("Log out.", "POST", "/api/auth/logout", body, expect=204, bearer=None)
     time.sleep(2)
-    title = "Two seconds later every service knows, although the token's five minutes are not over."
+    title = "Two seconds later every service refuses the token, although its five minutes are not over."
     stop.show(title, "GET", "/api/tasks", expect=401)
 
 
 def main(arguments: list[str]) -> int:
-    """Give the tour."""
+    """Run the tour."""
     parser = argparse.ArgumentParser(prog="make demo", description="A tour of the running stack.")
-    parser.add_argument("--pause", type=float, default=0.4, metavar="SECONDS", help="after each response (0.4)")
+    parser.add_argument("--pause", type=float, default=0.4, metavar="SECONDS", help="pause after each response (0.4)")
     pause = parser.parse_args(arguments).pause
     tour(Tour(url_of_stack(environment.load()), pause=pause))
     return 0
 
 
 def url_of_stack(env: Mapping[str, str]) -> str:
-    """Return the URL of the stack that `make up` runs in this checkout; else that of .env, which containers have.
+    """Return the URL of the stack that `make up` runs in this checkout, else the one in .env, which containers use.
 
-    Raises CommandError where no stack answers.
+    Raises CommandError if no stack responds.
     """
     port = lock.running_port(Path(env["RUN_DIR"])) or settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
     url = f"http://localhost:{port}"
-    # One with TLS redirects to that, except its probes.
+    # A stack with TLS redirects every path to it except the probes.
     response = send(Call("GET", "/api"), url, {})
     return response.headers["Location"].removesuffix("/api") if response.status == 308 else url

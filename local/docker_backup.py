@@ -1,4 +1,4 @@
-"""`make docker-backup` and `make docker-restore`: `make backup` and `make restore` for the stack in containers."""
+"""`make docker-backup`: `make backup` for the stack in containers."""
 
 import contextlib
 import subprocess
@@ -14,7 +14,7 @@ from local.environment import CHECKOUT
 from local.errors import CommandError
 from local.output import last_line
 
-# It has the database's volume and DATABASE_URL's own user, and reads both without a running stack.
+# This container has the database's volume and DATABASE_URL, and needs no running stack.
 CONTAINER = "tasks-migrate"
 
 
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file of its owner's alone that gets its name when it is complete, and is deleted otherwise."""
+    """Yield a file, readable by its owner only, that is renamed to ``path`` when complete and deleted on an error."""
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix="backup.", delete=False) as file:
             try:
@@ -54,7 +54,7 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
 def manage(
     docker: str, command: str, argument: str, *, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
 ) -> str:
-    """Run a command of manage.py in a container of its own, and return what it prints; raises CommandError."""
+    """Run a manage.py command in a new container, and return its output; raises CommandError."""
     done = subprocess.run(
         [
             docker,

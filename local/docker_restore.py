@@ -1,4 +1,4 @@
-"""`make docker-restore`: `make restore` for the stack in containers, which have to be stopped."""
+"""`make docker-restore`: `make restore` for the stack in containers, which must be stopped."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ from local.errors import CommandError
 
 
 def main(arguments: list[str]) -> int:
-    """Restore the named file into the volume, or on SQL Server have the server do it."""
+    """Restore the named file into the volume, or have SQL Server restore it."""
     env = environment.load()
     refuse_files(env)
     source = named_file(arguments, env)
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     running = compose(docker, "ps", "--services", "--status", "running").split()
     if set(running) & set(READERS):
         raise CommandError("the stack is running; stop it first: make docker-down")
-    # On an empty system there is neither the image nor a volume with the URL of the database.
+    # A new system has neither the image nor the volume with the database's URL.
     compose(docker, "build", CONTAINER.removesuffix("-migrate"))
     compose(docker, "run", "--rm", "--no-deps", "--no-TTY", "secrets")
     if odbc.is_sqlserver(env):
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
 
 
 def compose(docker: str, *arguments: str) -> str:
-    """Run a command of Compose, and return what it prints; raises CommandError with all that it says."""
+    """Run a Compose command and return its output; raises CommandError with its whole error output."""
     done = subprocess.run(
         [docker, "compose", *arguments], cwd=CHECKOUT, capture_output=True, text=True, errors="replace", check=False
     )

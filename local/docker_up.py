@@ -1,4 +1,4 @@
-"""`make docker-up`: build and start the stack in containers, and return when it can be used."""
+"""`make docker-up`: build and start the stack in containers, and return when it is ready."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from datetime import datetime
 from local import environment, settings
 from local.environment import CHECKOUT, REDIS_URL_VARIABLES, URL_VARIABLES
 from local.errors import CommandError
-from local.network import ask_readyz, ready_text
+from local.network import get_readyz, ready_text
 
 READY_WITHIN_SECONDS = 120
 READERS = ("redis", "auth", "tasks", "scheduler", "worker", "sender", "beat", "relay", "admin")
@@ -19,8 +19,8 @@ ONE_SHOTS = ("secrets", "auth-migrate", "tasks-migrate", "scheduler-migrate")
 
 
 def main(arguments: list[str]) -> int:
-    """Start it."""
-    # Makes .env where it is missing. Compose reads that itself, and must not get our defaults for `make up`.
+    """Start the stack."""
+    # Creates a missing .env. Compose reads that itself, and must not get the defaults of `make up`.
     env = environment.load(log_format="json")
     port = settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
     refuse_files(env)
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         CORS_ORIGINS=settings.cors_origins(env["CORS_ORIGINS"]),
         LOG_FORMAT=settings.log_format(env["LOG_FORMAT"]),
     )
-    # The services' logins in .env do not belong to a database or Redis that the shell names. Empty is unset.
+    # The services' logins in .env do not apply to a database or Redis that the shell names. Empty counts as unset.
     os.environ.update({name: "" for name in URL_VARIABLES + REDIS_URL_VARIABLES if name not in env})
     docker = find_docker()
     keep_admin(docker)
@@ -47,15 +47,15 @@ def main(arguments: list[str]) -> int:
 
 
 def refuse_files(env: Iterable[str]) -> None:
-    """Raise CommandError for a setting that names a file."""
+    """Raise CommandError if a setting is given as a file."""
     for name in env:
         if name.endswith(("KEYS_FILE", "KEY_FILE", "URL_FILE")) and name != "TLS_KEY_FILE":
             value = name.removesuffix("_FILE")
-            raise CommandError(f"{name}: is not for containers; put the value into {value}, of which they get a file")
+            raise CommandError(f"{name}: is not for containers; set {value}, which they receive as a file")
 
 
 def find_docker() -> str:
-    """Return the path of docker, which needs its Compose plugin; raises CommandError."""
+    """Return the path of docker; raises CommandError if docker or its Compose plugin is missing."""
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         raise CommandError("docker compose is missing: install Docker with its Compose plugin")
@@ -63,39 +63,39 @@ def find_docker() -> str:
 
 
 def keep_admin(docker: str) -> None:
-    """Bring the admin up to date as well where it runs: Compose leaves out services whose profile is not asked for."""
+    """Also update a running admin: Compose skips services whose profile is not active."""
     if "admin" in _quietly(docker, "ps", "--format", "{{.Service}}").split():
-        # Of the shell and of .env Compose takes one, and not both.
+        # Compose uses the value of the shell or that of .env, not both.
         profiles = os.environ.get("COMPOSE_PROFILES") or environment.written(os.environ).get("COMPOSE_PROFILES")
         os.environ["COMPOSE_PROFILES"] = ",".join(filter(None, (profiles, "admin")))
 
 
 def start(docker: str) -> None:
     """Build and start the containers, and restart those whose secrets have changed."""
-    # The container that hands out the secrets gets them when it is made, so an older one would have older ones.
+    # The container that hands out the secrets gets them when it is created, so an existing one would have old ones.
     _quietly(docker, "rm", "--force", "--stop", "--volumes", "secrets")
     if subprocess.run([docker, "compose", "up", "--build", "--detach"], cwd=CHECKOUT, check=False).returncode:
         raise CommandError(_failure_reason(docker))
     changed = 0.0
     for line in _quietly(docker, "logs", "--no-color", "--no-log-prefix", "secrets").splitlines():
         if found := re.fullmatch(r"changed at (\d+): (\S+)", line):
-            # Services read the keys of the tokens again by themselves, and all else when they start.
+            # Services reread the token keys by themselves, and everything else only when they start.
             changed = max(changed, float(found[1]) if not found[2].endswith("/JWT_KEYS") else 0)
         else:
             print(line)
     if any(started < changed for started in _started(docker)):
-        print("secrets have changed, so what reads them starts again")
+        print("secrets have changed; restarting the containers that read them")
         _quietly(docker, "restart", *_readers(docker))
 
 
 def _failure_reason(docker: str) -> str:
-    """Return the last line of the container that failed, where it is one that runs once; else Compose has said it."""
+    """Return the last log line of the one-shot container that failed, if any; Compose has reported other failures."""
     listed = _quietly(docker, "ps", "--all", "--format", "{{.Service}} {{.ExitCode}}").splitlines()
     for service, code in (line.split() for line in listed):
         if service in ONE_SHOTS and code != "0":
-            said = _quietly(docker, "logs", "--no-color", "--no-log-prefix", "--tail", "1", service).strip()
-            return f"{service}: {said}"
-    return "docker compose up failed, as it says above"
+            line = _quietly(docker, "logs", "--no-color", "--no-log-prefix", "--tail", "1", service).strip()
+            return f"{service}: {line}"
+    return "docker compose up failed; see its output above"
 
 
 def _readers(docker: str) -> list[str]:
@@ -117,16 +117,16 @@ def _quietly(docker: str, *arguments: str) -> str:
     )
     if done.returncode:
         raise CommandError(f"docker compose {arguments[0]} failed: {done.stderr.strip()}")
-    # Some versions erase the line before they write it, also where there is no terminal.
+    # Some versions erase the line before they write it, even without a terminal.
     return done.stdout.replace("\x1b[2K", "")
 
 
 def wait_until_ready(port: int) -> None:
-    """Return when the gateway says that everything is ready; raises CommandError where it does not in time."""
+    """Wait until the gateway reports that everything is ready; raises CommandError if that takes too long."""
     deadline = time.monotonic() + READY_WITHIN_SECONDS
-    status, response = ask_readyz(port)
+    status, response = get_readyz(port)
     while status != 200:
         if time.monotonic() > deadline:
-            raise CommandError(f"not ready after {READY_WITHIN_SECONDS} s; /readyz answers {response}")
+            raise CommandError(f"not ready after {READY_WITHIN_SECONDS} s; /readyz returned {response}")
         time.sleep(0.5)
-        status, response = ask_readyz(port)
+        status, response = get_readyz(port)

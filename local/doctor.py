@@ -1,6 +1,6 @@
-"""`make doctor`: say what the stack needs, what is there, and how to get the rest.
+"""`make doctor`: report what the stack needs, what is installed, and how to get the rest.
 
-The exit code is 1 where something is missing. With --sqlserver, a DATABASE_URL that names no SQL Server counts as such.
+The exit code is 1 if something is missing. With --sqlserver, that includes a SQL Server in DATABASE_URL.
 """
 
 import platform
@@ -15,7 +15,7 @@ from local.errors import CommandError
 
 
 class Report:
-    """One line for each thing."""
+    """Prints one line per finding, and records whether anything is missing."""
 
     complete = True
 
@@ -31,7 +31,7 @@ class Report:
 
 
 def main(arguments: list[str]) -> int:
-    """Check everything in turn, each as far as the previous check allows."""
+    """Run the checks in order; each may depend on the previous one."""
     report = Report()
     report.ok("Python", f"{platform.python_version()}, {sys.executable}")
     try:
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 
 def check_programs(report: Report, env: Mapping[str, str]) -> None:
-    """Look for the two servers."""
+    """Look for nginx and Redis."""
     try:
         nginx = programs.find_nginx(env)
         report.ok("nginx", nginx)
@@ -56,13 +56,13 @@ def check_programs(report: Report, env: Mapping[str, str]) -> None:
     except CommandError as error:
         report.missing("nginx", error)
     try:
-        report.ok("redis", programs.find_redis(env) if programs.needs_redis(env) else "the one that REDIS_URL names")
+        report.ok("redis", programs.find_redis(env) if programs.needs_redis(env) else "the server in REDIS_URL")
     except CommandError as error:
         report.missing("redis", error)
 
 
 def check_driver(report: Report, env: dict[str, str], *, wants_sqlserver: bool) -> bool:
-    """Look for what a SQL Server needs on this side; return whether the database can be asked."""
+    """Look for the ODBC driver if SQL Server is used; return whether the database can be checked."""
     if not odbc.is_sqlserver(env):
         if wants_sqlserver:
             report.missing("database", "set DATABASE_URL=mssql://user:password@host:1433/name; see docs/sqlserver.md")
@@ -76,22 +76,22 @@ def check_driver(report: Report, env: dict[str, str], *, wants_sqlserver: bool) 
 
 
 def check_database(report: Report, env: Mapping[str, str]) -> bool:
-    """Have the tasks service look at the database, and print what it says; return whether it can be used."""
+    """Have the tasks service check the database, and print its report; return whether the database can be used."""
     checked = run_check("tasks", env)
     print(checked.stdout, end="", flush=True)
     if checked.stderr:
-        report.missing("settings", last_words(checked.stderr))
+        report.missing("settings", last_message(checked.stderr))
     return not checked.returncode
 
 
 def check_logins(report: Report, env: Mapping[str, str]) -> None:
-    """Try each service's own login."""
+    """Test each service's own login."""
     for service in SERVICES:
         name = url_variable(service)
         if name in env:
             tried = run_check(service, environment.for_service(env, service))
             if tried.returncode:
-                report.missing("login", f"{name}: {last_words(tried.stderr or tried.stdout)}")
+                report.missing("login", f"{name}: {last_message(tried.stderr or tried.stdout)}")
             else:
                 report.ok("login", f"{name}: logs in")
 
@@ -108,6 +108,6 @@ def run_check(service: str, env: Mapping[str, str]) -> subprocess.CompletedProce
     )
 
 
-def last_words(output: str) -> str:
-    """Return the last line, without the mark and the name of the thing before it."""
+def last_message(output: str) -> str:
+    """Return the last line, without a leading "missing" and subject."""
     return re.sub(r"^missing +\w+ +", "", output.strip().splitlines()[-1])

@@ -1,4 +1,4 @@
-"""The file .env: make it, complete it, read it."""
+"""Creating, completing and reading .env."""
 
 import contextlib
 import fcntl
@@ -20,23 +20,23 @@ SECRET = re.compile(r"^(JWT_KEYS|[A-Z]+_SECRET_KEY|REDIS_PASSWORD)=$", re.MULTIL
 
 
 def names(example: str) -> frozenset[str]:
-    """Return the name of every variable that the example explains."""
+    """Return the name of every variable in the example."""
     return frozenset(re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE))
 
 
 def fresh_secret(name: str) -> str:
     """Return a new value for the variable.
 
-    It is of characters that make, Compose and dotenv all read as they stand, and none at which JWT_KEYS is split.
+    Its characters need no quoting in make, Compose or dotenv, and do not separate the parts of JWT_KEYS.
     """
     secret = secrets.token_urlsafe(48)
     return f"{secrets.token_hex(4)}:{secret}" if name == "JWT_KEYS" else secret
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """Return the text of a .env with these values: in the first line NAME= that has none, or in a line at the end."""
+    """Return the text with these values, each in the first empty line NAME=, or else in a new line at the end."""
     for name, value in values.items():
-        # No value of ours has a backslash, which re.sub would act on.
+        # The values contain no backslash, which re.sub would interpret.
         text, found = re.subn(rf"^{name}=[ \t]*$", f"{name}={value}", text, count=1, flags=re.MULTILINE)
         if not found:
             text = f"{text.rstrip(chr(10))}\n{name}={value}\n"
@@ -44,18 +44,18 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
 
 
 def missing_secrets(example: str, written: Mapping[str, str], shell: Mapping[str, str]) -> list[str]:
-    """Return the secrets of the example that neither .env nor the shell has, by value or by file."""
+    """Return the secrets of the example that neither .env nor the shell sets, by value or by file."""
     known = {name for source in (written, shell) for name, value in source.items() if value.strip()}
     return [name for name in SECRET.findall(example) if not known & {name, f"{name}_FILE"}]
 
 
 def project_name(checkout: Path) -> str:
-    """Return a name for Compose that no other checkout of the machine has."""
+    """Return a Compose project name that is unique to this checkout."""
     return f"task-api-{hashlib.sha256(os.fsencode(checkout)).hexdigest()[:6]}"
 
 
 def read(path: Path, *, example: str, shell: Mapping[str, str]) -> dict[str, str]:
-    """Read .env, after making it or adding the secrets that it lacks."""
+    """Return the variables in .env, after creating it or adding missing secrets; raises CommandError."""
     with _locked(path.parent / ".env.example"):
         if not path.exists():
             replace_file(path, _first_text(example, path.parent))
@@ -63,7 +63,7 @@ def read(path: Path, *, example: str, shell: Mapping[str, str]) -> dict[str, str
         if missing := missing_secrets(example, written, shell):
             fresh = {name: fresh_secret(name) for name in missing}
             replace_file(path, fill_in(path.read_bytes().decode(), fresh))
-            # Not on standard output, which may be another command's data.
+            # Not on standard output, which may be the data of a command.
             print(f"added to .env, with fresh secrets: {', '.join(missing)}", file=sys.stderr)
             written |= fresh
     return written
@@ -76,7 +76,7 @@ def _first_text(example: str, checkout: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Let two commands that start at once write one set of secrets. The end of the process releases the lock."""
+    """Lock the file, so that concurrent commands write one set of secrets. The lock ends with the process."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -88,7 +88,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _parse(path: Path) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8") as stream:
-            # The parser alone: dotenv_values() passes over a line that it cannot read.
+            # Use only the parser, since dotenv_values() skips malformed lines.
             bindings = list(parse_stream(stream))
     except OSError as error:
         raise CommandError(f".env cannot be read: {error.strerror}") from None

@@ -1,6 +1,6 @@
-"""The environment that the processes of the local stack get: built from names that are listed, never inherited whole.
+"""The environment of the local stack's processes, built from listed names and never inherited as a whole.
 
-A shell often carries variables of another project, and many of them would decide something here: CELERY_BROKER_URL,
+A shell often contains variables of another project, many of which would take effect here: CELERY_BROKER_URL,
 DJANGO_SETTINGS_MODULE, GRANIAN_WORKERS, PYTHONPATH.
 """
 
@@ -16,38 +16,38 @@ from local.errors import CommandError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SERVICES = ("auth", "tasks", "scheduler")
-# A service's own login to the database and to Redis, where it has one.
+# The services' own logins to the database and to Redis, if any.
 URL_VARIABLES = ("AUTH_DATABASE_URL", "TASKS_DATABASE_URL", "SCHEDULER_DATABASE_URL")
 REDIS_URL_VARIABLES = ("AUTH_REDIS_URL", "TASKS_REDIS_URL", "SCHEDULER_REDIS_URL")
 
-# What only containers have.
+# The variables that only containers use.
 OF_CONTAINERS = frozenset(
     {
         *("REDIS_PASSWORD", "TLS_FOLDER", "ACCEPT_EULA", "MSSQL_SA_PASSWORD", "COMPOSE_PROJECT_NAME"),
         *("PROMETHEUS_PORT", "GRAFANA_PORT", "IMAGE_PREFIX", "IMAGE_TAG"),
     }
 )
-# What is the machine's and the user's, and no project's.
+# The variables that belong to the machine and the user, not to a project.
 PASSED_ON = frozenset(
     (
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ"),
         *("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TERM", "COLORTERM", "NO_COLOR"),
-        # Where an unusual machine has its libraries, ODBC drivers and certificates.
+        # Unusual locations of libraries, ODBC drivers and certificates.
         *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"),
         *("ODBCSYSINI", "ODBCINSTINI", "ODBCINI", "SSL_CERT_FILE", "SSL_CERT_DIR", "KRB5_CONFIG", "KRB5CCNAME"),
     )
 )
 
-# sockaddr_un holds 104 bytes on macOS and 108 on Linux, the final NUL included.
+# sockaddr_un holds 104 bytes on macOS and 108 on Linux, including the final NUL.
 SOCKET_PATH_BYTES = 103
 
 
 def load(*, log_format: str = "text") -> dict[str, str]:
-    """Return the environment, after making .env and the state folders where they are missing.
+    """Return the environment, after creating .env and the state folders if they are missing.
 
     ``log_format`` is the default of LOG_FORMAT. Raises CommandError.
     """
-    # An empty variable counts as unset, here as in the services.
+    # An empty variable counts as unset, as it does in the services.
     shell = {name: value for name, value in os.environ.items() if value.strip()}
     names = env_file.names(_example()) - OF_CONTAINERS
     env = choose(names, shell=shell, written=written(shell))
@@ -79,16 +79,16 @@ def load(*, log_format: str = "text") -> dict[str, str]:
         "STATE_DIR": str(state),
         "RUN_DIR": str(run),
         "ENVIRONMENTS": str(CHECKOUT / "var/env"),
-        # Python buffers what it writes to a pipe; a line belongs on the screen when it is written.
+        # Python buffers output to a pipe; lines should appear as soon as they are written.
         "PYTHONUNBUFFERED": "1",
-        # In every locale: a title is any text.
+        # UTF-8 in every locale, since a title may be any text.
         "PYTHONUTF8": "1",
     }
     return {name: value for name, value in defaults.items() if f"{name}_FILE" not in env} | env | computed
 
 
 def written(shell: Mapping[str, str]) -> dict[str, str]:
-    """Return what .env holds, whatever its names, after making or completing it; raises CommandError."""
+    """Return all variables in .env, after creating or completing it; raises CommandError."""
     return env_file.read(CHECKOUT / ".env", example=_example(), shell=shell)
 
 
@@ -97,9 +97,9 @@ def _example() -> str:
 
 
 def choose(names: frozenset[str], *, shell: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
-    """Return what is passed on of the shell's variables and of .env's: the project's names and PASSED_ON.
+    """Return the variables to pass on: the project's from the shell and .env, and those in PASSED_ON from the shell.
 
-    The shell wins, also where it names a file for what .env holds.
+    The shell takes precedence, also if it names a file for a variable that .env sets by value.
     """
     names = names | {f"{name}_FILE" for name in names}
     ours = {name: value for name, value in shell.items() if name in names}
@@ -109,7 +109,7 @@ def choose(names: frozenset[str], *, shell: Mapping[str, str], written: Mapping[
         if name in names
         and value.strip()
         and f"{name}_FILE" not in ours
-        # The services' logins in .env belong to the database and the Redis in .env.
+        # The services' logins in .env apply only to the database and the Redis in .env.
         and not (name in URL_VARIABLES and ours.keys() & {"DATABASE_URL", "DATABASE_URL_FILE"})
         and not (name in REDIS_URL_VARIABLES and ours.keys() & {"REDIS_URL", "REDIS_URL_FILE"})
     }
@@ -117,45 +117,45 @@ def choose(names: frozenset[str], *, shell: Mapping[str, str], written: Mapping[
 
 
 def own_redis_url(run: str) -> str:
-    """Return the URL of the stack's own Redis."""
+    """Return the URL of the Redis that the stack runs itself."""
     return f"unix://{quote(run)}/redis.sock"
 
 
 def url_variable(service: str) -> str:
-    """Return the name of the variable that holds the service's own login."""
+    """Return the name of the variable for the service's own login."""
     return f"{service.upper()}_DATABASE_URL"
 
 
 def metrics_dir(env: Mapping[str, str]) -> Path:
-    """Return the folder in which each part has one for what it counts."""
+    """Return the folder that contains a folder of metrics for each part."""
     return Path(env["RUN_DIR"], "metrics")
 
 
 def for_part(env: Mapping[str, str], part: str) -> dict[str, str]:
-    """Return the environment of one part, which counts in a folder of its own and does not serve what it counts."""
+    """Return the environment of one part. Each part has its own metrics folder; the part ``metrics`` serves all."""
     service = for_service(env, part if part in SERVICES else "scheduler")
     if part == "metrics":
         tls = {"GATEWAY_TLS": f"127.0.0.1:{env['TLS_PORT'].strip()}"} if env.get("TLS_CERTIFICATE_FILE") else {}
-        answers = f"{env['RUN_DIR']}/metrics.sock"
-        return service | {"METRICS_DIR": str(metrics_dir(env)), "GATEWAY_ANSWERS": answers} | tls
+        socket = f"{env['RUN_DIR']}/metrics.sock"
+        return service | {"METRICS_DIR": str(metrics_dir(env)), "GATEWAY_ANSWERS": socket} | tls
     service.pop("METRICS_ADDRESS", None)
     return service | {"METRICS_DIR": str(metrics_dir(env) / part)}
 
 
 def for_service(env: Mapping[str, str], service: str) -> dict[str, str]:
-    """Return the environment of one service: its own logins in the place of the common ones, and no other's."""
+    """Return the environment of one service, with its own logins instead of the common ones, and no other service's."""
     chosen = {name: value for name, value in env.items() if name not in URL_VARIABLES + REDIS_URL_VARIABLES}
     for name in ("DATABASE_URL", "REDIS_URL"):
         own = env.get(f"{service.upper()}_{name}")
         if own is not None:
-            # The services refuse both together.
+            # The services reject a value and a file together.
             chosen.pop(f"{name}_FILE", None)
             chosen[name] = own
     return chosen
 
 
 def refuse_other_databases(env: Mapping[str, str]) -> None:
-    """Raise CommandError where a service would work on another database than the one that is migrated."""
+    """Raise CommandError if a service's own login is for a different database than the one that is migrated."""
     if "DATABASE_URL_FILE" in env:
         return
     place = _place(env.get("DATABASE_URL", ""))
@@ -165,13 +165,13 @@ def refuse_other_databases(env: Mapping[str, str]) -> None:
 
 
 def _place(url: str) -> tuple[str, str]:
-    """Return scheme, and host with name: all but who logs in, and how."""
+    """Return the scheme, and the host with the database's name: the URL without credentials and options."""
     start, _, rest = url.partition("?")[0].rpartition("@")
     return start.partition(":")[0], rest
 
 
 def run_dir(state: Path) -> Path:
-    """Return the folder of sockets and rendered files: in the state folder, unless the sockets' paths get too long."""
+    """Return the folder of sockets and rendered files: in the state folder unless the sockets' paths are too long."""
     run = state / "run"
     if len(os.fsencode(run / "scheduler.sock")) <= SOCKET_PATH_BYTES:
         return run
@@ -180,15 +180,15 @@ def run_dir(state: Path) -> Path:
 
 
 def _make_folders(state: Path, run: Path) -> None:
-    """Make them for their owner only: the database has password hashes, and who reaches a socket can use it."""
+    """Create the folders for their owner only, since they contain password hashes and unauthenticated sockets."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         if state == CHECKOUT / "var":
-            # make may have made it, or an earlier version, by the umask of the shell.
+            # make or an earlier version may have created it with the shell's umask.
             state.chmod(0o700)
         (state / "redis").mkdir(exist_ok=True)
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"STATE_DIR: {error.filename} cannot be made: {error.strerror}") from None
+        raise CommandError(f"STATE_DIR: {error.filename} cannot be created: {error.strerror}") from None
     if run.stat().st_uid != os.getuid():
         raise CommandError(f"STATE_DIR: {run} belongs to another user")

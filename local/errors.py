@@ -1,5 +1,5 @@
-"""The one error of these commands."""
+"""The error that all commands raise."""
 
 
 class CommandError(Exception):
-    """The command cannot go on. The message is the one line that the person at the terminal reads."""
+    """The command cannot continue. The message is the one line that the user sees."""

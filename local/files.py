@@ -1,4 +1,4 @@
-"""Replace a file as a whole."""
+"""Atomic replacement of files."""
 
 import contextlib
 import os
@@ -9,14 +9,14 @@ from local.errors import CommandError
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write the file at once or not at all. It keeps its owner and mode; a new one is readable by its owner only."""
+    """Write the file atomically, keeping its owner and mode; a new one is readable by its owner only."""
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
             try:
                 file.write(text.encode())
                 with contextlib.suppress(FileNotFoundError):
                     before = path.stat()
-                    # First the owner: a change of it may take rights away.
+                    # Change the owner first, since that may clear mode bits.
                     os.fchown(file.fileno(), before.st_uid, before.st_gid)
                     os.fchmod(file.fileno(), before.st_mode & 0o7777)
                 file.flush()
@@ -25,7 +25,7 @@ def replace_file(path: Path, text: str) -> None:
             except BaseException:
                 Path(file.name).unlink()
                 raise
-        # The new name is on the disk as well before anything relies on it.
+        # Flush the rename to disk before anything relies on it.
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

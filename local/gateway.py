@@ -1,4 +1,4 @@
-"""nginx's configuration for the local run: the gateway's template, and local/nginx.conf.template around it."""
+"""nginx's configuration for the local stack: the gateway's template within local/nginx.conf.template."""
 
 import grp
 import os
@@ -18,16 +18,16 @@ TEMPLATES = (
     *("nginx/gateway.conf.template", "nginx/tls.conf.template", "nginx/trusted-proxies.conf.template"),
     "local/nginx.conf.template",
 )
-# 1.25.1 brought the directive for HTTP/2, and nginx warns of the parameter since.
+# nginx 1.25.1 added the directive http2, and has warned about the parameter of listen since.
 HTTP2_DIRECTIVE = (1, 26)
-# As in nginx/nginx.conf; and what a worker process opens beside connections, with room to spare.
+# As in nginx/nginx.conf; and the other files that a worker process opens, with room to spare.
 WORKER_CONNECTIONS = 10_240
 OTHER_FILES = 64
 SWAGGER_UI = "var/env/pages/drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist"
 
 
 def values(env: Mapping[str, str], *, checkout: Path = CHECKOUT) -> dict[str, str]:
-    """Return what the templates' places are filled with; raises CommandError for a setting that is not well-formed."""
+    """Return the values of the templates' placeholders; raises CommandError for a malformed setting."""
     port = settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
     return {
         "GATEWAY_LISTEN": settings.listen(env["GATEWAY_ADDRESS"], port),
@@ -42,13 +42,13 @@ def values(env: Mapping[str, str], *, checkout: Path = CHECKOUT) -> dict[str, st
         "CONSOLE_ROOT": as_literal(checkout / "console"),
         "SWAGGER_UI_ROOT": as_literal(checkout / SWAGGER_UI),
         "RUN_DIR": env["RUN_DIR"],
-        # As root, nginx would give its workers another user, who may not open the sockets.
+        # As root, nginx would run its workers as another user, who may not open the sockets.
         "USER": f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.getuid() == 0 else "",
     }
 
 
 def tls_values(env: Mapping[str, str]) -> dict[str, str]:
-    """Return what nginx/tls.conf.template is filled with, and the directive that includes it if TLS is on."""
+    """Return the values for nginx/tls.conf.template, and the directive that includes it if TLS is on."""
     certificate, key = env.get("TLS_CERTIFICATE_FILE", ""), env.get("TLS_KEY_FILE", "")
     port = settings.port("TLS_PORT", env["TLS_PORT"])
     if certificate or key:
@@ -63,12 +63,12 @@ def tls_values(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def http2(env: Mapping[str, str]) -> str:
-    """Return how this nginx is told to speak HTTP/2, after the address that it listens on."""
+    """Return the text after the address in ``listen`` that enables HTTP/2 in this version of nginx."""
     return "; http2 on" if programs.version(programs.NGINX, env["NGINX_PROGRAM"]) >= HTTP2_DIRECTIVE else " http2"
 
 
 def proxy_values(env: Mapping[str, str]) -> dict[str, str]:
-    """Return what nginx/trusted-proxies.conf.template is filled with, and the directive that includes it if needed."""
+    """Return the values for nginx/trusted-proxies.conf.template, and the directive that includes it if needed."""
     proxies = settings.trusted_proxies(env["TRUSTED_PROXIES"])
     return {
         "INCLUDE_TRUSTED_PROXIES": f'include "{env["RUN_DIR"]}/trusted-proxies.conf";' if proxies else "",
@@ -79,7 +79,7 @@ def proxy_values(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def worker_limits() -> dict[str, str]:
-    """Return how many connections each worker process of nginx may have, as far as the machine allows."""
+    """Return the limits of open files and connections per nginx worker process, within those of the machine."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = WORKER_CONNECTIONS + OTHER_FILES
     if most != resource.RLIM_INFINITY:
@@ -88,12 +88,12 @@ def worker_limits() -> dict[str, str]:
 
 
 def as_literal(path: Path) -> str:
-    """Escape a path for a directive that expands variables. nginx has no escape for $, so a variable stands for it."""
+    """Escape a path for a directive that expands variables. nginx cannot escape $, so a variable replaces it."""
     return str(path).replace("$", "${dollar}")
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
-    """Fill the places of the template, as envsubst does in the image."""
+    """Return the template with its placeholders filled, as envsubst does in the image."""
     return re.sub(r"\$\{([A-Z_]+)\}", lambda match: values[match[1]], template)
 
 
@@ -102,7 +102,7 @@ def write(env: Mapping[str, str]) -> None:
     run, filled = Path(env["RUN_DIR"]), values(env)
     for template in (CHECKOUT / name for name in TEMPLATES):
         (run / template.stem).write_text(render(template.read_text(encoding="utf-8"), filled), encoding="utf-8")
-    # nginx says which line is wrong, where the supervisor could only say that it ended.
+    # nginx reports the faulty line; the supervisor could only report that nginx exited.
     test = subprocess.run(
         [env["NGINX_PROGRAM"], "-t", "-q", "-e", "stderr", "-c", f"{run}/nginx.conf"],
         env=env,
@@ -116,6 +116,6 @@ def write(env: Mapping[str, str]) -> None:
 
 
 def reason(output: str) -> str:
-    """Return why nginx refuses a configuration; its last line only says that it does."""
+    """Return why nginx refuses a configuration. The reason is not in its last line."""
     lines = [line for line in output.splitlines() if "[emerg]" in line]
     return last_line("\n".join(lines[:1]) or output)

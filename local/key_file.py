@@ -1,8 +1,8 @@
-"""The keys of the tokens in the file that holds them, and the three steps of a rotation as edits of that file.
+"""The file of the token keys, and the three steps of a key rotation as edits of that file.
 
-The file is .env, with a line JWT_KEYS=kid:secret[,kid:secret…], or one that holds nothing but the keys. What has been
-done is read off the list itself: `prepare` adds a key at the end, under a name that is its time, `activate` moves it to
-the front, `retire` leaves it alone there. So the newest key is either last and waits, or first and signs.
+The file is .env, with a line JWT_KEYS=kid:secret[,kid:secret…], or a file that contains only the keys. The list itself
+records the state of the rotation: `prepare` appends a key whose kid is the current time, `activate` moves it to the
+front, and `retire` removes all others. So the newest key is either last and waiting, or first and signing.
 """
 
 import contextlib
@@ -22,18 +22,18 @@ from servicekit.process.env import ConfigurationError
 from servicekit.tokens.keys import VARIABLE, Key, format_keys, parse_keys
 
 STEPS = ("prepare", "activate", "retire")
-# The copy of .env's keys in the run folder, which is what the services of a running stack read.
+# The copy of .env's keys in the run folder, which the services of a running stack read.
 PUBLISHED = "jwt-keys"
 
-# No kid that `make up` or an older .env has made looks like this; those without a time are older than any with one.
+# No kid from `make up` or an older .env has this form; keys without a time are older than any key with one.
 _KID_TIME = "k%Y%m%dT%H%M%SZ"
 _NO_TIME = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 Keys = tuple[Key, ...]
 
 
-def made(key: Key) -> datetime.datetime:
-    """Return when `prepare` made the key, by its name; the beginning of time for a key that it has not made."""
+def created_at(key: Key) -> datetime.datetime:
+    """Return when `prepare` created the key, according to its kid; ``datetime.min`` for any other key."""
     try:
         return datetime.datetime.strptime(key.kid, _KID_TIME).replace(tzinfo=datetime.UTC)
     except ValueError:
@@ -41,46 +41,46 @@ def made(key: Key) -> datetime.datetime:
 
 
 def has_time(key: Key) -> bool:
-    """Return whether `prepare` made the key."""
-    return made(key) != _NO_TIME
+    """Return whether `prepare` created the key."""
+    return created_at(key) != _NO_TIME
 
 
 def next_step(keys: Keys) -> str:
-    """Return the step that a rotation which has come this far needs next; a finished one begins again."""
+    """Return the next step of the rotation; after a finished one, that is the first."""
     if len(keys) == 1:
         return "prepare"
-    return "retire" if max(keys, key=made) == keys[0] else "activate"
+    return "retire" if max(keys, key=created_at) == keys[0] else "activate"
 
 
 def take_step(keys: Keys, step: str, *, now: datetime.datetime) -> Keys:
-    """Return the list after the step, which has to be the next one."""
+    """Return the list after the step; raises ValueError unless it is the next one."""
     if step != next_step(keys):
         raise ValueError(step)
     if step == "prepare":
-        # Never the name of another key, nor one that looks older: the clock may have been set back.
-        time = max(now.replace(microsecond=0), max(map(made, keys)) + datetime.timedelta(seconds=1))
+        # The kid must be unique and the newest, even if the clock has been set back.
+        time = max(now.replace(microsecond=0), max(map(created_at, keys)) + datetime.timedelta(seconds=1))
         return (*keys, Key(time.strftime(_KID_TIME), secrets.token_urlsafe(48).encode()))
     if step == "activate":
-        newest = max(keys, key=made)
+        newest = max(keys, key=created_at)
         return (newest, *(key for key in keys if key != newest))
     return keys[:1]
 
 
 class KeyFile:
-    """The file that holds the keys: .env where its name says so, else one of nothing but the keys."""
+    """The file of the keys: .env if that is its name, else a file that contains only the keys."""
 
     def __init__(self, path: Path) -> None:
-        # The file that a link names, not the link, is what is replaced.
+        # Replace the target of a link, not the link.
         self.path = path.resolve()
         self.is_dotenv = path.name == ".env"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other commands from changing the keys meanwhile. The end of the process releases the lock.
+        """Keep other commands from changing the keys. The lock ends with the process.
 
-        Raises CommandError where another command holds it.
+        Raises CommandError if another command holds it.
         """
-        # The folder, since the file is another after each change.
+        # Lock the folder, since each change replaces the file.
         try:
             folder = os.open(self.path.parent, os.O_RDONLY)
         except OSError as error:
@@ -89,9 +89,7 @@ class KeyFile:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise CommandError(
-                    f"the keys in {self.path} are being changed by another command at this moment"
-                ) from None
+                raise CommandError(f"another command is changing the keys in {self.path}") from None
             yield
         finally:
             os.close(folder)
@@ -103,18 +101,18 @@ class KeyFile:
             raise CommandError(f"{self.path}: {error}") from None
 
     def changed_at(self) -> datetime.datetime:
-        """Return when the file was written last: the keys have been in their present order at least since then."""
+        """Return when the file was last written: the keys have been in their present order at least since then."""
         return datetime.datetime.fromtimestamp(self.path.stat().st_mtime, tz=datetime.UTC)
 
     def write(self, keys: Keys) -> None:
-        """Replace the keys, whole or not at all; every other byte of the file stays as it is."""
+        """Replace the keys atomically; every other byte of the file is preserved."""
         before, _, after = self._split(self._text())
         text = before + format_keys(keys) + after
         try:
             read_back = self._split(text)[1]
         except CommandError:
             read_back = ""
-        # Where a value is written with escapes, it does not stand there as it is read.
+        # A value that is written with escapes does not appear literally in the file.
         if read_back != format_keys(keys):
             raise CommandError(f"{self.path}: write {VARIABLE} without escapes")
         replace_file(self.path, text)
@@ -128,7 +126,7 @@ class KeyFile:
             raise CommandError(f"{self.path} cannot be read: it is not UTF-8 text") from None
 
     def _split(self, text: str) -> tuple[str, str, str]:
-        """Return what stands before the keys, the keys, and what stands after them."""
+        """Return the text before the keys, the keys, and the text after them."""
         if not self.is_dotenv:
             keys = text.strip()
             before, _, after = text.partition(keys or "\0")
@@ -138,7 +136,7 @@ class KeyFile:
         ours = [position for position, binding in enumerate(bindings) if binding.key == VARIABLE]
         if len(ours) != 1 or not (value := bindings[ours[0]].value):
             raise CommandError(f"{self.path} does not set {VARIABLE} exactly once")
-        before, standing, after = originals[ours[0]].partition(value)
-        if not standing or "".join(originals) != text:
+        before, found, after = originals[ours[0]].partition(value)
+        if not found or "".join(originals) != text:
             raise CommandError(f"{self.path}: write {VARIABLE} without escapes")
         return "".join(originals[: ours[0]]) + before, value, after + "".join(originals[ours[0] + 1 :])

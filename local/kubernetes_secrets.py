@@ -1,4 +1,4 @@
-"""`make kubernetes-secrets`: print the Secrets that deploy/kubernetes names, filled from .env, for kubectl apply."""
+"""`make kubernetes-secrets`: print the Secrets that deploy/kubernetes uses, filled from .env, for kubectl apply."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from local.docker_up import refuse_files
 from local.env_file import names
 from local.environment import CHECKOUT, SERVICES, url_variable
 
-# As docker-compose.yaml has them.
+# The same as in docker-compose.yaml.
 SQLITE_URL = "sqlite:////data/db.sqlite3"
 OWN_KEYS = {"auth": ["AUTH_SECRET_KEY"], "tasks": ["TASKS_SECRET_KEY"],
             "scheduler": ["SCHEDULER_SECRET_KEY", "WEBHOOK_SECRET_KEY"]}  # fmt: skip
@@ -17,7 +17,7 @@ REDIS_CONF = 'requirepass "{password}"\nuser probe on nopass -@all +ping\n'
 
 
 def main(arguments: list[str]) -> int:
-    """Print them as one JSON list."""
+    """Print the Secrets as one JSON list."""
     shell = {name: value for name, value in os.environ.items() if value.strip()}
     ours = names((CHECKOUT / ".env.example").read_text(encoding="utf-8"))
     values = environment.choose(ours, shell=shell, written=environment.written(shell))
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
 
 
 def secret_files(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return the files of each Secret: those that Compose's container `secrets` writes to the volume of its name."""
+    """Return the files of each Secret, the same as Compose's container `secrets` writes to the volume of that name."""
     password = values["REDIS_PASSWORD"]
     database = values.get("DATABASE_URL", SQLITE_URL)
     shared = {
@@ -49,7 +49,7 @@ def secret_files(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def manifest(name: str, files: Mapping[str, str]) -> dict[str, object]:
-    """Return the Secret as Kubernetes has it."""
+    """Return the manifest of a Secret."""
     metadata = {
         "name": name,
         "namespace": "task-api",

@@ -1,4 +1,4 @@
-"""The process between the terminal and the supervisor: start it, pass on what says stop, clear up after it."""
+"""The process between the terminal and the supervisor: starts it, forwards stop signals, and cleans up after it."""
 
 import contextlib
 import os
@@ -12,19 +12,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from local.environment import CHECKOUT, SERVICES
-from local.network import ask_readyz, listens, ready_text
+from local.network import get_readyz, listens, ready_text
 
 READY_WITHIN_SECONDS = 60
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def run_supervisor(env: Mapping[str, str], port: int, *, locks: Iterable[int]) -> int:
-    """Run the supervisor until it ends, and return the exit code.
+    """Run the supervisor until it exits, and return the exit code.
 
-    make fails with a Ctrl-C that reaches it, whatever its command answers. So the supervisor gets a process group of
-    its own, which is the terminal's foreground while it runs: Ctrl-C goes there and nowhere else. The pipe to its
-    standard input is closed by the end of this process, kill -9 included, and the supervisor takes that for a stop. It
-    shares the locks, since its parts may use the state for some seconds after that.
+    make fails if a Ctrl-C reaches it, whatever the exit code of its command. So the supervisor gets its own process
+    group, which is the terminal's foreground while it runs and alone receives Ctrl-C. The pipe to its standard input
+    closes when this process exits, even by kill -9, and the supervisor then stops. It shares the locks, since its parts
+    may use the state for some seconds after that.
     """
     report, write = os.pipe()
     read, hold = os.pipe()
@@ -53,14 +53,14 @@ def run_supervisor(env: Mapping[str, str], port: int, *, locks: Iterable[int]) -
 
 
 def watch(supervisor: subprocess.Popen[bytes], report: int) -> set[int]:
-    """Wait for the supervisor's end, and return the process groups that it has left behind.
+    """Wait until the supervisor exits, and return the process groups that it has left running.
 
-    The end of its report is its own, whatever ended it. A terminal that is closed stops it: SIGHUP goes to the
-    session's leader, which may be make, and make does not pass it on.
+    The end of its report means that it has exited, even if it was killed. Closing the terminal stops it: SIGHUP goes to
+    the session's leader, which may be make, and make does not forward it.
     """
     events = select.poll()
     events.register(report, select.POLLIN)
-    # Where the system cannot poll a terminal, this is POLLNVAL at once, and SIGHUP alone has to do.
+    # If the system cannot poll a terminal, this returns POLLNVAL immediately, and only SIGHUP reports its closing.
     events.register(1, 0)
     text = b""
     while True:
@@ -85,7 +85,7 @@ def groups(report: str) -> set[int]:
 
 @contextlib.contextmanager
 def terminal_of(group: int) -> Iterator[None]:
-    """Make the group the terminal's foreground, where we are that ourselves; without a terminal, do nothing."""
+    """Make the group the terminal's foreground if this process's group is that; without a terminal, do nothing."""
     try:
         ours = os.tcgetpgrp(0)
     except OSError:
@@ -93,7 +93,7 @@ def terminal_of(group: int) -> Iterator[None]:
     if ours is None or ours != os.getpgrp():
         yield
         return
-    # Taking the terminal back is what a background group gets SIGTTOU for.
+    # Taking the terminal back from the background raises SIGTTOU.
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.tcsetpgrp(0, group)
@@ -105,14 +105,14 @@ def terminal_of(group: int) -> Iterator[None]:
 
 
 def announce(supervisor: subprocess.Popen[bytes], hold: int, env: Mapping[str, str], port: int) -> None:
-    """Say that the stack is ready, or once that it is late; either ends the start, and the supervisor is told."""
+    """Print that the stack is ready, or once that it is late; notify the supervisor that this ends the start."""
     sockets = [str(Path(env["RUN_DIR"], f"{service}.sock")) for service in SERVICES]
     late = time.monotonic() + READY_WITHIN_SECONDS
     status, response = 0, "nothing"
     while supervisor.poll() is None:
-        # Before they listen, the gateway would log an error for each.
+        # Wait for the services' sockets first, since the gateway would log an error for each that does not listen.
         if all(map(listens, sockets)):
-            status, response = ask_readyz(port)
+            status, response = get_readyz(port)
         if status == 200:
             end_start(hold)
             with contextlib.suppress(OSError):
@@ -121,11 +121,11 @@ def announce(supervisor: subprocess.Popen[bytes], hold: int, env: Mapping[str, s
         if time.monotonic() > late:
             late = float("inf")
             end_start(hold)
-            print(f"warning: not ready after {READY_WITHIN_SECONDS} s; /readyz answers {response}", flush=True)
+            print(f"warning: not ready after {READY_WITHIN_SECONDS} s; /readyz returned {response}", flush=True)
         time.sleep(0.1)
 
 
 def end_start(hold: int) -> None:
-    """Tell the supervisor that every part has started, so one that ends from now on is started again."""
+    """Notify the supervisor that the start is over, so that it restarts a part that exits from now on."""
     with contextlib.suppress(OSError):
         os.write(hold, b"started\n")

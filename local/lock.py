@@ -1,7 +1,7 @@
-"""Lock the folders in use; a lock ends with the last process that has its descriptor. Needs only the standard library.
+"""Locks of the folders in use; the last process to close a lock's descriptor releases it. Standard library only.
 
-The lock of a state folder keeps two stacks from taking each other's sockets; its file holds the gateway's port. A
-running stack also shares the lock of var/, which `make clean` would delete under it.
+The lock of a state folder keeps two stacks from taking each other's sockets; its file contains the gateway's port. A
+running stack also holds a shared lock of var/, so that `make clean` does not delete it.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from local.errors import CommandError
 
 @contextlib.contextmanager
 def hold_state(run: Path, *, port: int, state: str) -> Iterator[int]:
-    """Hold the lock of the state folder, and yield its descriptor; raises CommandError where a stack holds it."""
+    """Hold the lock of the state folder, and yield its descriptor; raises CommandError if another stack holds it."""
     with (run / "lock").open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -28,7 +28,7 @@ def hold_state(run: Path, *, port: int, state: str) -> Iterator[int]:
 
 
 def running_port(run: Path) -> int | None:
-    """Return the gateway's port of the stack that runs on this state folder, or None where none does."""
+    """Return the gateway's port of the stack that uses this state folder, or None if no stack does."""
     with contextlib.suppress(FileNotFoundError), (run / "lock").open(encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -39,7 +39,7 @@ def running_port(run: Path) -> int | None:
 
 @contextlib.contextmanager
 def use(var: Path) -> Iterator[int]:
-    """Keep `make clean` from deleting the folder meanwhile; yields the lock's descriptor."""
+    """Keep `make clean` from deleting the folder; yields the lock's descriptor."""
     var.mkdir(mode=0o700, exist_ok=True)
     with _folder_lock(var, fcntl.LOCK_SH) as descriptor:
         yield descriptor
@@ -47,7 +47,7 @@ def use(var: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def refuse_while_used(var: Path) -> Iterator[None]:
-    """Raise CommandError where something runs from the folder."""
+    """Raise CommandError if something runs from the folder; keeps it from starting until the block exits."""
     if not var.is_dir():
         yield
         return

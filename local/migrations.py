@@ -1,4 +1,4 @@
-"""Bring the tables of every service up to date."""
+"""Migrating the tables of every service."""
 
 import contextlib
 import hashlib
@@ -14,25 +14,25 @@ from local.errors import CommandError
 from local.files import replace_file
 from local.output import last_line
 
-# What there is to apply: our migrations, and by the packages' versions and the settings those of Django's apps.
+# The files that decide which migrations exist; packages' versions and settings decide about those of Django's apps.
 _KNOWN = ("*/*/migrations/*.py", "*/requirements.txt", "*/*/*settings.py")
 
 
 def migrate(env: Mapping[str, str]) -> None:
-    """Migrate all services at once, which they allow; raises CommandError with the reason of the first that fails.
+    """Migrate all services concurrently; raises CommandError with the reason of the first that fails.
 
-    Three processes that find nothing to do take a third of a start, so the last call leaves a note of what it has done
-    to a SQLite file. SQL Server is asked each time.
+    Three processes with nothing to do take a third of a start, so for a SQLite file the state after the last migration
+    is recorded, and an unchanged state skips them. SQL Server is migrated each time.
     """
     note = Path(env["RUN_DIR"], "migrated")
-    # Read before migrating, since a `git pull` may add some meanwhile.
+    # Read before migrating, since a `git pull` may add migrations meanwhile.
     known = _known()
     applied = _applied(env)
     if applied and note.is_file() and note.read_text(encoding="utf-8") == known + applied:
         print("the database is up to date", flush=True)
         return
     with ThreadPoolExecutor() as pool:
-        # In the order of the services, whichever ends first.
+        # Results come in the order of the services, whichever finishes first.
         for service, result in zip(SERVICES, pool.map(lambda service: _run(service, env), SERVICES), strict=True):
             if result.returncode:
                 raise CommandError(f"{service} cannot migrate the database: {reason(result.stdout)}")
@@ -41,14 +41,14 @@ def migrate(env: Mapping[str, str]) -> None:
 
 
 def reason(output: str) -> str:
-    """Return why a migration failed, by its output."""
+    """Return the reason of a failed migration from its output."""
     words = last_line(output)
     is_older = "no such table" in words or "Invalid object name" in words
-    return words + " (a version before 0.1.0 made it: CHANGELOG.md)" * is_older
+    return words + " (a version before 0.1.0 created the database: see CHANGELOG.md)" * is_older
 
 
 def _known() -> str:
-    """Return a digest of the files that decide which migrations there are."""
+    """Return a digest of the files that decide which migrations exist."""
     digest = hashlib.sha256()
     for pattern in _KNOWN:
         for path in sorted(CHECKOUT.glob(f"services/{pattern}")):
@@ -57,13 +57,13 @@ def _known() -> str:
 
 
 def _applied(env: Mapping[str, str]) -> str:
-    """Return a digest of the migrations that the SQLite file has; empty without one."""
+    """Return a digest of the migrations applied to the SQLite file, or an empty string if there is no such file."""
     url = urlsplit(env.get("DATABASE_URL", ""))
     file = unquote(url.path.removeprefix("/"))
     if url.scheme != "sqlite":
         return ""
     try:
-        # Only to be read, so that a file which is missing is not made.
+        # Read-only, so that a missing file is not created.
         opened = sqlite3.connect(f"file:{quote(file)}?mode=ro", uri=True)
         with contextlib.closing(opened) as database:
             rows = database.execute("SELECT app, name, applied FROM django_migrations ORDER BY id").fetchall()

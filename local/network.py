@@ -1,4 +1,4 @@
-"""Check loopback ports, and whether the stack behind one is ready. This needs only the standard library."""
+"""Checks of loopback ports, and of the stack that listens there. Requires only the standard library."""
 
 import errno
 import http.client
@@ -11,9 +11,9 @@ LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 
 def refuse_taken_port(port: int, name: str) -> None:
-    """Raise CommandError where another program has the port, which the variable names.
+    """Raise CommandError if another program uses the port, which is the value of the variable ``name``.
 
-    On either loopback: clients that are told "localhost" may try [::1] first, and would reach the other program.
+    Checks both loopbacks: clients of "localhost" may try [::1] first, and would reach the other program.
     """
     for family, host in LOOPBACKS:
         reason = _failure_to_open(family, host, port)
@@ -27,20 +27,20 @@ def refuse_taken_port(port: int, name: str) -> None:
 def _failure_to_open(family: int, host: str, port: int) -> str | None:
     try:
         with socket.socket(family) as probe:
-            # As servers do it: connections of an earlier run that linger in TIME_WAIT do not count.
+            # As servers do, so that an earlier run's connections in TIME_WAIT do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             probe.listen()
     except OSError as error:
-        # A machine without IPv6.
+        # The machine has no IPv6.
         if family == socket.AF_INET6 and error.errno not in (errno.EADDRINUSE, errno.EACCES):
             return None
         return error.strerror or str(error)
     return None
 
 
-def ask_readyz(port: int) -> tuple[int, str]:
-    """Return the status of the gateway's /readyz, 0 for none, and the response in words."""
+def get_readyz(port: int) -> tuple[int, str]:
+    """Return the status of the gateway's /readyz, 0 without a response, and a description of the response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/readyz")
@@ -59,12 +59,12 @@ def listens(path: str) -> bool:
 
 
 def ready_text(env: Mapping[str, str], *, stop: str) -> str:
-    """Return what is said when the stack can be used."""
+    """Return the message for a stack that is ready."""
     tls = env.get("TLS_CERTIFICATE_FILE")
     url = f"https://localhost:{env['TLS_PORT']}" if tls else f"http://localhost:{env['GATEWAY_PORT'].strip()}"
     register = '{"username": "ada", "password": "correct horse battery staple"}'
     return (
-        f"\nReady: {url} (the console; the reference of the API is at /api/docs)\n"
+        f"\nReady: {url} (the console; the API reference is at /api/docs)\n"
         f"  first call  curl -sS {url}/api/auth/register -H 'Content-Type: application/json' -d '{register}'\n"
         f"  stop        {stop}\n"
     )

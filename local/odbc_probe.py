@@ -1,14 +1,14 @@
-"""Print, as JSON, the ODBC drivers that pyodbc finds, and where the wheel's is. A service's Python runs this file.
+"""Print the ODBC drivers that pyodbc finds, and the path of the wheel's, as JSON. A service's Python runs this file.
 
-The wheel has a driver for each family of systems, and mssql-python knows which is this machine's.
+The wheel contains a driver for each family of systems, and mssql-python chooses this machine's.
 """
 
 import json
 import os
 
 
-def look() -> dict[str, object]:
-    """Return the drivers and the path, or why pyodbc cannot be loaded."""
+def find_drivers() -> dict[str, object]:
+    """Return the drivers and the path, or the error if pyodbc cannot be loaded."""
     try:
         import pyodbc
     except ImportError as error:
@@ -20,4 +20,4 @@ def look() -> dict[str, object]:
     return {"drivers": pyodbc.drivers(), "wheel": mssql_python.ddbc_bindings.GetDriverPathCpp(folder)}
 
 
-print(json.dumps(look()))
+print(json.dumps(find_drivers()))

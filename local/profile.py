@@ -1,7 +1,7 @@
-"""`make profile` and `make docker-profile`: draw what a part does as a flame graph, with py-spy.
+"""`make profile` and `make docker-profile`: record a flame graph of a part with py-spy.
 
-py-spy reads the memory of the part's processes, so they need neither code nor a restart. It pauses each for about a
-millisecond, a hundred times a second.
+py-spy reads the memory of the part's processes, which need neither extra code nor a restart. It pauses each for about a
+millisecond, a hundred times per second.
 """
 
 import shlex
@@ -17,7 +17,7 @@ from local.errors import CommandError
 from local.output import last_line
 from local.swarm.engine import docker
 
-# What the command line of each part's first process contains.
+# Text in the command line of each part's first process.
 PARTS = {
     "auth": "auth_service.wsgi:application",
     "tasks": "tasks_service.wsgi:application",
@@ -33,15 +33,15 @@ FOLDER = CHECKOUT / "var/profiles"
 PROGRAM = CHECKOUT / "var/env/profile/bin/py-spy"
 # Containers run Linux on every machine.
 PROGRAM_FOR_CONTAINERS = CHECKOUT / "var/env/profile-linux/bin/py-spy"
-# In the helper: py-spy comes from standard input and the graph goes to standard output, so that nothing is mounted.
-# Process 1 is the init that Compose adds, and its child the part.
+# Runs in the helper container. py-spy comes from standard input and the graph goes to standard output, so that nothing
+# is mounted. Process 1 is the init that Compose adds, and its child is the part.
 SCRIPT = """\
 cat >/tmp/py-spy && chmod u+x /tmp/py-spy && pid=$(cut -d " " -f 1 /proc/1/task/1/children) &&
 /tmp/py-spy "$@" --output /tmp/graph.svg --pid "$pid" >/dev/null && cat /tmp/graph.svg"""
 
 
 def main(arguments: list[str]) -> int:
-    """Profile a part; the arguments are where it runs (machine, containers), its name, and for how many seconds."""
+    """Profile a part; the arguments are where it runs (machine, containers), its name, and the number of seconds."""
     place, part, text = arguments
     if part not in PARTS:
         raise CommandError(f"SERVICE: must be one of {', '.join(PARTS)}, not {part!r}")
@@ -71,7 +71,7 @@ def find_process(part: str) -> int:
     except (OSError, ValueError):
         raise CommandError("the stack is not running: make up") from None
     ps = shutil.which("ps") or "/bin/ps"
-    # However wide the terminal is: a shell may tell ps so by COLUMNS.
+    # -ww: do not cut lines to the terminal's width, which a shell may export as COLUMNS.
     listing = subprocess.run([ps, "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
     found = first_process(listing.stdout.splitlines(), parent=supervisor, word=PARTS[part])
     if found is None:
@@ -80,7 +80,7 @@ def find_process(part: str) -> int:
 
 
 def first_process(lines: Iterable[str], *, parent: int, word: str) -> int | None:
-    """Return the parent's child whose command line contains the word, from lines of pid, parent's pid and command."""
+    """Return the pid of the parent's child whose command line contains the word; lines are pid, ppid and command."""
     for line in lines:
         pid, ppid, command = (*line.split(maxsplit=2), "", "")[:3]
         if ppid == str(parent) and word in command:
@@ -89,9 +89,9 @@ def first_process(lines: Iterable[str], *, parent: int, word: str) -> int | None
 
 
 def draw_in_container(part: str, options: list[str], path: Path) -> None:
-    """Profile a part of `make docker-up`, the first of its replicas, from a container beside it; raises CommandError.
+    """Profile the first replica of a part of `make docker-up` from a helper container; raises CommandError.
 
-    The helper sees the part's processes and may trace them. The part's own container has no right more than before.
+    The helper shares the part's process namespace and may trace; the part's own container gets no additional rights.
     """
     replicas = docker("compose", "ps", "--quiet", part).split()
     if not replicas:
@@ -99,7 +99,7 @@ def draw_in_container(part: str, options: list[str], path: Path) -> None:
     image = docker("inspect", "--format", "{{.Image}}", replicas[0]).strip()
     helper = [
         *("docker", "run", "--rm", "--interactive", "--network", "none", "--read-only"),
-        *("--tmpfs", "/tmp:exec"),  # noqa: S108 - in the container, which ends with it
+        *("--tmpfs", "/tmp:exec"),  # noqa: S108 - in the container, removed with it
         *("--pid", f"container:{replicas[0]}", "--user", "root", "--cap-drop", "ALL", "--cap-add", "SYS_PTRACE"),
         *("--security-opt", "no-new-privileges", "--memory", "256m", "--entrypoint", "sh"),
         *(image, "-c", SCRIPT, "py-spy", *options),
@@ -112,10 +112,10 @@ def draw_in_container(part: str, options: list[str], path: Path) -> None:
 
 
 def reason(complaint: str, *, again: str) -> str:
-    """Return in one line why there is no graph; ``again`` is what to run where the right to trace is missing."""
+    """Return one line about why there is no graph; ``again`` is the command to run if tracing was not permitted."""
     if "No stack counts found" in complaint:
-        return "it was idle all the time: send it requests meanwhile"
+        return "it was idle all the time; send it requests while profiling"
     if "ermission" in complaint:
-        return f"this machine lets only root look into processes: {again}"
+        return f"only root may trace processes on this machine: {again}"
     errors = [line for line in complaint.splitlines() if line.startswith("Error: ")]
     return errors[0] if errors else last_line(complaint)

@@ -1,4 +1,4 @@
-"""nginx and redis-server: the machine's own where they are new enough, else the ones from wheels."""
+"""Finding nginx and redis-server: the machine's own if they are new enough, else those from wheels."""
 
 import os
 import re
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from local.environment import CHECKOUT, REDIS_URL_VARIABLES, own_redis_url
 from local.errors import CommandError
 
-# Debian keeps nginx where only root's PATH looks.
+# Debian installs nginx in a folder that is only in root's PATH.
 SYSTEM_FOLDERS: Sequence[str] = ("/usr/sbin", "/usr/local/sbin")
 FROM_WHEELS = CHECKOUT / "var/env/servers/bin"
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program, how to ask for its version, and the version that is needed."""
+    """A program, the option and pattern for its version, and the minimum version."""
 
     name: str
     option: str
@@ -28,12 +28,12 @@ class Program:
     def find(self, candidates: Iterable[str | None]) -> str:
         """Return the first candidate that is new enough; raises CommandError."""
         for candidate in filter(None, candidates):
-            if is_new_enough(self.ask(candidate), self.version, self.minimum):
+            if is_new_enough(self.output_of(candidate), self.version, self.minimum):
                 return candidate
         raise CommandError(self.advice)
 
-    def ask(self, path: str, option: str = "") -> str:
-        """Return what the program says of itself, nothing if it cannot be run."""
+    def output_of(self, path: str, option: str = "") -> str:
+        """Return the output of the program with the option, by default its version's; empty if it cannot be run."""
         try:
             done = subprocess.run(
                 [path, option or self.option], capture_output=True, text=True, errors="replace", check=False, timeout=10
@@ -43,7 +43,7 @@ class Program:
         return done.stdout + done.stderr
 
 
-# -e, which keeps nginx from opening a log file that only root may write, came with 1.19.5.
+# nginx 1.19.5 added -e, which keeps it from opening a log file that only root may write.
 NGINX = Program(
     name="nginx",
     option="-v",
@@ -60,36 +60,36 @@ REDIS = Program(
 )
 
 
-# What TLS and TRUSTED_PROXIES need.
+# Modules that TLS and TRUSTED_PROXIES need.
 OPTIONAL_MODULES = ("http_ssl_module", "http_v2_module", "http_realip_module")
 
 
-def is_new_enough(answer: str, version: str, minimum: tuple[int, int]) -> bool:
-    """Return whether the version in a program's own words is at least the minimum."""
-    found = re.search(version, answer)
+def is_new_enough(output: str, version: str, minimum: tuple[int, int]) -> bool:
+    """Return whether the version in a program's output is at least the minimum."""
+    found = re.search(version, output)
     return found is not None and (int(found[1]), int(found[2])) >= minimum
 
 
 def version(program: Program, path: str) -> tuple[int, int]:
     """Return the version of the program at this path."""
-    found = re.search(program.version, program.ask(path))
+    found = re.search(program.version, program.output_of(path))
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def missing_modules(nginx: str, modules: Iterable[str]) -> list[str]:
-    """Return those of the modules that this nginx was built without."""
-    built = NGINX.ask(nginx, "-V").split()
+    """Return the modules that this nginx was built without."""
+    built = NGINX.output_of(nginx, "-V").split()
     return [module for module in modules if f"--with-{module}" not in built]
 
 
 def needed_modules(env: Mapping[str, str]) -> list[str]:
-    """Return the modules of nginx that the settings need and that are not in every build."""
+    """Return the optional modules of nginx that the settings need."""
     ssl, http2, realip = OPTIONAL_MODULES
     return [ssl, http2] * bool(env.get("TLS_CERTIFICATE_FILE")) + [realip] * bool(env.get("TRUSTED_PROXIES"))
 
 
 def find_nginx(env: Mapping[str, str]) -> str:
-    """Return the path of nginx; raises CommandError, also where it lacks a module that the settings need."""
+    """Return the path of nginx; raises CommandError if there is none or it lacks a module that the settings need."""
     path = os.pathsep.join([env.get("PATH", os.defpath), *SYSTEM_FOLDERS])
     nginx = NGINX.find([shutil.which("nginx", path=path), _from_wheel("nginx")])
     if missing := missing_modules(nginx, needed_modules(env)):
@@ -98,12 +98,12 @@ def find_nginx(env: Mapping[str, str]) -> str:
 
 
 def find_redis(env: Mapping[str, str]) -> str:
-    """Return the path of redis-server; raises CommandError."""
+    """Return the path of redis-server; raises CommandError if there is none."""
     return REDIS.find([shutil.which("redis-server", path=env.get("PATH", os.defpath)), _from_wheel("redis-server")])
 
 
 def needs_redis(env: Mapping[str, str]) -> bool:
-    """Return whether the stack runs a Redis of its own."""
+    """Return whether the stack runs its own Redis."""
     return env.get("REDIS_URL") == own_redis_url(env["RUN_DIR"]) and not all(map(env.get, REDIS_URL_VARIABLES))
 
 

@@ -1,16 +1,16 @@
-"""The append-only file of the stack's own Redis."""
+"""The append-only files of the stack's own Redis."""
 
 from pathlib import Path
 
-# Of Redis 6, and the folder of Redis 7 and newer.
+# The file of Redis 6, and the folder of Redis 7 and newer.
 NAMES = ("appendonly.aof", "appendonlydir")
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Rename all that Redis would load at its start, and return a new name; None where there is nothing.
+    """Rename the files that Redis loads at start, and return the last new name, or None if there are no such files.
 
-    Redis does not start on a damaged file. Its content is expendable: messages of jobs whose state is in the database,
-    and ended sessions that auth announces again.
+    Redis does not start with a damaged file. The content is expendable: messages of jobs whose state is in the
+    database, and ended sessions, which auth announces again.
     """
     aside = None
     for name in NAMES:

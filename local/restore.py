@@ -1,4 +1,4 @@
-"""`make restore`: the database of a backup in place of the present one, while no stack runs."""
+"""`make restore`: replace the database with a backup, while no stack runs."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ def main(arguments: list[str]) -> int:
     env = environment.load()
     source = named_file(arguments, env)
     port = settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
-    # Held to the end, so that no stack starts meanwhile. Another checkout has the file open, which is refused as well.
+    # Hold the lock until the end, so that no stack starts meanwhile. `manage.py restore` refuses a file that is open
+    # elsewhere, such as in a stack of another checkout.
     with lock.hold_state(Path(env["RUN_DIR"]), port=port, state=env["STATE_DIR"]):
         print(manage("restore", source, env), flush=True)
     return 0

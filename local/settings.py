@@ -1,6 +1,6 @@
-"""Checks of the settings that these commands read themselves; the services check their own.
+"""Validation of the settings that these commands read themselves; the services validate their own.
 
-Each function takes the text of a variable and returns its value, or raises CommandError with the variable's name.
+Each function takes a variable's text and returns its value, or raises CommandError with the variable's name.
 """
 
 import re
@@ -12,7 +12,7 @@ from local.errors import CommandError
 
 # As browsers send them (https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin).
 ORIGIN = r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
-# A scheme's own port is left out, so with it an origin would never match.
+# Browsers omit a scheme's default port, so an origin with it would never match.
 OWN_PORT = r"(http://(\[[^]]*\]|[^,:\[]+):80|https://(\[[^]]*\]|[^,:\[]+):443)(?![0-9])"
 
 
@@ -33,7 +33,7 @@ def count(name: str, text: str, *, maximum: int = 999_999) -> str:
 
 
 def connections_per_address(text: str) -> str:
-    """Return the limit; nginx takes no larger one."""
+    """Return the limit, which is at most nginx's maximum."""
     return count("CONNECTIONS_PER_ADDRESS", text, maximum=65_535)
 
 
@@ -48,7 +48,7 @@ def cors_origins(text: str) -> str:
 
 
 def listen(address: str, port: int) -> str:
-    """Return nginx's form of the address, which includes 127.0.0.1 in any case: there the launcher asks for /readyz."""
+    """Return the address for nginx's ``listen``. It includes 127.0.0.1, where the launcher requests /readyz."""
     if address.strip() == "::":
         return f"[::]:{port} ipv6only=off"
     if address.strip() not in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 - the operator's choice; the default is loopback
@@ -67,16 +67,16 @@ def trusted_proxies(text: str) -> list[str]:
 
 
 def check_certificate(certificate: str, key: str) -> None:
-    """Raise CommandError unless the two are files that nginx can use together."""
+    """Raise CommandError unless the two files are a certificate and its key that nginx can use."""
     for name, path in (("TLS_CERTIFICATE_FILE", certificate), ("TLS_KEY_FILE", key)):
         if not Path(path).is_absolute() or '"' in path or "\\" in path:
             raise CommandError(f"{name}: must be the absolute path of a PEM file, not {path!r}")
     try:
-        # Without a password, for which it would ask at the terminal.
+        # An empty password, since OpenSSL would otherwise prompt for one at the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
         raise CommandError(
-            f"TLS_CERTIFICATE_FILE, TLS_KEY_FILE: are no certificate and its key ({error.reason or 'malformed'})"
+            f"TLS_CERTIFICATE_FILE, TLS_KEY_FILE: are not a certificate and its key ({error.reason or 'malformed'})"
         ) from None
     except OSError as error:
         raise CommandError(f"TLS_CERTIFICATE_FILE, TLS_KEY_FILE: cannot be read: {error.strerror}") from None
@@ -91,9 +91,9 @@ def log_format(text: str) -> str:
 
 
 def state_dir(text: str, *, checkout: Path, home: Path) -> Path:
-    """Return the absolute path, with ~ and $HOME expanded and a relative path taken from the checkout.
+    """Return the absolute path: ~ and $HOME are expanded, and a relative path is relative to the checkout.
 
-    Another variable would be a folder with a $ in its name.
+    Other variables are rejected, since they would create a folder with a $ in its name.
     """
     expanded = re.sub(r"^~(?=/|$)|\$\{HOME\}|\$HOME\b", lambda _: str(home), text.strip())
     if re.search(r"\$[A-Za-z_{(]", expanded.replace(str(home), "")) or expanded.startswith("~"):

@@ -1,10 +1,10 @@
-"""`make setup`, once the environments are made: .env and the ODBC driver, as the first `make up` would do it."""
+"""The last part of `make setup`: create .env and register the ODBC driver, as the first `make up` would."""
 
 from local import environment, odbc
 
 
 def main(arguments: list[str]) -> int:
-    """Prepare them, and say so."""
+    """Prepare both, and report it."""
     env = environment.load()
     if odbc.is_sqlserver(env):
         print(f"ODBC driver: {odbc.register_driver(env)}")

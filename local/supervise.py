@@ -1,10 +1,10 @@
-"""Run local/supervisord.conf under supervisord until it is told to stop: exit code 0, or 1 where a part cannot start.
+"""Run local/supervisord.conf under supervisord until stopped; the exit code is 0, or 1 if a part cannot start.
 
-supervisord starts the parts, restarts one that ends, with a growing delay where it keeps ending, and stops them in
-order. What is added here: the parts write to the terminal themselves, where supervisord reads their output and passes
-it on; and they leave nothing behind. For that, two pipes connect this process to the launcher (local/launcher.py). The
-end of standard input, which the launcher holds open, means stop, whatever ended the launcher. The other pipe tells the
-launcher which process groups run, so that it can end them when this process is killed.
+supervisord starts the parts, restarts those that exit, with a growing delay if they keep exiting, and stops them in
+order. This module adds two things. The parts write to the terminal directly, where supervisord would read and forward
+their output. And they leave no processes behind: two pipes connect this process to the launcher (local/launcher.py).
+The end of standard input, which the launcher holds open, means stop, however the launcher exited. The other pipe
+reports the running process groups, so that the launcher can kill them if this process is killed.
 """
 
 import contextlib
@@ -23,28 +23,28 @@ from local.environment import for_part
 from local.redis_files import set_aside
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
-# supervisord waits a second longer before each further try, without a limit.
+# supervisord waits one second longer before each further attempt, without a limit.
 LONGEST_DELAY_SECONDS = 10
 
 
 def say(text: str) -> None:
-    """Write a line to the terminal, which may have gone: the parts still have to be stopped then."""
+    """Write a line to the terminal; ignores a closed one, since the parts must still be stopped then."""
     with contextlib.suppress(OSError):
         os.write(1, f"supervisor: {text}\n".encode())
 
 
 class Options(ServerOptions):
-    """supervisord's options and system calls, with the changes that the module's docstring names."""
+    """supervisord's options and system calls, with the changes that the module's docstring describes."""
 
     def __init__(self, report: int) -> None:
         super().__init__()
         self._report = report
         self.is_starting = True
-        # How each process ended, in words, by its id.
+        # A description of how each process exited, by its id.
         self.endings: dict[int, str] = {}
 
     def make_pipes(self, stderr: bool = True) -> dict[str, int | None]:
-        """Give a part our own output, and nothing to read."""
+        """Give a part this process's own output, and an empty input."""
         none: dict[str, int | None] = dict.fromkeys(("stdin", "stdout", "stderr"))
         return none | {
             "child_stdin": os.open(os.devnull, os.O_RDONLY),
@@ -53,14 +53,14 @@ class Options(ServerOptions):
         }
 
     def fork(self) -> int:
-        """Tell the launcher of the new process, which leads a group of its own."""
+        """Report the new process, which leads its own group, to the launcher."""
         pid: int = super().fork()
         if pid:
             self._tell_launcher(f"+{pid}")
         return pid
 
     def _tell_launcher(self, line: str) -> None:
-        # It may have been killed, after which the parts are stopped as well.
+        # If the launcher was killed, the parts are about to be stopped as well.
         with contextlib.suppress(OSError):
             os.write(self._report, f"{line}\n".encode())
 
@@ -68,14 +68,14 @@ class Options(ServerOptions):
         """Run the part, in the forked process."""
         name = env["SUPERVISOR_PROCESS_NAME"]
         say(f"{name} started (pid {os.getpid()})")
-        # granian takes the socket of one that was killed for one in use.
+        # granian considers the socket of a killed predecessor to be in use.
         Path(env["RUN_DIR"], f"{name}.sock").unlink(missing_ok=True)
         super().execve(filename, argv, for_part(env, name))
 
     def waitpid(self) -> tuple[int | None, int | None]:
-        """End what is left of the group of a process that has ended.
+        """Kill the rest of the group of a process that has exited.
 
-        The workers of a granian, nginx or Celery that was killed go on, and hold its socket.
+        The workers of a killed granian, nginx or Celery continue to run and hold its socket.
         """
         pid, status = super().waitpid()
         if pid:
@@ -83,15 +83,15 @@ class Options(ServerOptions):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             self._tell_launcher(f"-{pid}")
-            # The loop starts it again in its next round, which would come in a second.
+            # The loop restarts the process in its next round; do not wait a second for that.
             os.write(self._wake, b"\0")
         return pid, status
 
     def setsignals(self) -> None:
-        """Wake the loop at each signal, and take a terminal that hangs up for a stop, not for a reload."""
+        """Wake the loop at each signal, and treat the hangup of the terminal as a stop, not as a reload."""
         super().setsignals()
         signal.signal(signal.SIGHUP, lambda *_: self.signal_receiver.receive(signal.SIGTERM, None))
-        # Ctrl-Z would freeze us while the shell that could wake us waits for the launcher.
+        # Ctrl-Z would suspend this process while the shell that could resume it waits for the launcher.
         signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         self._woken, self._wake = os.pipe()
         for descriptor in (self._woken, self._wake):
@@ -99,16 +99,16 @@ class Options(ServerOptions):
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
 
     def get_socket_map(self) -> dict[int, "Reader"]:
-        """Return what the loop waits for besides the parts."""
+        """Return the descriptors that the loop also polls."""
         launcher = Reader(0, on_data=self.end_of_start, on_end=self.stop)
         return {0: launcher, self._woken: Reader(self._woken)}
 
     def end_of_start(self) -> None:
-        """Note that every part has started: the whole stack has responded, or has run for a minute."""
+        """Record that the start is over: the stack is ready, or has run for a minute."""
         self.is_starting = False
 
     def stop(self) -> None:
-        """Have the loop stop the parts and end."""
+        """Make the loop stop the parts and return."""
         self.mood = SupervisorStates.SHUTDOWN
 
 
@@ -117,7 +117,7 @@ def nothing() -> None:
 
 
 class Reader:
-    """A descriptor in supervisord's loop. What is read does not matter, only that something is, or that it ends."""
+    """A descriptor in supervisord's loop, with callbacks for data, whose content is ignored, and for its end."""
 
     def __init__(
         self, descriptor: int, *, on_data: Callable[[], None] = nothing, on_end: Callable[[], None] = nothing
@@ -141,12 +141,12 @@ class Reader:
             self._on_end()
 
     def handle_error(self) -> None:
-        """Let the error end the process, and by that the stack; supervisord calls this while it handles one."""
+        """Reraise the error that supervisord is handling, which stops this process and the stack."""
         raise
 
 
 class Supervisor(supervisord.Supervisor):
-    """supervisord, which says what happens to the parts and ends where one cannot start."""
+    """supervisord that prints what happens to the parts, and stops if one cannot start."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
@@ -154,28 +154,28 @@ class Supervisor(supervisord.Supervisor):
         self.failed = False
 
     def runforever(self) -> None:
-        """Run the loop. supervisord has forgotten earlier subscriptions by now."""
+        """Run the loop. Subscribes only here, since supervisord has cleared earlier subscriptions."""
         events.subscribe(events.ProcessStateExitedEvent, lambda event: self._on_end(event.process))
         events.subscribe(events.ProcessStateBackoffEvent, lambda event: self._on_end(event.process))
         super().runforever()
 
     def _on_end(self, part: Any) -> None:
-        """React to a part that ended by itself, whether before its startsecs were over (it has a backoff) or after."""
+        """Handle a part that exited by itself, whether within its startsecs (it then has a backoff) or later."""
         name, ending = part.config.name, self.options.endings.pop(part.pid, None) or part.spawnerr
         part.backoff = min(part.backoff, LONGEST_DELAY_SECONDS)
         if self.options.mood != SupervisorStates.RUNNING:
             return
         if name == "redis" and (aside := self._set_redis_files_aside(ending)):
-            say(f"redis ended ({ending}); what it would load may be damaged, so it was moved to {aside}")
+            say(f"redis stopped ({ending}); its files may be damaged, so they were moved to {aside}")
         elif self.options.is_starting:
             say(f"{name} could not be started ({ending}), so everything is stopped")
             self.failed = True
             self.options.stop()
         else:
-            say(f"{name} ended ({ending}) and is started again" + f" in {part.backoff} s" * bool(part.backoff))
+            say(f"{name} stopped ({ending}) and is restarted" + f" in {part.backoff} s" * bool(part.backoff))
 
     def _set_redis_files_aside(self, ending: str) -> Path | None:
-        """Set them aside if Redis exited by itself, once in the life of this process; return their new name."""
+        """Set the files aside if Redis exited by itself, at most once per run; return their new name."""
         if self._has_set_aside or not ending.startswith("exit status"):
             return None
         self._has_set_aside = True

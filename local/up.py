@@ -1,6 +1,6 @@
-"""`make up`: check what a start needs, migrate, run the stack under a supervisor, and say when it can be used.
+"""`make up`: check the requirements, migrate, run the stack under a supervisor, and report when it is ready.
 
-Anything wrong before the start is one line and exit code 1.
+Any error before the start is one line and exit code 1.
 """
 
 import os
@@ -19,7 +19,7 @@ from local.network import refuse_taken_port
 
 
 def main(arguments: list[str]) -> int:
-    """Run the stack until it is told to stop."""
+    """Run the stack until it is stopped."""
     env = environment.load()
     port = settings.port("GATEWAY_PORT", env["GATEWAY_PORT"])
     metrics = settings.port("METRICS_PORT", env["METRICS_PORT"])
@@ -42,7 +42,7 @@ def prepare(env: dict[str, str]) -> None:
     env["METRICS_ADDRESS"] = f"127.0.0.1:{env['METRICS_PORT'].strip()}"
     clear_metrics(env)
     own_redis = programs.needs_redis(env)
-    # supervisord.conf names it also where it is not started.
+    # supervisord.conf refers to it even if it is not started.
     env["REDIS_PROGRAM"] = programs.find_redis(env) if own_redis else "redis-server"
     env["OWN_REDIS"] = "true" if own_redis else "false"
     gateway.write(env)
@@ -52,20 +52,20 @@ def prepare(env: dict[str, str]) -> None:
 
 
 def clear_metrics(env: Mapping[str, str]) -> None:
-    """Remove what the last run has counted: another version may have counted it in another form."""
+    """Delete the metrics of the last run, which another version may have stored in another format."""
     shutil.rmtree(metrics_dir(env), ignore_errors=True)
 
 
 def publish_keys(env: dict[str, str]) -> None:
-    """Hand the keys of .env to the services in a file, which they read again when `make rotate-key` has changed it."""
+    """Give the services the keys in .env as a file, which they reread after `make rotate-key` has changed it."""
     if not are_published(env, os.environ):
         return
     path = Path(env["RUN_DIR"], PUBLISHED)
-    # Read again, under the lock of the state folder: a rotation may have changed them since.
+    # Reread the keys under the lock of the state folder: a rotation may have changed them since.
     del env["JWT_KEYS"]
     text = environment.load()["JWT_KEYS"]
     try:
-        # The time of the file tells how long these keys have been in use.
+        # Keep an unchanged file, since its time shows how long these keys have been in use.
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             replace_file(path, text)
     except (OSError, ValueError, CommandError):
@@ -74,5 +74,5 @@ def publish_keys(env: dict[str, str]) -> None:
 
 
 def are_published(env: Mapping[str, str], shell: Mapping[str, str]) -> bool:
-    """Return whether the keys are .env's. The shell's are not ours to change, and a service refuses both at once."""
+    """Return whether the keys are from .env. A rotation cannot change the shell's, and services reject both at once."""
     return "JWT_KEYS" in env and "JWT_KEYS_FILE" not in env and not shell.get("JWT_KEYS", "").strip()

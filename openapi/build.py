@@ -1,4 +1,4 @@
-"""`make openapi`: generate the files that are served or read as they are.
+"""`make openapi`: generate the OpenAPI document and the pages about problems.
 
 console/openapi.json   the one OpenAPI document of the three services and the gateway
 console/problems.html  the page that a problem's `type` leads to
@@ -22,7 +22,7 @@ from servicekit.http.problems import PROBLEMS
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Each service and its apps.
 APPS = {"auth": ["accounts"], "tasks": ["tasks"], "scheduler": ["jobs", "webhooks"]}
-# What a service's settings require. Nothing connects to anything, and none of this is in the document.
+# What the services' settings require. Nothing is connected to, and none of this appears in the document.
 SETTINGS = {
     "JWT_KEYS": "openapi:" + "k" * 48,
     "DATABASE_URL": "sqlite:////nowhere",
@@ -64,15 +64,16 @@ def service_document(service: str, apps: list[str]) -> dict[str, object]:
 
 INTRODUCTION = (
     "Every error of this API is a problem document (RFC 9457): `application/problem+json` with `type`, `title`, "
-    "`status`, `detail`, `instance` and `request_id`, and on some 400 `errors`, from field to messages. Programs go by "
-    "`type`, which is one of the paths below and leads here; `detail` is for people and may change."
+    "`status`, `detail`, `instance` and `request_id`. Some 400 responses also have `errors`, which maps fields to "
+    "messages. Programs should rely on `type`, one of the paths below, each of which leads here; `detail` is for "
+    "people and may change."
 )
 
-MADE = "`make openapi` generates this page from [the code's list](../shared/src/servicekit/http/problems.py)."
+GENERATED = "`make openapi` generates this page from [the code's list](../shared/src/servicekit/http/problems.py)."
 
 
 def problems_markdown() -> str:
-    lines = ["# Problems", "", INTRODUCTION, "", MADE, ""]
+    lines = ["# Problems", "", INTRODUCTION, "", GENERATED, ""]
     for problem in PROBLEMS.values():
         lines += [
             f"## {problem.slug}",
@@ -114,7 +115,7 @@ def problems_html() -> str:
   <p><a href="/">← Task API</a></p>
   <h1 class="heading">Problems</h1>
   <p class="lead">{_inline(INTRODUCTION)}</p>
-  <p>Each call lists its own in the <a href="/api/docs">reference</a>.</p>
+  <p>The <a href="/api/docs">reference</a> lists the problems of each call.</p>
 </header>
 
 {sections}

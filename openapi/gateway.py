@@ -14,8 +14,8 @@ from servicekit.openapi.components import (
 )
 
 DESCRIPTION = """\
-Keep tasks with a title and a duration. `POST /api/auth/register` makes an account, `POST /api/auth/token` logs in; the
-`access` token of its response goes into every other call as `Authorization: Bearer …`.
+Keep tasks with a title and a duration. `POST /api/auth/register` creates an account, `POST /api/auth/token` logs in;
+the `access` token of its response goes into every other call as `Authorization: Bearer …`.
 
 - JSON in and out, in UTF-8. Times are in UTC, with microseconds.
 - Bodies are strict: an unknown member, a repeated one or a wrong type is a 400 that names it, and changes nothing.
@@ -52,7 +52,7 @@ READY = {
 
 
 def base_document() -> dict[str, Any]:
-    """Return what precedes the services' documents."""
+    """Return the part of the document before the services'."""
     return {
         "openapi": "3.1.1",
         "info": {"title": "Task API", "version": "0.1.0", "description": DESCRIPTION},
@@ -63,7 +63,7 @@ def base_document() -> dict[str, Any]:
 
 
 def health_document() -> dict[str, Any]:
-    """Return the probes, which come last."""
+    """Return the part with the probes, which comes last."""
     return {
         "tags": [{"name": "health", "description": "Probes for load balancers and monitoring."}],
         "paths": {
@@ -71,8 +71,8 @@ def health_document() -> dict[str, Any]:
                 "get": _probe(
                     operation_id="getHealth",
                     summary="Check that the gateway runs",
-                    description="Does not ask the services.",
-                    answer="The gateway runs.",
+                    description="Does not query the services.",
+                    response="The gateway runs.",
                     schema={"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]},
                     example={"status": "ok"},
                     problems=problem_responses(REFUSED, instance="/healthz"),
@@ -82,8 +82,8 @@ def health_document() -> dict[str, Any]:
                 "get": _probe(
                     operation_id="getReadiness",
                     summary="Check that every service is ready",
-                    description="Asks each service for its state. A 503 names what fails.",
-                    answer="Every service is ready, perhaps degraded.",
+                    description="Queries the state of each service. A 503 names what fails.",
+                    response="Every service is ready, perhaps degraded.",
                     schema=reference("schemas", "Readiness"),
                     example={"status": "ok", "services": READY},
                     problems=problem_responses([*REFUSED, INTERNAL_SERVER_ERROR], instance="/readyz")
@@ -120,7 +120,7 @@ def health_document() -> dict[str, Any]:
                         "status": {
                             "type": "string",
                             "enum": ["ok", "degraded", "unavailable"],
-                            "description": "`degraded` if something useful is missing and the service goes on.",
+                            "description": "`degraded` if something useful is missing but the service works.",
                         },
                         "detail": {"type": "string", "description": "Why it is unavailable, in words."},
                         "checks": reference("schemas", "Checks"),
@@ -167,13 +167,13 @@ def _probe(
     operation_id: str,
     summary: str,
     description: str,
-    answer: str,
+    response: str,
     schema: Any,
     example: Any,
     problems: Mapping[str, Any],
 ) -> dict[str, Any]:
     success = {
-        "description": answer,
+        "description": response,
         "headers": headers("X-Request-ID", "Cache-Control.none"),
         "content": {"application/json": {"schema": schema, "example": example}},
     }

@@ -1,4 +1,4 @@
-"""Merge OpenAPI documents that were made separately."""
+"""Merge OpenAPI documents that were generated separately."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ class Conflict(Exception):
 
 
 def merge(*documents: dict[str, Any]) -> dict[str, Any]:
-    """Return one document of all, in their order.
+    """Return one document that combines all of them, in their order.
 
-    Each brings its own paths and tags, and may repeat a component word for word. Raises Conflict for a path, a tag or
-    an operation id that two bring, and for a component that they define differently.
+    Each adds its own paths and tags, and may repeat a component verbatim. Raises Conflict for a path, a tag or an
+    operation id that two of them contain, and for a component that they define differently.
     """
     merged: dict[str, Any] = {}
     operation_ids: set[str] = set()

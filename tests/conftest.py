@@ -1,3 +1,3 @@
-"""Every suite has what support/plugin.py defines."""
+"""Load the plugin that every suite uses."""
 
 pytest_plugins = ["support.plugin"]

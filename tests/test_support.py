@@ -1,4 +1,4 @@
-"""The parts of the support package whose failure would let other tests pass."""
+"""Tests of the support package where a defect would let other tests pass."""
 
 import os
 import re
@@ -22,7 +22,7 @@ Nginx = tuple[psutil.Process, list[psutil.Process]]
 
 @pytest.fixture
 def nginx() -> Iterator[Nginx]:
-    """A running nginx: its master, and its two workers."""
+    """The master and the two workers of a running nginx."""
     with running_gateway() as gateway:
         [master] = [child for child in psutil.Process().children() if str(gateway.folder) in " ".join(child.cmdline())]
         yield master, wait_until(lambda: len(found := master.children()) == 2 and found, timeout=5)
@@ -30,7 +30,7 @@ def nginx() -> Iterator[Nginx]:
 
 @pytest.fixture
 def left_behind() -> Callable[[], set[psutil.Process]]:
-    """Return what is left behind since the test began; a stack that the suites share is not."""
+    """Return a function that returns the processes left behind since the test started, without a shared stack."""
     before = set(processes.left_behind())
     return lambda: set(processes.left_behind()) - before
 
@@ -53,7 +53,7 @@ def test_workers_without_a_master_are_found(left_behind: LeftBehind, nginx: Ngin
 def test_a_server_that_replaces_its_workers_is_killed_with_all_of_them(left_behind: LeftBehind, nginx: Nginx) -> None:
     master, workers = nginx
 
-    # The workers first: killed one by one, the master could replace them before its turn came.
+    # Workers first: if killed one by one, they could be replaced by the master before its turn.
     processes.kill([*workers, master])
 
     assert left_behind() == set()
@@ -80,7 +80,7 @@ def test_a_command_that_takes_too_long_ends_with_what_it_has_started(left_behind
     assert left_behind() == set()
 
 
-# A suite that passes and leaves a process behind.
+# A suite that passes but leaves a process behind.
 CARELESS = """
 import subprocess, sys
 

@@ -1,4 +1,4 @@
-"""Django REST framework's ModelViewSet with simplejwt, as their documentation has it, on startproject's settings."""
+"""Django REST framework's ModelViewSet with simplejwt, as documented, with startproject's settings."""
 
 import os
 
@@ -83,7 +83,7 @@ application = get_wsgi_application()
 
 
 def prepare() -> None:
-    """Make the tables that Django's own apps need, and user 1."""
+    """Create the tables of Django's own apps, and user 1."""
     call_command("migrate", verbosity=0)
     User.objects.create(id=1, username="bench")
 

@@ -1,4 +1,4 @@
-"""FastAPI with SQLAlchemy, as their tutorials have it: fastapi.tiangolo.com/tutorial, docs.sqlalchemy.org."""
+"""FastAPI with SQLAlchemy, as in their tutorials: fastapi.tiangolo.com/tutorial, docs.sqlalchemy.org."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The floor: a bare WSGI function that does the same SQL and token check, and nothing else that an API needs."""
+"""The floor: a bare WSGI function with the same SQL and token check, and nothing else that an API needs."""
 
 import json
 import os

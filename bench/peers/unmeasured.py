@@ -1,6 +1,6 @@
-"""The project's own service without its metrics: beside it, this one shows what they cost a request.
+"""The project's own service without its metrics, to measure their cost per request.
 
-They are taken out here, since no request but a benchmark's should go another way through the service.
+They are patched out here, so that the service itself needs no switch for a benchmark.
 """
 
 from servicekit.database import statements
@@ -22,7 +22,7 @@ metrics.ACTIVE = _NoGauge()
 metrics.count_request = _nothing
 statements.count_statements = _nothing
 
-# Only now, since its modules take the names from those above.
+# Imported last, since these modules import the names patched above.
 from servicekit.http import middleware  # noqa: E402
 from tasks_service.wsgi import application  # noqa: E402, F401
 

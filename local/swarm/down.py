@@ -7,18 +7,18 @@ from local.errors import CommandError
 from local.swarm.engine import NAMESPACE, docker, refuse_other_engines
 from local.swarm.files import merged
 
-GONE_WITHIN_SECONDS = 120
+REMOVED_WITHIN_SECONDS = 120
 
 
 def main(arguments: list[str]) -> int:
-    """Remove it, and return when its networks are gone, which its tasks hold as long as they run."""
+    """Remove the stack, and return when its networks, which its tasks hold while they run, have been removed."""
     environment.load(log_format="json")
     refuse_other_engines()
     stack = merged()["name"]
     docker("stack", "rm", stack)
-    deadline = time.monotonic() + GONE_WITHIN_SECONDS
+    deadline = time.monotonic() + REMOVED_WITHIN_SECONDS
     while docker("network", "ls", "--quiet", "--filter", f"label={NAMESPACE}={stack}").strip():
         if time.monotonic() > deadline:
-            raise CommandError(f"its networks are still in use after {GONE_WITHIN_SECONDS} s")
+            raise CommandError(f"the stack's networks are still in use after {REMOVED_WITHIN_SECONDS} s")
         time.sleep(0.5)
     return 0

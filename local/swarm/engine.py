@@ -1,4 +1,4 @@
-"""The Swarm as docker shows it, and what is asked of it."""
+"""Docker commands that inspect the Swarm."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ NAMESPACE = "com.docker.stack.namespace"
 
 
 def docker(*arguments: str, stdin: str | None = None) -> str:
-    """Return what docker prints; raises CommandError with what it complains of."""
+    """Run docker and return its output; raises CommandError with the last line of its error output."""
     program = shutil.which("docker")
     if program is None:
         raise CommandError("docker is missing: install Docker with its Compose plugin")
@@ -26,9 +26,9 @@ def docker(*arguments: str, stdin: str | None = None) -> str:
 
 
 def refuse_other_engines() -> None:
-    """Raise CommandError where docker's engine is not a manager of a Swarm."""
+    """Raise CommandError if docker's engine is not a Swarm manager."""
     if docker("info", "--format", "{{.Swarm.ControlAvailable}}").strip() != "true":
-        raise CommandError("this engine manages no Swarm: `docker swarm init` makes one, docs/swarm.md explains more")
+        raise CommandError("this engine is not a Swarm manager: run `docker swarm init`, and see docs/swarm.md")
 
 
 def services(stack: str) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def services(stack: str) -> list[dict[str, Any]]:
 
 
 def replicas(stack: str) -> dict[str, str]:
-    """Return how many tasks of each service run, and how many should: {"x_auth": "2/2"}."""
+    """Return the numbers of running and desired tasks of each service: {"x_auth": "2/2"}."""
     lines = docker(
         "service", "ls", "--filter", f"label={NAMESPACE}={stack}", "--format", "{{.Name}} {{.Replicas}}"
     ).splitlines()
@@ -47,11 +47,11 @@ def replicas(stack: str) -> dict[str, str]:
 
 
 def tasks(service: str) -> list[dict[str, str]]:
-    """Return the service's tasks, the newest first, by docker's own names of their fields."""
+    """Return the service's tasks, newest first, with docker's own field names."""
     lines = docker("service", "ps", "--no-trunc", "--format", "{{json .}}", service).splitlines()
     return [json.loads(line) for line in lines]
 
 
-def last_words(service: str) -> str:
+def last_log_line(service: str) -> str:
     """Return the last line that the service has printed."""
     return last_line(docker("service", "logs", "--raw", "--no-task-ids", "--tail", "1", service))

@@ -14,11 +14,11 @@ def compose_arguments(*further: str) -> list[str]:
 
 
 def merged(*further: str) -> dict[str, Any]:
-    """Return the files as Compose merges them, with the values of .env."""
+    """Return the files as Compose merges them, with the values in .env."""
     config: dict[str, Any] = json.loads(docker("compose", *compose_arguments(*further), "config", "--format", "json"))
     return config
 
 
 def registry_of(config: dict[str, Any]) -> bool:
-    """Return whether the images have a registry, which nodes take them from."""
+    """Return whether the images are in a registry, from which nodes pull them."""
     return "/" in config["services"]["auth"]["image"]

@@ -1,4 +1,4 @@
-"""`make swarm-images`: build the images, and push them where IMAGE_PREFIX names a registry."""
+"""`make swarm-images`: build the images, and push them if IMAGE_PREFIX names a registry."""
 
 import subprocess
 
@@ -9,10 +9,10 @@ from local.swarm.files import compose_arguments, merged, registry_of
 
 
 def main(arguments: list[str]) -> int:
-    """Build and push them."""
+    """Build and push the images."""
     environment.load(log_format="json")
     push = ["--push"] if registry_of(merged()) else []
     command = ["docker", "compose", *compose_arguments(), "build", *push]
     if subprocess.run(command, cwd=CHECKOUT, check=False).returncode:
-        raise CommandError("docker compose build failed, as it says above")
+        raise CommandError("docker compose build failed; see its output above")
     return 0

@@ -1,4 +1,4 @@
-"""What `docker stack deploy` takes, made of what `docker compose config` prints. Pure functions."""
+"""Pure functions that turn the output of `docker compose config` into the input of `docker stack deploy`."""
 
 import hashlib
 import hmac
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 Document = dict[str, Any]
 
-# What a Swarm does otherwise, or not at all, and what is only there to build.
+# Keys that a Swarm handles differently or not at all, and those that only matter for building.
 LEFT_OUT = (
     "build",
     "depends_on",
@@ -19,12 +19,12 @@ LEFT_OUT = (
     "security_opt",
     "tmpfs",
 )
-# The one-shot container that hands out the secrets. Its list says who gets which; a Swarm does the rest.
-HANDS_OUT = "secrets"
+# The one-shot container that hands out the secrets. Its list says which service gets which; a Swarm does the rest.
+SECRETS_SERVICE = "secrets"
 
 
 class Secret(NamedTuple):
-    """A Swarm secret: its name, which changes with its value, since a Swarm's secrets cannot be changed."""
+    """A Swarm secret. Its name changes with its value, since a Swarm's secrets are immutable."""
 
     name: str
     value: str
@@ -33,7 +33,7 @@ class Secret(NamedTuple):
 def secrets_of(config: Document, *, key: bytes) -> dict[str, Secret]:
     """Return the secrets by their names in the Compose file.
 
-    The digest in a name is keyed, so that those who see it cannot try passwords.
+    The digest in a name is keyed, so that it cannot be used to test guessed values.
     """
 
     def secret(source: str, content: str) -> Secret:
@@ -45,9 +45,9 @@ def secrets_of(config: Document, *, key: bytes) -> dict[str, Secret]:
 
 
 def stack_of(config: Document, secrets: Mapping[str, Secret]) -> Document:
-    """Return the whole stack: services, networks, and the secrets, which exist already."""
-    files = [(entry["source"], entry["target"]) for entry in config["services"][HANDS_OUT]["configs"]]
-    # What deploy/swarm/stack.yaml does not name, a Swarm does not have.
+    """Return the whole stack: services, networks, volumes, and references to the existing secrets."""
+    files = [(entry["source"], entry["target"]) for entry in config["services"][SECRETS_SERVICE]["configs"]]
+    # Only services in deploy/swarm/stack.yaml run on a Swarm.
     named = {name: service for name, service in config["services"].items() if "deploy" in service}
     services = {name: _service(service, files=files) for name, service in named.items()}
     used = {secret["source"] for service in services.values() for secret in service["secrets"]}
@@ -62,7 +62,7 @@ def stack_of(config: Document, secrets: Mapping[str, Secret]) -> Document:
 
 
 def only(stack: Document, name: str) -> Document:
-    """Return the stack with one service and what that needs."""
+    """Return the stack with only this service and its secrets."""
     service = stack["services"][name]
     used = {secret["source"] for secret in service["secrets"]}
     return {
@@ -73,8 +73,7 @@ def only(stack: Document, name: str) -> Document:
 
 
 def jobs_of(stack: Document) -> list[str]:
-    """Return the services that run once, in the order in which they have to."""
-    # Each needs what is before it in the file.
+    """Return the services that run once, in the order in which they must run."""
     return [name for name in ("auth-migrate", "tasks-migrate", "scheduler-migrate") if _is_job(stack["services"][name])]
 
 
@@ -95,7 +94,7 @@ def _service(service: Document, *, files: list[tuple[str, str]]) -> Document:
         **{name: value for name, value in service.items() if name not in LEFT_OUT and value is not None},
         "deploy": _deploy(service),
         "secrets": [_mount(source, target, mounted=mounted) for source, target in files if _owner(target) in mounted],
-        # The size and the owner that Compose gives a tmpfs are not for a Swarm's, which is for everybody's files.
+        # A Swarm's tmpfs is world-writable and does not get the size and owner that Compose sets.
         "volumes": [
             *(_without(mount, "volume", "bind") for mount in mounts if not _has_secrets(mount)),
             *({"type": "tmpfs", "target": each.partition(":")[0]} for each in service.get("tmpfs", [])),
@@ -115,7 +114,7 @@ def _has_secrets(mount: Document) -> bool:
 
 
 def _owner(target: str) -> str:
-    """Return whose folder a file of the one-shot's is in: /in/auth/JWT_KEYS is auth's."""
+    """Return the owner of a file of the one-shot container: /in/auth/JWT_KEYS belongs to auth."""
     return target.split("/")[2]
 
 

@@ -1,4 +1,4 @@
-"""Where a backup goes and comes from; tests/local makes and restores some."""
+"""The target and source of a backup; tests/local creates and restores backups."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_without_a_name_it_is_a_new_file(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_sql_server_is_told_where() -> None:
-    with pytest.raises(CommandError, match="FILE: name a path or URL of SQL Server's"):
+    with pytest.raises(CommandError, match="FILE: name a path or URL for SQL Server"):
         backup.choose_target([], SQL_SERVER)
 
 

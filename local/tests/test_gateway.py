@@ -20,7 +20,7 @@ def test_dollar_in_the_path_of_the_checkout() -> None:
     values = gateway.values(ENV, checkout=Path("/srv/5$x"))
 
     assert values["CONSOLE_ROOT"] == "/srv/5${dollar}x/console"
-    # In directives that expand no variables.
+    # Used only in directives that expand no variables.
     assert values["RUN_DIR"] == "/run/5$"
 
 

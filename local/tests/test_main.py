@@ -14,7 +14,7 @@ CHATTY = Path(__file__).with_name("programs") / "chatty.py"
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """A command, whose main is the test's."""
+    """A command whose ``main`` each test defines."""
     module = types.ModuleType("local.failing")
     monkeypatch.setitem(sys.modules, "local.failing", module)
     monkeypatch.setitem(entry.COMMANDS, "failing", "failing")

@@ -11,7 +11,7 @@ from local import migrations
 from local.environment import SERVICES
 from local.errors import CommandError
 
-# In the place of a service's Python: it applies one migration, and notes that it was called.
+# Replaces a service's Python: applies one migration, and records the call.
 PROGRAM = """#!{python}
 import os, sqlite3
 from pathlib import Path
@@ -57,7 +57,7 @@ def env(checkout: Path) -> dict[str, str]:
 
 @pytest.fixture
 def migrated(env: dict[str, str]) -> Callable[..., list[str]]:
-    """Migrate, and return the services that were asked."""
+    """A function that migrates, and returns the services whose command ran."""
 
     def migrate(**changes: str) -> list[str]:
         calls = Path(env["CALLS"])

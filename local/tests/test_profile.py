@@ -1,4 +1,4 @@
-"""Whom `make profile` watches, and what it says where it cannot; tests/telemetry has it on a running stack."""
+"""The processes that `make profile` finds, and its errors; tests/telemetry runs it on a stack."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_part_that_does_not_run_is_none(parent: int, part: str) -> None:
 @pytest.mark.parametrize(
     ("complaint", "said"),
     [
-        ("Error: Permission Denied: Try running again", "this machine lets only root look into processes: sudo py-spy"),
+        ("Error: Permission Denied: Try running again", "only root may trace processes on this machine: sudo py-spy"),
         ("Error: No stack counts found\n\nStack backtrace:\n   0: main", "it was idle all the time"),
         ("docker: Cannot connect to the Docker daemon.", "docker: Cannot connect to the Docker daemon."),
         ("starting\nError: Failed to find a python in process 7\n\nBacktrace:\n 1: x", "Failed to find a python"),

@@ -89,7 +89,7 @@ def test_malformed_proxies(text: str) -> None:
         ("/nonexistent/c.pem", "/nonexistent/k.pem", "TLS_CERTIFICATE_FILE, TLS_KEY_FILE: cannot be read: No such"),
         ("c.pem", "/k.pem", "TLS_CERTIFICATE_FILE: must be the absolute path of a PEM file, not 'c.pem'"),
         ("/c.pem", "", "TLS_KEY_FILE: must be the absolute path of a PEM file, not ''"),
-        (__file__, __file__, "TLS_CERTIFICATE_FILE, TLS_KEY_FILE: are no certificate and its key"),
+        (__file__, __file__, "TLS_CERTIFICATE_FILE, TLS_KEY_FILE: are not a certificate and its key"),
     ],
 )
 def test_unusable_certificate(certificate: str, key: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What a Swarm takes, made of what Compose prints."""
+"""The conversion of Compose's output into a Swarm's input."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line for this service."""
+"""Django's command-line utility for this service."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What several test modules use."""
+"""Fixtures that several test modules use."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from servicekit.process.logging import logging_config
 
 
 @pytest.fixture(autouse=True)
-def nothing_has_failed_yet() -> None:
+def reset_failures() -> None:
     """As in servicekit.pytest_plugin."""
     outages.forget()
     health.failing.clear()
@@ -24,13 +24,13 @@ def nothing_has_failed_yet() -> None:
 
 @pytest.fixture
 def client() -> Client:
-    """A client that gets the answer to a defect, as people do, and not the exception."""
+    """A client that gets the response to an unexpected error, as real clients do, not the exception."""
     return Client(raise_request_exception=False)
 
 
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of the variables that the package reads, whatever the shell has."""
+    """Unset the variables that the package reads, even if the shell sets them."""
     for name in ("JWT_KEYS", "DATABASE_URL", "LOG_FORMAT", "LOG_LEVEL", "SOME_SECRET_KEY", "OTHER_SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
@@ -38,13 +38,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def log_format() -> str:
-    """The LOG_FORMAT of the log fixture; a test that is parametrized by this name gets another."""
+    """The LOG_FORMAT of the log fixture; a test can override it by parametrizing this name."""
     return "json"
 
 
 @pytest.fixture
 def log(log_format: str, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
-    """The lines written so far, with the logging of a service called "example" set up."""
+    """Set up the logging of a service called "example"; the value returns the lines written so far."""
     monkeypatch.setenv("LOG_FORMAT", log_format)
     stream = io.StringIO()
     config = logging_config("example")
@@ -61,5 +61,5 @@ def log(log_format: str, clean_environment: None, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def records(log: Callable[[], list[str]]) -> Callable[[], list[dict[str, Any]]]:
-    """Like log, with each line read as JSON."""
+    """Like log, with each line parsed as JSON."""
     return lambda: [json.loads(line) for line in log()]

@@ -1,9 +1,9 @@
-"""Django's settings for the tests of the shared package: what a service has, without a service."""
+"""Django's settings for the tests of the shared package: those of a service, without a service."""
 
 from servicekit import settings as shared
 from servicekit.tokens.keys import Key
 
-# Of 64 bytes, so that PyJWT also signs by HS512 with them, which no service may accept.
+# Of 64 bytes, so that PyJWT can also sign with HS512, which no service may accept.
 JWT_KEYS = (Key("new", b"n" * 64), Key("old", b"o" * 64))
 SECRET_KEY = "s" * 32
 REDIS_URL = "unix:///nonexistent/redis.sock"

@@ -64,7 +64,7 @@ PLAIN_FAILURES: dict[str, Callable[[], Exception]] = {
 
 
 class EchoView(APIView):
-    """Sends back who called and what was parsed."""
+    """Returns the caller and the parsed body."""
 
     query_parameters = ("limit", "name", "format")
 

@@ -1,4 +1,4 @@
-"""A running stack whose rate limit lets a program's calls through, and its OpenAPI document."""
+"""A running stack with a high rate limit, and its OpenAPI document."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from support.stack import LocalStack, running_stack
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    # The limit is against guessing; tests/gateway tests it.
+    # The limit prevents guessing; tests/gateway tests it.
     with running_stack(tmp_path_factory.mktemp("state"), AUTH_RATE_LIMIT="10000") as running:
         yield running
 

@@ -10,7 +10,7 @@ TITLE_MAXIMUM_UNITS = 200
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Send integers as integers: 5.0 is one to JSON Schema, and an error to this API."""
+    """Send integers as integers: 5.0 is an integer in JSON Schema, but an error in this API."""
     if isinstance(body, dict):
         return {
             name: int(value) if isinstance(value, float) and value.is_integer() else value
@@ -30,7 +30,7 @@ def filter_body(context: Any, body: Any) -> bool:
 
 @schemathesis.check
 def errors_are_problems(context: Any, response: Any, case: Any) -> None:
-    """Check that each error has the members in their order, and the type of its status."""
+    """Check that each error has its members in order and the type of its status."""
     if response.status_code < 400 or case.method.upper() == "HEAD":
         return
     body = response.json()

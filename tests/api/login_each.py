@@ -1,4 +1,4 @@
-"""The hooks for calls that may end their own session: each case logs in again."""
+"""Hooks for operations that may end their own session: each case logs in again."""
 
 import os
 from typing import Any
@@ -12,9 +12,9 @@ from hooks import *  # noqa: F403
 class Login:
     def get(self, case: Any, context: Any) -> str:
         body = {"username": os.environ["API_USER"], "password": os.environ["API_PASSWORD"]}
-        answer = requests.post(f"{os.environ['API_URL']}/api/auth/token", json=body, timeout=20)
-        answer.raise_for_status()
-        return str(answer.json()["access"])
+        response = requests.post(f"{os.environ['API_URL']}/api/auth/token", json=body, timeout=20)
+        response.raise_for_status()
+        return str(response.json()["access"])
 
     def set(self, case: Any, data: str, context: Any) -> None:
         case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}

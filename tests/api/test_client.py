@@ -1,4 +1,4 @@
-"""A client that is generated from the document can do everything that a user does."""
+"""A client generated from the document can do everything that a user does."""
 
 import importlib
 import json
@@ -21,7 +21,7 @@ PASSWORD = "one more correct staple"
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     folder = tmp_path_factory.mktemp("client")
-    # No formatting: the code is not read.
+    # No formatting: nobody reads the code.
     (folder / "config.yml").write_text("post_hooks: []\npackage_name_override: task_api\n")
     result = subprocess.run(
         [

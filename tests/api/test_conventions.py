@@ -1,4 +1,4 @@
-"""What API users take for granted, tested on the whole stack."""
+"""Conventions that API users take for granted, tested on the whole stack."""
 
 import re
 from typing import Any
@@ -23,9 +23,9 @@ def task(stack: Stack, token: str) -> dict[str, Any]:
 def test_no_language_changes_a_number_or_a_time(stack: Stack, token: str, task: dict[str, Any], language: str) -> None:
     path = f"/api/tasks/{task['id']}"
     plain = stack.call("GET", path, token=token)
-    asked = stack.call("GET", path, token=token, headers={"Accept-Language": language})
+    localized = stack.call("GET", path, token=token, headers={"Accept-Language": language})
 
-    assert asked.content == plain.content
+    assert localized.content == plain.content
     assert b'"duration":525600' in plain.content
     refused = stack.call("POST", "/api/tasks", token=token, json={}, headers={"Accept-Language": language})
     assert refused.json()["errors"]["title"] == ["This field is required."]

@@ -1,4 +1,4 @@
-"""The document itself: valid, complete, consistent, and true to the responses of the stack."""
+"""The document itself: valid, complete, consistent, and in agreement with the stack's responses."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """Resolve a $ref."""
+    """Return the value, or the component that its $ref refers to."""
     if "$ref" not in value:
         return value
     _, kind, name = value["$ref"].removeprefix("#/").split("/")
@@ -33,8 +33,8 @@ def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
 
 def media_types(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path, method, operation in operations(document):
-        answers = [resolved(document, response) for response in operation["responses"].values()]
-        for part in [operation.get("requestBody", {}), *answers]:
+        responses = [resolved(document, response) for response in operation["responses"].values()]
+        for part in [operation.get("requestBody", {}), *responses]:
             for media_type in part.get("content", {}).values():
                 yield f"{method} {path}", media_type
 
@@ -55,11 +55,11 @@ def test_every_operation_says_what_it_does_takes_and_answers(document) -> None:
         for parameter in operation.get("parameters", []):
             assert parameter["description"].endswith("."), where
         for status, response in operation["responses"].items():
-            answer = resolved(document, response)
-            assert answer["description"], where
-            assert "X-Request-ID" in answer["headers"], where
+            documented = resolved(document, response)
+            assert documented["description"], where
+            assert "X-Request-ID" in documented["headers"], where
             if int(status) >= 400:
-                assert list(answer["content"]) == ["application/problem+json"], where
+                assert list(documented["content"]) == ["application/problem+json"], where
     tags = {tag["name"] for tag in document["tags"]}
     assert tags == {operation["tags"][0] for _, _, operation in operations(document)}
 
@@ -82,7 +82,7 @@ def test_every_operation_can_fail_in_the_ways_that_any_can(document) -> None:
 
 
 def problems(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """Yield path, method, operation and example of each error of each operation."""
+    """Yield the path, method, operation and example of each error of each operation."""
     for path, method, operation in operations(document):
         for status, response in operation["responses"].items():
             if int(status) >= 400:
@@ -128,7 +128,7 @@ def test_every_example_is_what_its_schema_asks_for(document) -> None:
 
 @pytest.mark.parametrize(("email", "valid"), [("", True), ("ada@example.org", True), ("a" * 255, False), (None, False)])
 def test_an_address_can_be_removed(document, email, valid) -> None:
-    # Whether or not the validator checks "format", which it need not (JSON Schema 2020-12, section 7).
+    # This must not depend on "format", which a validator need not check (JSON Schema 2020-12, section 7).
     assert Draft202012Validator(document["components"]["schemas"]["Email"]).is_valid(email) is valid
 
 
@@ -141,7 +141,7 @@ def test_no_component_is_unused(document) -> None:
 
 
 def schemas(value: Any, *, here: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield every schema below the value, and with ``here`` the value itself."""
+    """Yield every schema below the value and, with ``here``, the value itself."""
     if isinstance(value, list):
         for member in value:
             yield from schemas(member, here=here)
@@ -158,7 +158,7 @@ def schemas(value: Any, *, here: bool = False) -> Iterator[dict[str, Any]]:
 
 
 def is_trivial(shape: dict[str, Any]) -> bool:
-    """Say whether it is little more than a type or a reference, or one of these or null."""
+    """Return whether the schema is little more than a type or a reference, or a combination of these."""
     members = shape.get("oneOf") or shape.get("allOf")
     return all(map(is_trivial, members)) if members else set(shape) <= {"type", "format", "minimum", "$ref"}
 
@@ -182,13 +182,13 @@ def test_what_clients_may_send_has_no_room_for_more(document) -> None:
 
 @pytest.fixture(scope="module")
 def caller(stack: Stack) -> dict[str, Any]:
-    """Tokens of a user without tasks and of a user with one, and that task's path."""
+    """Tokens of a user without tasks and of a user with one task, and that task's path."""
     tokens = [register(stack, name).access for name in ("nobody", "somebody")]
     task = stack.call("POST", "/api/tasks", token=tokens[1], json={"title": "Read", "duration": 5})
     return {"token": tokens[0], "owner": tokens[1], "task": task.headers["Location"]}
 
 
-# What makes an operation respond with this status.
+# The arguments that make an operation respond with each status.
 PROVOCATIONS = {
     400: {"json": {}},
     401: {"token": None},
@@ -200,8 +200,8 @@ PROVOCATIONS = {
     415: {"data": b"text", "headers": {"Content-Type": "text/plain"}},
     431: {"headers": {"X-Large": "x" * 17_000}},
 }
-# Faults of our own, too many requests, and states that take several calls: tests/gateway and the services' own tests
-# provoke them.
+# Faults of the servers, too many requests, and states that take several requests: tests/gateway and the services' own
+# tests provoke them.
 NOT_PROVOKED = {409, 422, 429, 500, 502, 503, 504}
 
 
@@ -226,7 +226,7 @@ def test_the_examples_are_what_the_stack_answers(stack: Stack, document, caller:
         if status == 400 and "errors" not in example:
             arguments = {"token": token, "headers": {"User-Agent": "a\x01"}}
         if status == 401 and not operation["security"]:
-            # Where the credentials are in the body: the example's tokens, and a username that does not exist.
+            # Credentials are in the body: the example's tokens, or a username that does not exist.
             (media_type,) = operation["requestBody"]["content"].values()
             arguments["json"] = {
                 name: "nobody-else" if name == "username" else value for name, value in media_type["example"].items()
@@ -237,35 +237,35 @@ def test_the_examples_are_what_the_stack_answers(stack: Stack, document, caller:
             (media_type,) = operation["requestBody"]["content"].values()
             arguments["json"] = media_type["example"]
         if path.startswith("/api/jobs") and status in (400, 404, 415):
-            # This user is not staff, and gets the example of the 403.
+            # This user is not staff, so the response is the 403.
             continue
-        answer = stack.call(method.upper(), address, **arguments)
+        response = stack.call(method.upper(), address, **arguments)
         expected = {**example, "instance": address if status == 412 else example["instance"]}
-        assert {**answer.json(), "request_id": example["request_id"]} == expected, f"{method} {path} {status}"
+        assert {**response.json(), "request_id": example["request_id"]} == expected, f"{method} {path} {status}"
         seen[status] += 1
     assert set(seen) == set(PROVOCATIONS)
     assert sum(seen.values()) > 120
 
 
 def test_the_gateway_serves_it_as_it_is(stack: Stack) -> None:
-    answer = stack.call("GET", "/api/openapi.json", headers={"Accept-Encoding": "identity"})
+    response = stack.call("GET", "/api/openapi.json", headers={"Accept-Encoding": "identity"})
 
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.content == (CHECKOUT / "console/openapi.json").read_bytes()
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.content == (CHECKOUT / "console/openapi.json").read_bytes()
 
 
 def test_every_answer_has_no_member_that_is_not_documented(stack: Stack, document) -> None:
     """Response schemas are open, as clients should treat them, so schemathesis cannot find extra members."""
     body = {"username": "reader", "password": PASSWORD}
-    answers = {"User": stack.call("POST", "/api/auth/register", json=body).json()}
-    tokens = answers["Tokens"] = stack.call("POST", "/api/auth/token", json=body).json()
+    responses = {"User": stack.call("POST", "/api/auth/register", json=body).json()}
+    tokens = responses["Tokens"] = stack.call("POST", "/api/auth/token", json=body).json()
     token = tokens["access"]
-    answers["Task"] = stack.call("POST", "/api/tasks", token=token, json={"title": "Read", "duration": 5}).json()
-    (answers["Session"],) = stack.call("GET", "/api/auth/sessions", token=token).json()
-    answers["Problem"] = stack.call("POST", "/api/tasks", token=token, json={}).json()
-    answers["Readiness"] = stack.call("GET", "/readyz").json()
-    for name, answer in answers.items():
-        assert list(answer) == list(document["components"]["schemas"][name]["properties"]), name
+    responses["Task"] = stack.call("POST", "/api/tasks", token=token, json={"title": "Read", "duration": 5}).json()
+    (responses["Session"],) = stack.call("GET", "/api/auth/sessions", token=token).json()
+    responses["Problem"] = stack.call("POST", "/api/tasks", token=token, json={}).json()
+    responses["Readiness"] = stack.call("GET", "/readyz").json()
+    for name, response in responses.items():
+        assert list(response) == list(document["components"]["schemas"][name]["properties"]), name
 
 
 def test_the_addresses_of_the_services_take_a_slash_and_tell_their_methods(stack: Stack, document) -> None:
@@ -276,5 +276,5 @@ def test_the_addresses_of_the_services_take_a_slash_and_tell_their_methods(stack
         for address in (path, f"{path}/"):
             names = {"session_id": "0b9a4c6e-6f0c-4f1e-9c55-7d1c7b1f3a52", "name": "report-user-tasks"}
             address = re.sub(r"{(\w+)}", lambda match, names=names: names.get(match[1], "1"), address)
-            answer = stack.call("OPTIONS", address)
-            assert (answer.status_code, set(answer.headers["Allow"].split(", "))) == (204, methods), address
+            response = stack.call("OPTIONS", address)
+            assert (response.status_code, set(response.headers["Allow"].split(", "))) == (204, methods), address

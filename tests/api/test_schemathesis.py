@@ -1,4 +1,4 @@
-"""Schemathesis searches for requests with which the services break a promise of the document."""
+"""Schemathesis searches for requests for which the services violate the document."""
 
 import copy
 import json
@@ -14,16 +14,16 @@ from support.accounts import log_in, register
 from support.commands import output_of, run, run_in_service
 from support.stack import LocalStack
 
-# Not the password of the document's examples, which are sent too: one of them changes it.
+# Not the password of the document's examples, which are sent too, and one of which changes it.
 PASSWORD = "a rather different staple"
-# These may end the session that they are called in; the others share one session.
+# Operations that may end their own session; the others share one session.
 ENDING = ("listSessions", "endSessions", "endSession")
 SHORTEST_RUN_CASES = 500
 
 
 @pytest.fixture(scope="module")
 def accounts(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tokens of two users and of a staff user, in the form of the Web Fuzzing Commons."""
+    """Tokens of two users and of a staff user, in the format of the Web Fuzzing Commons."""
     create = ("manage.py", "createsuperuser", "--noinput", "--username", "staff")
     output_of(run_in_service("auth", *create, env=stack.environment | {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}))
     tokens = {name: register(stack, name, password=PASSWORD).access for name in ("owner", "other")}
@@ -40,7 +40,7 @@ def accounts(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def schemathesis(
     stack: LocalStack, accounts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., dict[str, Any]]:
-    """Run schemathesis against the stack and return its report; print a summary, or all failures."""
+    """Return a function that runs schemathesis against the stack, prints a summary and returns the report."""
 
     def search(
         *arguments: str, user: str, document: str | Path = "", config: str = "schemathesis.toml", hooks: str = "hooks"
@@ -52,7 +52,7 @@ def schemathesis(
             *("--config-file", folder / config),
             *("run", document or f"{stack.url}/api/openapi.json", "--url", stack.url),
             *("--report", "json", "--report-json-path", report),
-            # The same search in each run, so that a failure comes from a change. For another: SCHEMATHESIS_SEED=2.
+            # The same search in each run, so that a failure is due to a change. SCHEMATHESIS_SEED=2 selects another.
             *("--seed", os.environ.get("SCHEMATHESIS_SEED", "1")),
             *arguments,
             cwd=tmp_path,
@@ -109,12 +109,12 @@ def test_nor_do_the_calls_that_end_sessions(stack: LocalStack, schemathesis) -> 
 
     found = schemathesis(*included, user="leaver", config="sessions.toml", hooks="login_each")
 
-    # None of them takes a body, so the document has no examples for them.
+    # None of them has a request body, so the document has no examples for them.
     assert_clean(found, operations=len(ENDING), phases={"coverage", "fuzzing"})
 
 
 LIES = {
-    "answer": "createTask",
+    "response": "createTask",
     "input": "createTask",
     "status": "createTask",
     "error": "createTask",
@@ -125,7 +125,7 @@ LIES = {
 
 @pytest.fixture(scope="module")
 def pages(stack: LocalStack, accounts: Path) -> None:
-    """Create more tasks of the owner than fit one page, so that there are items and a link to lie about."""
+    """Create more tasks of the owner than fit on one page, so that there are items and a link."""
     (owner,) = [entry for entry in json.loads(accounts.read_text())["auth"] if entry["name"] == "owner"]
     headers = {header["name"]: header["value"] for header in owner["fixedHeaders"]}
     for number in range(6):
@@ -137,10 +137,10 @@ def pages(stack: LocalStack, accounts: Path) -> None:
 def test_a_lie_in_the_document_is_found_and_nothing_else(
     schemathesis, document, tmp_path: Path, lie: str | None
 ) -> None:
-    # A copy, so that no lie is still there for the next.
+    # A copy, so that no lie remains for the next test.
     document = copy.deepcopy(document)
     components = document["components"]
-    if lie == "answer":
+    if lie == "response":
         components["schemas"]["Task"]["properties"]["duration"] = {"type": "string"}
     elif lie == "input":
         components["schemas"]["Duration"]["maximum"] = 10_000_000

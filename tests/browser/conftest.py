@@ -1,4 +1,4 @@
-"""A running stack, and a browser: the machine's own Chromium or Chrome."""
+"""A running stack and a browser: the machine's own Chromium or Chrome."""
 
 import itertools
 import os
@@ -17,18 +17,18 @@ from support.commands import output_of, run
 from support.stack import LocalStack, running_stack
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# No other host is contacted, and CI runs as root in a container.
+# CI runs as root in a container, and no other host is contacted.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PHONE = {"width": 390, "height": 844}
-# Longer than it takes on a busy machine; what is there is not waited for.
+# Long enough for a busy machine; expectations that already hold do not wait.
 expect.set_options(timeout=15_000)
-# Chromium logs every response from 400 as an error; what a page makes of one is for the tests to see.
+# Chromium logs every response with a status from 400 as an error; the tests check how a page handles one.
 REFUSED = re.compile(r"Failed to load resource: (the server responded with a status of [45]\d\d|net::ERR_)")
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    # The limit by address is tested elsewhere; here, one address is all persons.
+    # The limit by address is tested elsewhere; here, all users share one address.
     with running_stack(tmp_path_factory.mktemp("state"), AUTH_RATE_LIMIT="1000") as running:
         yield running
 
@@ -43,15 +43,15 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def watched(browser: Browser, wrong: list[str], **options: object) -> BrowserContext:
-    """Make a browser profile, and list what goes wrong in its pages unseen: errors, and refusals by the policy."""
+def watched(browser: Browser, errors: list[str], **options: object) -> BrowserContext:
+    """Create a browser profile; add its pages' errors, warnings and content policy violations to ``errors``."""
     context = browser.new_context(**{"viewport": WIDE, **options})
     context.set_default_timeout(15_000)
-    context.on("weberror", lambda error: wrong.append(f"error: {error.error}"))
+    context.on("weberror", lambda error: errors.append(f"error: {error.error}"))
     context.on(
         "console",
         lambda message: (
-            wrong.append(message.text)
+            errors.append(message.text)
             if message.type in ("error", "warning") and not REFUSED.match(message.text)
             else None
         ),
@@ -65,63 +65,63 @@ def watched(browser: Browser, wrong: list[str], **options: object) -> BrowserCon
 
 @pytest.fixture
 def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
-    """Make browser profiles in whose pages nothing may go wrong unseen."""
-    wrong: list[str] = []
+    """Return a function that creates browser profiles; at the end, fail if their pages logged errors."""
+    errors: list[str] = []
     contexts: list[BrowserContext] = []
 
     def make(**options: object) -> BrowserContext:
-        contexts.append(watched(browser, wrong, **options))
+        contexts.append(watched(browser, errors, **options))
         return contexts[-1]
 
     yield make
     for context in contexts:
         context.close()
-    assert not wrong
+    assert not errors
 
 
 @pytest.fixture(scope="session")
-def gone_wrong() -> list[str]:
-    """What has gone wrong in the shared tab."""
+def shared_errors() -> list[str]:
+    """The errors in the shared tab."""
     return []
 
 
 @pytest.fixture(scope="session")
-def tab(browser: Browser, stack: LocalStack, gone_wrong: list[str]) -> Iterator[SharedTab]:
-    tab = SharedTab(lambda: watched(browser, gone_wrong), stack.url)
+def tab(browser: Browser, stack: LocalStack, shared_errors: list[str]) -> Iterator[SharedTab]:
+    tab = SharedTab(lambda: watched(browser, shared_errors), stack.url)
     yield tab
     tab.close()
 
 
 @pytest.fixture
 def person(request: pytest.FixtureRequest) -> Account | None:
-    """Who is logged in on `page` when a test begins: the resident, in a test that uses `desk`."""
+    """The account logged in on `page` when a test starts: the resident in a test that uses `desk`, else None."""
     return request.getfixturevalue("resident") if "desk" in request.fixturenames else None
 
 
 @pytest.fixture
-def page(tab: SharedTab, stack: LocalStack, person: Account | None, gone_wrong: list[str]) -> Iterator[Page]:
-    """A page in which nothing may go wrong unseen, and that asks nothing of any other host."""
-    gone_wrong.clear()
-    strangers: list[str] = []
+def page(tab: SharedTab, stack: LocalStack, person: Account | None, shared_errors: list[str]) -> Iterator[Page]:
+    """A page that may log no errors and send no requests to other hosts."""
+    shared_errors.clear()
+    foreign: list[str] = []
     ours = (f"{stack.url}/", "data:")
 
     def note(request: Request) -> None:
         if not request.url.startswith(ours):
-            strangers.append(request.url)
+            foreign.append(request.url)
 
-    with tab.lent() as page:
+    with tab.lend() as page:
         if person:
             keep_session(page, session_of(person))
         page.on("request", note)
         yield page
         page.remove_listener("request", note)
-    assert not gone_wrong
-    assert not strangers
+    assert not shared_errors
+    assert not foreign
 
 
 @pytest.fixture
 def on_request(page: Page) -> Iterator[Callable[[Callable[[Request], None]], None]]:
-    """Call a function at each request of the page, until the test ends: the page goes on to the next one."""
+    """Return a function that adds a handler of the page's requests; it is removed at the end, as the page is reused."""
     handlers: list[Callable[[Request], None]] = []
 
     def call(handler: Callable[[Request], None]) -> None:
@@ -135,13 +135,13 @@ def on_request(page: Page) -> Iterator[Callable[[Callable[[Request], None]], Non
 
 @pytest.fixture
 def spoils_tab(tab: SharedTab) -> None:
-    """For a test that installs a clock: there is no way back, so the next test gets a tab in another profile."""
+    """For a test that installs a clock, which cannot be undone: the next test gets a tab in a new profile."""
     tab.spoiled = True
 
 
 @pytest.fixture
 def console(page: Page, stack: LocalStack) -> Console:
-    """The console on a screen of 1280 pixels; with @on_both_screens also on a phone."""
+    """The console on a screen 1280 pixels wide; with `screen`, also on a phone."""
     return Console(page=page, url=stack.url)
 
 
@@ -153,13 +153,13 @@ def screen(request: pytest.FixtureRequest, page: Page) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def resident(stack: LocalStack) -> Account:
-    """A person who is logged in for a whole module: passwords are slow to check, as they should be."""
+    """A user who stays logged in for a whole module, since checking passwords is slow by design."""
     return register(stack, f"resident-{next(_numbers)}")
 
 
 @pytest.fixture(scope="session")
 def staff(stack: LocalStack) -> Account:
-    """A user of staff, made as an operator makes one."""
+    """A staff user, created as an operator creates one."""
     credentials = {"DJANGO_SUPERUSER_USERNAME": "grace", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     output_of(run("make", "superuser", env=stack.environment | credentials))
     return Account(stack, user_id=0, username="grace", password=PASSWORD)
@@ -167,7 +167,7 @@ def staff(stack: LocalStack) -> Account:
 
 @pytest.fixture
 def desk(console: Console, stack: LocalStack, resident: Account) -> Console:
-    """The console of a person who is logged in and has no tasks."""
+    """The console of a logged-in user without tasks."""
     for task in stack.call("GET", "/api/tasks?limit=100", token=resident.access).json():
         stack.call("DELETE", f"/api/tasks/{task['id']}", token=resident.access)
     console.open()
@@ -176,14 +176,14 @@ def desk(console: Console, stack: LocalStack, resident: Account) -> Console:
 
 
 def session_of(account: Account) -> dict[str, object]:
-    """What the browser keeps of a person who is logged in."""
+    """Return the session that the browser stores for a logged-in user."""
     now = int(time.time() * 1000)
     tokens = {"access": account.access, "refresh": account.refresh, "since": now, "until": now + 300_000}
     return {"username": account.username, **tokens}
 
 
 def profile_of(stack: LocalStack, account: Account) -> dict[str, object]:
-    """Options of a context in which the person is logged in."""
+    """Return the options of a browser context in which the user is logged in."""
     return {"storage_state": storage(stack.url, **session_of(account))}
 
 
@@ -192,5 +192,5 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def name() -> str:
-    """A user name that no test has had before."""
+    """A user name that no test has used."""
     return f"person-{next(_numbers)}"

@@ -1,4 +1,4 @@
-"""The console as a person uses it: by the names that are on the page."""
+"""The console as a user sees it, accessed by the names on the page."""
 
 import dataclasses
 import json
@@ -13,18 +13,18 @@ KEY = "task-api.session"
 
 
 def storage(url: str, **session: Any) -> dict[str, Any]:
-    """Return the storage of a browser profile with a person logged in, in Playwright's form."""
+    """Return the storage of a browser profile with a logged-in user, in Playwright's format."""
     return {"origins": [{"origin": url, "localStorage": [{"name": KEY, "value": json.dumps(session)}]}]}
 
 
 def keep_session(page: Page, session: dict[str, Any]) -> None:
-    """Let the browser keep a session, as after a login."""
+    """Store a session in the browser, as a login does."""
     page.evaluate("([key, text]) => localStorage.setItem(key, text)", [KEY, json.dumps(session)])
 
 
 @dataclasses.dataclass
 class Console:
-    """One page of the console."""
+    """A page of the console."""
 
     page: Page
     url: str
@@ -51,7 +51,7 @@ class Console:
 
     @property
     def rows(self) -> Locator:
-        """Return the tasks, without their gray placeholders."""
+        """The rows of tasks, without the gray placeholders."""
         return self.page.get_by_role("list", name="Tasks").get_by_role("listitem")
 
     def row(self, title: str) -> Locator:
@@ -61,7 +61,7 @@ class Console:
         return self.page.locator("#tasks-list .title").all_inner_texts()
 
     def enter(self, name: str, *, password: str = PASSWORD, by: str = "Create account") -> None:
-        """Create an account or log in, and wait for the tasks."""
+        """Create an account or log in; wait for the tasks."""
         if urlsplit(self.page.url).path != "/":
             self.open()
         self.box("Username").fill(name)
@@ -86,7 +86,7 @@ class Console:
         return json.loads(self.page.evaluate(f"localStorage.getItem({KEY!r})") or "null")
 
     def change_session(self, **changes: Any) -> None:
-        """Change what the browser keeps, as time or another tab would."""
+        """Change the stored session, as time or another tab would."""
         keep_session(self.page, {**self.session(), **changes})
 
     def access(self) -> str:

@@ -1,4 +1,4 @@
-"""The tab that most tests use, one after another: a new browser profile takes more time than most tests."""
+"""The tab that most tests share, one after another: creating a browser profile takes longer than most tests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,21 +9,21 @@ WIDE = {"width": 1280, "height": 800}
 
 
 class SharedTab:
-    """A tab that each test finds as in a new profile, but for what the cache holds."""
+    """A tab that is reset for each test to the state of a new profile, except for the cache."""
 
     def __init__(self, new_profile: Callable[[], BrowserContext], url: str) -> None:
-        # Whether a test has changed what cannot be changed back.
+        # Set if a test has changed something that cannot be undone.
         self.spoiled = False
         self._new_profile = new_profile
         self._url = url
         self._page: Page | None = None
 
     @contextmanager
-    def lent(self) -> Iterator[Page]:
-        """Lend the tab to a test, and leave nothing of that to the next one."""
+    def lend(self) -> Iterator[Page]:
+        """Lend the tab to a test; reset it afterwards, or discard it if the test failed."""
         if self._page is None:
             self._page = self._new_profile().new_page()
-            self._leave(self._page)
+            self._reset_storage(self._page)
         try:
             yield self._page
             self._clear(self._page)
@@ -48,10 +48,10 @@ class SharedTab:
         page.set_viewport_size(WIDE)
         page.emulate_media(color_scheme="light", reduced_motion="no-preference")
         page.mouse.move(0, 0)
-        self._leave(page)
+        self._reset_storage(page)
 
-    def _leave(self, page: Page) -> None:
-        # Of the same origin, and without a script that could store something again.
+    def _reset_storage(self, page: Page) -> None:
+        # A page of the same origin, without a script that could store something again.
         page.goto(f"{self._url}/healthz")
         page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         page.context.clear_cookies()

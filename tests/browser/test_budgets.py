@@ -1,4 +1,4 @@
-"""What the console may cost: bytes, requests, time to the first paint, and nothing that moves by itself."""
+"""The console's budgets: bytes, requests, time to the first paint, and no layout shifts."""
 
 from collections.abc import Callable
 
@@ -67,7 +67,7 @@ def test_logging_in_takes_one_call_and_the_list_another(
 def test_the_first_paint_comes_at_once(new_context: Callable[..., BrowserContext], stack: LocalStack) -> None:
     times = [paint(new_context().new_page(), stack.url) for _ in range(5)]
 
-    # The best of several: the others tell of what else the machine does.
+    # The best of several, since the others include the machine's other load.
     assert min(times) <= FIRST_PAINT_MS, times
 
 
@@ -86,7 +86,7 @@ def test_nothing_moves_while_the_page_comes(
     context = new_context(**(profile_of(stack, resident) if logged_in else {}))
     context.add_init_script(SHIFTS)
     page = context.new_page()
-    # On a line on which the list comes long after the page.
+    # As on a connection on which the list arrives long after the page.
     page.route("**/api/tasks", lambda route: page.wait_for_timeout(700) or route.continue_())
     page.goto(stack.url)
     expect(page.locator("#rest" if logged_in else "#welcome")).to_be_visible()

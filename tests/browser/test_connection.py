@@ -1,4 +1,4 @@
-"""The console's message while the server does not respond, and how it goes on when it does."""
+"""The console's messages while the server does not respond, and its recovery once it does."""
 
 import re
 import time
@@ -61,7 +61,7 @@ def test_a_renewal_that_cannot_be_sent_does_not_log_out(desk: Console, stack: Lo
 
     desk.page.context.set_offline(False)
 
-    expect(desk.page.get_by_text("this one", exact=True)).to_be_visible()
+    expect(desk.page.get_by_text("this session", exact=True)).to_be_visible()
 
 
 def test_a_response_that_is_lost_is_asked_for_again_and_makes_no_second_task(desk: Console, stack: LocalStack) -> None:
@@ -97,5 +97,5 @@ def test_a_page_of_which_a_part_stays_away_says_so(page: Page, stack: LocalStack
     page.route("**/console/tasks.js", lambda route: route.abort())
     page.goto(stack.url)
 
-    expect(page.get_by_text("A part of this page did not arrive.")).to_be_visible()
-    expect(page.get_by_role("link", name="Load it again")).to_be_visible()
+    expect(page.get_by_text("A part of this page failed to load.")).to_be_visible()
+    expect(page.get_by_role("link", name="Reload the page")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The part for staff: jobs, their runs, and the state of the system."""
+"""The staff's section: jobs, their runs, and the state of the system."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""/api/docs in a browser: a person who has nothing but this page registers, logs in and creates a task."""
+"""/api/docs in a browser: a user with only this page registers, logs in and creates a task."""
 
 import re
 from pathlib import Path
@@ -27,14 +27,14 @@ def reference(page: Page, stack: LocalStack) -> Page:
 
 
 def execute(page: Page, operation: str, body: str) -> Locator:
-    """Opens an operation, sends the body, and returns where the answer is shown."""
+    """Open an operation and send the body; return the element that shows the response."""
     block = page.locator(f"[id$='-{operation}']")
     block.locator(".opblock-summary-control").click()
     block.locator("textarea.body-param__text").fill(body)
     block.get_by_role("button", name="Execute").click()
-    answer = block.locator(".live-responses-table .response")
-    expect(answer).to_be_visible()
-    return answer
+    response = block.locator(".live-responses-table .response")
+    expect(response).to_be_visible()
+    return response
 
 
 def test_it_shows_every_operation_under_its_tag(reference: Page, stack: LocalStack) -> None:
@@ -67,10 +67,10 @@ def test_a_new_user_registers_logs_in_authorizes_and_creates_a_task(reference: P
     block = reference.locator("#operations-tasks-createTask")
     block.locator("textarea.body-param__text").fill('{"title": "From the page", "duration": 25}')
     block.get_by_role("button", name="Execute").click()
-    answer = block.locator(".live-responses-table .response")
-    expect(answer.locator(".response-col_status")).to_contain_text("201")
-    expect(answer).to_contain_text('"title": "From the page"')
-    expect(answer).to_contain_text("location: /api/tasks/")
+    response = block.locator(".live-responses-table .response")
+    expect(response.locator(".response-col_status")).to_contain_text("201")
+    expect(response).to_contain_text('"title": "From the page"')
+    expect(response).to_contain_text("location: /api/tasks/")
     block.screenshot(path=SCREENSHOTS / "create-task.png")
 
     (task,) = stack.call("GET", "/api/tasks", token=token).json()
@@ -97,7 +97,7 @@ def paste(page: Page, token: str) -> None:
 
 
 def status_of(page: Page, operation: str) -> Locator:
-    """Send an operation as its form is filled in, and return where the status is shown."""
+    """Send an operation with its form's default values; return the element that shows the status."""
     block = page.locator(f"[id$='-{operation}']")
     block.locator(".opblock-summary-control").click()
     block.get_by_role("button", name="Execute").click()
@@ -153,7 +153,7 @@ def test_it_follows_the_scheme_of_the_system(page: Page, stack: LocalStack, sche
 
 
 def without_most_problems(route: Route) -> None:
-    """Some twenty in each operation look the same, and take the page half a minute to show."""
+    """Omit all but a few error responses: each operation has about twenty alike, which take half a minute to render."""
     response = route.fetch()
     document = response.json()
     for item in document["paths"].values():
@@ -172,7 +172,7 @@ def test_every_operation_that_is_opened_fits_a_phone(page: Page, stack: LocalSta
     page.evaluate("document.querySelectorAll('.opblock-summary-control').forEach(control => control.click())")
     expect(page.locator(".opblock-body")).to_have_count(operations)
 
-    # What is wider than the screen makes the page so.
+    # An element wider than the screen widens the page.
     assert page.evaluate(TOO_WIDE) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
@@ -195,7 +195,7 @@ def test_every_parameter_has_an_example(stack: LocalStack) -> None:
 
 
 def test_a_form_that_is_sent_as_it_is_filled_in_works(page: Page, stack: LocalStack, name: str) -> None:
-    """The examples stand in the form: none of them may make the call fail."""
+    """The form contains the examples: none of them may make the request fail."""
     keep_session(page, session_of(register(stack, name)))
     page.goto(f"{stack.url}/api/docs")
     expect(page.locator(".opblock").first).to_be_visible()

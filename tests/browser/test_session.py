@@ -1,4 +1,4 @@
-"""How a session is kept: over reloads, in several tabs, past the five minutes of a token, until it ends."""
+"""The life of a session: across reloads, in several tabs, beyond the five minutes of a token, until it ends."""
 
 import re
 import time
@@ -18,7 +18,7 @@ from support.tokens import make_token
 
 @pytest.fixture
 def calls(on_request: Callable[[Callable[[Request], None]], None]) -> list[str]:
-    """A list that fills with the calls of the page, and is to be looked at when it has settled."""
+    """A list of the page's API requests, complete once the page has settled."""
     calls: list[str] = []
 
     def note(request: Request) -> None:
@@ -30,7 +30,7 @@ def calls(on_request: Callable[[Callable[[Request], None]], None]) -> list[str]:
 
 
 def expired(stack: LocalStack, token: str) -> str:
-    """Return the same token as if it had been issued ten minutes earlier."""
+    """Return the token as if it had been issued ten minutes earlier."""
     claims = jwt.decode(token, options={"verify_signature": False})
     return make_token(stack.secret, **{**claims, "iat": claims["iat"] - 600, "exp": claims["exp"] - 600})
 
@@ -72,12 +72,12 @@ def test_an_account_that_is_refused_says_why_beside_the_field(
 
 def test_a_wrong_password_is_said_and_after_several_the_seconds_are_counted_down(console: Console, name: str) -> None:
     console.open()
-    # Wrong passwords count for a name without an account as for any other.
+    # Wrong passwords for a name without an account count too.
     console.box("Username").fill(name)
     console.box("Password").fill(PASSWORD)
     console.button("Log in").click()
     expect(console.alert).to_contain_text("No active account")
-    # After five the wait is a second, and it doubles: on a busy machine the first ones are over before the next click.
+    # After five, the wait is a second and doubles: on a busy machine the first ones end before the next click.
     for _ in range(10):
         expect(console.page.locator("#welcome-form")).to_have_attribute("aria-busy", "false")
         if "Too many" in console.alert.inner_text():
@@ -167,7 +167,7 @@ def test_the_ring_shows_what_is_left_of_the_five_minutes(console: Console, name:
 def test_two_tabs_renew_at_once_and_both_go_on(
     new_context: Callable[..., BrowserContext], stack: LocalStack, name: str
 ) -> None:
-    """Tabs of one process see at once what either stores; between processes it can come after the lock has gone."""
+    """Tabs of one process share storage immediately; between processes a value may arrive after the lock's release."""
     context = new_context(**profile_of(stack, register(stack, name)))
     first = Console(page=context.new_page(), url=stack.url)
     first.open()
@@ -183,12 +183,12 @@ def test_two_tabs_renew_at_once_and_both_go_on(
     with context.expect_event("request", lambda request: "refresh" in request.url):
         for tab in tabs:
             tab.page.evaluate("document.getElementById('sessions-toggle').click()")
-    # One of them renews, and the other waits for it.
+    # One of the tabs renews, and the other waits.
     tabs[0].page.wait_for_function("async () => (await navigator.locks.query()).pending.length === 1")
     renewals[0].continue_()
 
     for tab in tabs:
-        expect(tab.page.get_by_text("this one", exact=True)).to_be_visible()
+        expect(tab.page.get_by_text("this session", exact=True)).to_be_visible()
     assert len(renewals) == 1
     for title, tab in zip("ab", tabs, strict=True):
         tab.add(title)
@@ -198,7 +198,7 @@ def test_two_tabs_renew_at_once_and_both_go_on(
 def test_two_tabs_without_locks_between_them_do_not_lose_the_session(
     new_context: Callable[..., BrowserContext], stack: LocalStack, name: str
 ) -> None:
-    """As on a page from plain HTTP of another machine, where browsers have no locks."""
+    """As on a page from another machine over plain HTTP, where browsers provide no locks."""
     context = new_context(**profile_of(stack, register(stack, name)))
     context.add_init_script("delete Navigator.prototype.locks")
     tabs = [Console(page=context.new_page(), url=stack.url) for _ in range(2)]
@@ -219,7 +219,7 @@ def test_two_tabs_without_locks_between_them_do_not_lose_the_session(
         tab.page.evaluate("document.getElementById('sessions-toggle').click()")
 
     for tab in tabs:
-        expect(tab.page.get_by_text("this one", exact=True)).to_be_visible()
+        expect(tab.page.get_by_text("this session", exact=True)).to_be_visible()
     [first, second] = [renewal.request.post_data for renewal in renewals]
     assert first == second
 
@@ -295,7 +295,7 @@ def test_sessions_are_listed_and_each_can_be_ended(
     console.button("Sessions").click()
     sessions = console.page.get_by_role("list", name="Sessions").get_by_role("listitem")
     expect(sessions).to_have_count(2)
-    expect(sessions.filter(has_text="this one")).to_contain_text("Chrome on Linux")
+    expect(sessions.filter(has_text="this session")).to_contain_text("Chrome on Linux")
     firefox = sessions.filter(has_text="Firefox on Linux")
     expect(firefox).to_contain_text("127.0.0.1")
     firefox.get_by_role("button", name="End").click()
@@ -331,11 +331,11 @@ def test_a_part_that_was_open_is_open_after_a_reload(console: Console, name: str
     console.enter(name)
     console.page.set_viewport_size(PHONE)
     console.button("Sessions").click()
-    expect(console.page.get_by_text("this one", exact=True)).to_be_visible()
+    expect(console.page.get_by_text("this session", exact=True)).to_be_visible()
 
     console.page.reload()
 
-    expect(console.page.get_by_text("this one", exact=True)).to_be_in_viewport()
+    expect(console.page.get_by_text("this session", exact=True)).to_be_in_viewport()
 
 
 def test_everything_is_done_by_keyboard_alone(console: Console, name: str) -> None:

@@ -1,6 +1,6 @@
-"""Each state of the pages, on a wide screen and a phone, light and dark: axe-core finds nothing, nothing overflows.
+"""Each state of the pages, on a wide screen and a phone, light and dark: no axe-core violations, no overflow.
 
-The pictures are in var/screenshots, to be looked at.
+The screenshots are in var/screenshots, for review.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from support.paths import CHECKOUT
 from support.stack import LocalStack
 
 SCREENSHOTS = CHECKOUT / "var/screenshots"
-# WCAG 2.2 at level AA, and what axe calls best practice.
+# WCAG 2.2 at level AA, and axe's best practices.
 RULES = {"resultTypes": ["violations"]}
 VIOLATIONS = """
 async rules => (await axe.run(rules)).violations.map(({ id, nodes }) => [id, nodes.map(node => node.html)])
@@ -50,8 +50,8 @@ def look() -> Look:
 
 
 def violations(page: Page) -> list[list[object]]:
-    """Return each rule that axe-core finds broken, with the elements that break it."""
-    # Half a megabyte of script, that a document needs once.
+    """Return each violated rule with the elements that violate it."""
+    # Half a megabyte of script, so loaded only once per document.
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     return page.evaluate(VIOLATIONS, RULES)
@@ -59,7 +59,7 @@ def violations(page: Page) -> list[list[object]]:
 
 @contextmanager
 def held(page: Page, path: str) -> Iterator[None]:
-    """The response to a call stays away, as on a slow line."""
+    """Withhold the response to a request, as on a slow connection."""
     page.route(f"**{path}", lambda _: None)
     yield
     page.unroute(f"**{path}")
@@ -117,7 +117,7 @@ def test_without_a_connection(desk: Console, look: Look) -> None:
 
 
 def test_a_list_that_fails(desk: Console, look: Look) -> None:
-    """The only response here that is not the API's: it has no way to fail by itself when it is asked to."""
+    """The only mocked response, since the API cannot be made to fail on request."""
     body = '{"type":"/problems/internal-server-error","title":"Internal Server Error","status":500}'
     desk.page.route(
         "**/api/tasks", lambda route: route.fulfill(status=500, content_type="application/problem+json", body=body)
@@ -134,7 +134,7 @@ def test_a_list_that_fails(desk: Console, look: Look) -> None:
 
 def test_the_sessions(desk: Console, look: Look) -> None:
     desk.button("Sessions").click()
-    expect(desk.page.get_by_text("this one", exact=True)).to_be_visible()
+    expect(desk.page.get_by_text("this session", exact=True)).to_be_visible()
     desk.page.locator("#sessions").scroll_into_view_if_needed()
     look(desk.page, "sessions")
 
@@ -163,13 +163,13 @@ def test_the_webhooks(desk: Console, look: Look, stack: LocalStack) -> None:
     expect(page.get_by_text("No webhooks yet.")).to_be_visible()
     page.locator("#webhooks").scroll_into_view_if_needed()
     look(page, "webhooks-empty")
-    # Nothing listens there.
+    # Nothing listens on this port.
     desk.box("URL").fill("http://127.0.0.1:65500/hook")
     desk.button("Add webhook").click()
     expect(page.get_by_text("whsec_")).to_be_visible()
     page.locator("#webhooks").scroll_into_view_if_needed()
     look(page, "webhooks-secret")
-    desk.button("I have kept it").click()
+    desk.button("I have saved it").click()
     desk.button("Send test").click()
     expect(page.get_by_text("The connection failed")).to_be_visible(timeout=15_000)
     page.locator("#webhooks").scroll_into_view_if_needed()

@@ -1,4 +1,4 @@
-"""What a person does with tasks, on a wide screen and on a phone."""
+"""Working with tasks, on a wide screen and on a phone."""
 
 import contextlib
 import re
@@ -79,14 +79,14 @@ def test_the_last_four_are_shown_and_older_ones_page_by_page(desk: Console, stac
 
     desk.button("Load more").click()
     expect(desk.rows).to_have_count(8)
-    # The keyboard goes on where the new ones begin.
+    # The focus moves to the first of the new tasks.
     expect(desk.rows.nth(4)).to_be_focused()
     desk.button("Load more").click()
 
     expect(desk.rows).to_have_count(10)
     assert desk.titles() == [*"jihgfedcba"]
     expect(desk.button("Load more")).to_be_hidden()
-    expect(desk.status).to_contain_text("these were the last")
+    expect(desk.status).to_contain_text("There are no more")
 
 
 def test_a_task_that_comes_while_pages_are_read_is_neither_skipped_nor_doubled(
@@ -245,11 +245,11 @@ def test_a_deletion_that_the_page_could_not_send_as_it_went_is_sent_by_the_next(
 ) -> None:
     for title in "ab":
         desk.add(title)
-    # The answer to one deletion leaves the next one to be sent.
+    # After the first deletion's response, the second one is still unsent.
     desk.row("b").get_by_role("button", name="Delete").click()
     with desk.page.expect_response(lambda response: response.request.method == "DELETE"):
         desk.row("a").get_by_role("button", name="Delete").click()
-    # The page is left, and what it sends then is lost.
+    # The page is left, and the request that it then sends is lost.
     desk.page.route("**/api/tasks/*", lambda route: route.abort(), times=1)
     with desk.page.expect_event("requestfailed"):
         desk.page.evaluate("dispatchEvent(new Event('pagehide'))")

@@ -1,4 +1,4 @@
-"""Any title that the API takes has its place on any screen."""
+"""Any title that the API accepts fits on any screen."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""Webhooks: added, tested at a receiver of the test's own, shown with what became of each delivery, removed."""
+"""Webhooks: added, tested with the test's own receiver, shown with the outcome of each delivery, removed."""
 
 import http.server
 import re
@@ -12,12 +12,12 @@ from browser.console import Console
 from support.accounts import Account
 from support.stack import LocalStack
 
-# From the 201 to the receiver it takes a second or two, and more on a busy machine.
+# A delivery takes a second or two after the 201, and longer on a busy machine.
 DELIVERED_WITHIN_MS = 15_000
 
 
 class Receiver(http.server.ThreadingHTTPServer):
-    """Answers every delivery with the status that it is told to."""
+    """A receiver that responds to every delivery with ``status``."""
 
     status = 200
 
@@ -31,7 +31,7 @@ class Receiver(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Keeps the ids of what it gets."""
+    """Records the ids of the messages received."""
 
     server: Receiver
 
@@ -45,7 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Stay quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def webhooks(desk: Console, stack: LocalStack, resident: Account) -> Console:
-    """The console with its webhooks open, and none there."""
+    """The console with the webhooks' section open and no webhooks."""
     for webhook in stack.call("GET", "/api/webhooks", token=resident.access).json():
         stack.call("DELETE", f"/api/webhooks/{webhook['id']}", token=resident.access)
     desk.button("Webhooks").click()
@@ -90,7 +90,7 @@ def test_a_webhook_is_added_and_its_secret_is_shown_once(
     expect(secret).to_contain_text(re.compile(r"whsec_[A-Za-z0-9+/=]{24,}"))
     expect(secret).to_be_focused()
     expect(row).to_contain_text("task.created, task.renamed")
-    secret.get_by_role("button", name="I have kept it").click()
+    secret.get_by_role("button", name="I have saved it").click()
     expect(webhooks.page.get_by_text("whsec_")).to_have_count(0)
 
     webhooks.page.reload()
@@ -130,7 +130,7 @@ def test_a_test_is_sent_and_what_became_of_it_is_shown_and_sent_again(webhooks: 
     expect(delivery).to_contain_text("delivered", timeout=DELIVERED_WITHIN_MS)
     expect(delivery).to_contain_text("status 200")
     expect(delivery).to_contain_text("1 attempt")
-    # What a receiver answers is text.
+    # A receiver's response is shown as text.
     expect(delivery.locator("pre")).to_have_text("<b>thanks</b>")
 
     receiver.status = 500

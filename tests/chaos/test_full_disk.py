@@ -1,4 +1,4 @@
-"""A full disk under `make up`: reads and the state of the parts go on, writes are a 503, and all recovers by itself."""
+"""A full disk under `make up`: reads and /readyz work, writes get a 503, and everything recovers by itself."""
 
 import errno
 import secrets
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can 
 
 SIZE = "24m"
 RECOVERED_WITHIN_SECONDS = 20
-# A disk that only the stack sees. Without root it also needs a user namespace, in which the user may mount.
+# A disk that only the stack sees. Without root this needs a user namespace, in which the user may mount it.
 MOUNT = f'mount -t tmpfs -o size={SIZE},mode=700 tmpfs "$STATE_DIR" && exec make up'
 
 
 class Disk:
-    """The stack's file system, as another process can reach it."""
+    """The stack's file system, accessed from outside its mount namespace."""
 
     def __init__(self, stack: LocalStack) -> None:
         self._root = Path(f"/proc/{stack.process.pid}/root{stack.state}")
@@ -67,7 +67,7 @@ def test_full_disk_stops_writes_alone_and_all_goes_on_once_there_is_room(stack: 
     assert create(stack, ada) == 201
     started = stack.output.count("supervisor: ")
     disk.fill()
-    # What was allocated before takes some writes.
+    # Space that was already allocated still accepts some writes.
     wait_until(lambda: create(stack, ada) == 503, timeout=90, interval=0, what="writes fail")
     refused_by_redis(stack, disk)
 
@@ -77,7 +77,7 @@ def test_full_disk_stops_writes_alone_and_all_goes_on_once_there_is_room(stack: 
     checks = {name: part["checks"] for name, part in stack.call("GET", "/readyz").json()["services"].items()}
     for service in ("auth", "tasks", "scheduler"):
         assert checks[service].items() >= {"database": "takes no writes", "redis": "does not answer"}.items()
-    # Each part has asked Redis or the database by now, and was refused.
+    # By now Redis or the database has refused requests of each part.
     assert stack.output.count("supervisor: ") == started, stack.output
 
     disk.free()
@@ -100,7 +100,7 @@ def create(stack: LocalStack, account: Account) -> int:
 
 
 def refused_by_redis(stack: LocalStack, disk: Disk) -> None:
-    """Write to Redis until its file cannot take it; from then on it refuses also what the worker asks for."""
+    """Write to Redis until its file cannot be written; it then also refuses the worker's commands."""
     client = redis.Redis(unix_socket_path=str(disk.redis_socket))
 
     def refused() -> bool:

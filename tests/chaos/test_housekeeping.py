@@ -1,4 +1,4 @@
-"""Of 100,000 old rows in each table a few are deleted at a time, and no writer waits for it."""
+"""100,000 old rows in each table are deleted a few at a time, so that no writer waits."""
 
 import contextlib
 import sqlite3
@@ -14,10 +14,10 @@ from support.tokens import make_token
 from support.waiting import wait_until
 
 LONGEST_SECONDS = 0.1
-# On a machine that is busy with other work, single writes take that long by themselves.
+# On a busy machine, single writes take that long without any deletion.
 ROUNDS = 3
 TABLES = ("tasks_event", "tasks_idempotencykey", "webhooks_delivery")
-# To delete all of them at once takes longer than that; each process of the service deletes a thousand in ten seconds.
+# Deleting all at once would take longer; each process of the service deletes a thousand in ten seconds.
 ROWS = 100_000
 LEFT = ROWS - 2000
 OLD = "2020-01-01 00:00:00"
@@ -36,12 +36,12 @@ def database(stack: LocalStack) -> Iterator[sqlite3.Connection]:
 
 
 def keep(database: sqlite3.Connection, table: str) -> None:
-    """Keep the table's newest row, as something to copy."""
+    """Save the table's newest row as a template."""
     database.execute(f"CREATE TEMP TABLE kept_{table} AS SELECT * FROM {table} ORDER BY id DESC LIMIT 1")
 
 
 def multiply(database: sqlite3.Connection, table: str, **values: str) -> None:
-    """Put ROWS copies of the kept row in the place of all rows; ``values`` are SQL expressions for some columns."""
+    """Replace all rows by ROWS copies of the saved row; ``values`` are SQL expressions for some columns."""
     names = [row[1] for row in database.execute(f"PRAGMA table_info({table})") if row[1] != "id"]
     database.execute("BEGIN IMMEDIATE")
     database.execute(f"DELETE FROM {table}")
@@ -60,7 +60,7 @@ def count_old(database: sqlite3.Connection, table: str) -> int:
 
 @pytest.mark.alone
 def test_no_writer_waits_for_a_deletion(stack: LocalStack, database: sqlite3.Connection) -> None:
-    # Of a user without webhooks: their deliveries would be work of their own.
+    # A user without webhooks, since deliveries would add work.
     token = make_token(stack.secret, user_id="7")
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "first"}
     assert stack.call("POST", "/api/tasks", headers=headers, json={"title": "Task", "duration": 5}).status_code == 201
@@ -79,7 +79,7 @@ def test_no_writer_waits_for_a_deletion(stack: LocalStack, database: sqlite3.Con
         multiply(database, "tasks_event", uuid=unique, created_at=old)
         multiply(database, "tasks_idempotencykey", key=unique, created_at=old)
         multiply(database, "webhooks_delivery", message_id=unique, created_at=old, state="'delivered'")
-        # What was just stored is then not for a request to move.
+        # So that no request has to checkpoint these rows.
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         longest.append(longest_write(stack, token, until=lambda: all(count_old(database, t) <= LEFT for t in TABLES)))
         print(f"longest write {longest[-1] * 1000:.0f} ms while 2,000 rows of each table were deleted")
@@ -89,7 +89,7 @@ def test_no_writer_waits_for_a_deletion(stack: LocalStack, database: sqlite3.Con
 
 
 def longest_write(stack: LocalStack, token: str, *, until: Callable[[], bool]) -> float:
-    """Create tasks, one after the other, and return the seconds of the one that took longest."""
+    """Create tasks one after the other; return the longest creation's time in seconds."""
     longest, deadline = 0.0, time.monotonic() + 60
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {token}"

@@ -1,4 +1,4 @@
-"""A job runs once for each slot, whatever is killed: behaviour of Celery, Redis and the kernel beyond unit tests."""
+"""A job runs once per slot whichever part is killed: behaviour of Celery, Redis and the kernel beyond unit tests."""
 
 import contextlib
 import dataclasses
@@ -19,13 +19,13 @@ from .conftest import TASKS, JobSystem, Process
 HOUR = datetime.datetime.now(tz=datetime.UTC).replace(minute=0, second=0, microsecond=0)
 A, B, C = ((HOUR + datetime.timedelta(days=-1, minutes=minute)).isoformat() for minute in range(3))
 
-# By settings.py, the message of a killed worker becomes visible again after 15 s, and is found within another second.
+# By settings.py, a killed worker's message becomes visible again after 15 s, and is found within another second.
 REDELIVERY_SECONDS = 16
-# By jobs/runner.py and jobs/relay.py, a run is lost when its lease has stood still for 14 s, looked at twice a second;
-# and in the counting settings after 4 s.
+# By jobs/runner.py and jobs/relay.py, a run is lost once its lease has not been renewed for 14 s (4 s in the counting
+# settings), which is checked twice a second.
 LEASE_SECONDS = 14
 QUICK_LEASE_SECONDS = 4
-# For a worker to start on it, on a busy machine.
+# For a worker to start the run on a busy machine.
 SLACK_SECONDS = 6
 START_SECONDS = 20
 MINUTE_SECONDS = 65
@@ -40,7 +40,7 @@ def seconds_until(condition: Callable[[], bool], *, timeout: float, what: str) -
 
 @dataclasses.dataclass
 class Everything:
-    """Two beats, two relays and a worker on one broker, with the times that are used outside of tests."""
+    """Two beats, two relays and a worker on one broker, with the production intervals."""
 
     system: JobSystem
     worker: Process
@@ -49,11 +49,11 @@ class Everything:
 
 @pytest.fixture(scope="module", autouse=True)
 def everything(make_system: Callable[[], JobSystem]) -> Everything:
-    """Start them first: the other tests fill the time until the next minute begins."""
+    """Start them first: the other tests fill the time until the next minute."""
     system = make_system()
     killed = system.start_beat()
     wait_until(lambda: ticks(killed) == 1, timeout=START_SECONDS, what="beat starts")
-    # Beat starts on whatever a killed one has left.
+    # Beat must be able to start on the files that a killed beat has left.
     killed.kill()
     for _ in range(2):
         system.start_relay()
@@ -79,7 +79,7 @@ def succeeded(system: JobSystem, *, attempts: int) -> Callable[[], bool]:
 def test_killed_worker(system: JobSystem, stalled: Process) -> None:
     children = stalled.children()
     stalled.kill()
-    wait_until(lambda: all(map(has_ended, children)), timeout=5, what="no child outlives the worker")
+    wait_until(lambda: all(map(has_ended, children)), timeout=5, what="every child has exited")
 
     worker = system.start_worker()
     took = seconds_until(
@@ -93,7 +93,7 @@ def test_killed_worker(system: JobSystem, stalled: Process) -> None:
 
 
 def test_only_pool_processes_open_the_database(system: JobSystem, stalled: Process) -> None:
-    """Several processes would write to a connection that was opened before the fork."""
+    """A connection opened before the fork would be shared by several processes."""
     processes = [psutil.Process(stalled.popen.pid), *stalled.children()]
     worker, *pool = [str(system.database) in {file.path for file in process.open_files()} for process in processes]
     assert (worker, sorted(pool)) == (False, [False, True])
@@ -129,14 +129,14 @@ def test_worker_that_was_frozen_does_nothing_when_another_one_has_taken_over(
     for process in frozen:
         process.resume()
 
-    wait_until(lambda: any(map(has_ended, frozen[1:])), timeout=5, what="the kernel ends the process that had the run")
+    wait_until(lambda: any(map(has_ended, frozen[1:])), timeout=5, what="the kernel kills the process of the run")
     wait_until(system.broker_is_empty, timeout=REDELIVERY_SECONDS + SLACK_SECONDS, what="no message is left")
     assert stalled.output.count("report") == 0
     assert succeeded(system, attempts=2)()
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Say whether the process has ended; Celery takes some seconds to notice."""
+    """Return whether the process has exited; Celery takes some seconds to notice."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
@@ -151,10 +151,10 @@ def test_terminated_worker_finishes(system: JobSystem, stalled: Process) -> None
 
 
 def test_impatiently_stopped_worker(system: JobSystem, stalled: Process) -> None:
-    # The worker logs too, so its output has to be read, but so slowly that the report takes 15 s.
+    # The worker logs too, so its output must be read, but slowly enough that the report takes 15 s.
     stalled.output.release(pause=0.1)
     stalled.popen.send_signal(signal.SIGQUIT)
-    wait_until(lambda: system.messages() == 1, timeout=8, what="the message is back with the broker")
+    wait_until(lambda: system.messages() == 1, timeout=8, what="the message has been returned to the broker")
     stalled.output.release()
     stalled.popen.wait(timeout=10)
 
@@ -163,8 +163,8 @@ def test_impatiently_stopped_worker(system: JobSystem, stalled: Process) -> None
 
 
 def test_redis_of_another_project_as_well(system: JobSystem) -> None:
-    """Its messages wait in the queue that Celery has by default, and our keys all carry our name."""
-    system.broker.lpush("celery", "a message of another project's")
+    """Its messages stay in Celery's default queue, and all of our keys have our prefix."""
+    system.broker.lpush("celery", "a message of another project")
     system.start_worker()
     system.publish(A)
     wait_until(succeeded(system, attempts=1), timeout=START_SECONDS, what="the slot ran")
@@ -182,7 +182,7 @@ def test_redis_restarted(system: JobSystem) -> None:
 
     took = seconds_until(lambda: len(system.runs()) == 2, timeout=5, what="the worker works again")
 
-    print(f"first job {took:.1f} s after Redis came back")
+    print(f"first job {took:.1f} s after Redis restarted")
     wait_until(lambda: worker.output.count("report") == 2, timeout=5, what="both were printed")
 
 
@@ -203,7 +203,7 @@ def test_redis_lost_in_mid_job_does_not_interrupt_it(system: JobSystem, stalled:
 
 @contextlib.contextmanager
 def refusing_writes(system: JobSystem) -> Iterator[None]:
-    """Let Redis answer MISCONF to every write, as it does where its disk is full: here it cannot save its file."""
+    """Let Redis refuse every write with MISCONF, as on a full disk: here it cannot save its file."""
     blocker = system.folder / "dump.rdb"
     blocker.mkdir()
     system.broker.config_set("save", "3600 1")
@@ -232,7 +232,7 @@ def test_redis_that_cannot_write_ends_neither_worker_nor_beat_nor_relay(system: 
         )
 
     took = seconds_until(
-        lambda: system.run(run_id)["state"] == "succeeded", timeout=40, what="the run that was asked for ran"
+        lambda: system.run(run_id)["state"] == "succeeded", timeout=40, what="the requested run succeeded"
     )
 
     print(f"first job {took:.1f} s after Redis could write again")
@@ -244,11 +244,11 @@ def test_database_unavailable(system: JobSystem) -> None:
     worker = system.start_worker()
     elsewhere = system.folder / "elsewhere"
     system.database.rename(elsewhere)
-    # A folder in place of the file: it is no database, and none can be created there.
+    # A folder in place of the file: it cannot be opened as a database, nor replaced by a new one.
     system.database.mkdir()
     system.publish(A)
     wait_until(
-        lambda: worker.output.count("database unavailable") > 1, timeout=START_SECONDS, what="it was tried again"
+        lambda: worker.output.count("database unavailable") > 1, timeout=START_SECONDS, what="the tick was retried"
     )
     system.database.rmdir()
     elsewhere.rename(system.database)
@@ -258,7 +258,7 @@ def test_database_unavailable(system: JobSystem) -> None:
 
 
 def test_burst_after_an_outage(system: JobSystem) -> None:
-    # A slot waits where the job is still busy with another, and such a wait is no longer than a tick's.
+    # A slot waits while the job is running for another one, but no longer than its tick.
     now = datetime.datetime.now(tz=datetime.UTC).replace(second=0, microsecond=0)
     slots = [(now - datetime.timedelta(minutes=minute)).isoformat() for minute in (1, 0)]
     system.publish(*slots * 5)
@@ -268,9 +268,9 @@ def test_burst_after_an_outage(system: JobSystem) -> None:
     worker = system.start_worker()
     wait_until(lambda: worker.output.count("report") >= 1, timeout=START_SECONDS, what="one was printed")
     wait_until(
-        lambda: {state for _, state, _ in system.runs()} <= {"succeeded", "missed"}, timeout=5, what="all are over"
+        lambda: {state for _, state, _ in system.runs()} <= {"succeeded", "missed"}, timeout=5, what="all runs are over"
     )
-    wait_until(system.broker_is_empty, timeout=5, what="every message is taken")
+    wait_until(system.broker_is_empty, timeout=5, what="every message is acknowledged")
 
     runs = system.runs()
     assert [slot for slot, *_ in runs] == slots
@@ -278,7 +278,7 @@ def test_burst_after_an_outage(system: JobSystem) -> None:
 
 
 def counted(system: JobSystem) -> list[tuple[float, int, str, int]]:
-    """Return the time, the process, begins or ends, and the number of each note that the counting job made."""
+    """Return the notes of the counting job: time, process id, "begins" or "ends", number."""
     notes = []
     for line in (system.folder / "counted").read_text().splitlines():
         at, pid, event, number = line.split()
@@ -293,16 +293,16 @@ def last_number(system: JobSystem) -> int:
 def test_long_run_survives_three_kills_and_a_deploy_and_never_runs_twice_at_a_time(system: JobSystem) -> None:
     relay = system.start_relay()
     worker = system.start_worker()
-    asked = time.monotonic()
+    requested = time.monotonic()
     run_id = system.request_run("count")
-    wait_until(lambda: last_number(system) > 0, timeout=START_SECONDS, what="it has started")
-    print(f"started {time.monotonic() - asked:.1f} s after it was asked for, start of the worker included")
+    wait_until(lambda: last_number(system) > 0, timeout=START_SECONDS, what="the count has started")
+    print(f"started {time.monotonic() - requested:.1f} s after the request, including the worker's start")
 
     for number in (150, 350, 550):
         wait_until(lambda: last_number(system) >= number, timeout=START_SECONDS, what=f"{number}")  # noqa: B023
         worker.kill()
         worker = system.start_worker()
-    # A deploy: the worker hands the run back, with a relay that is killed meanwhile.
+    # A deployment: the worker hands the run back, while the relay is killed.
     wait_until(lambda: last_number(system) >= 750, timeout=START_SECONDS, what="750")
     relay.kill()
     worker.popen.terminate()
@@ -310,16 +310,16 @@ def test_long_run_survives_three_kills_and_a_deploy_and_never_runs_twice_at_a_ti
     system.start_relay()
     system.start_worker()
     wait_until(
-        lambda: system.run(run_id)["state"] == "succeeded", timeout=2 * START_SECONDS, what="it has counted to the end"
+        lambda: system.run(run_id)["state"] == "succeeded", timeout=2 * START_SECONDS, what="the count is complete"
     )
 
     notes = counted(system)
     ends = [number for _, _, event, number in notes if event == "ends"]
     assert set(ends) == set(range(1, 1001))
-    # No process begins a piece while another one is at work: the notes of two never mix.
+    # No process starts a piece while another one is working: the notes of two processes never interleave.
     stretches = [pid for index, (_, pid, *_) in enumerate(notes) if index == 0 or notes[index - 1][1] != pid]
     assert len(stretches) == len(set(stretches)) == 5
-    # What was done since the last renewal, a second before each kill, is done again; the deploy repeats nothing.
+    # Work since the last renewal, up to a second before each kill, is repeated; the deployment repeats nothing.
     repeated = len(ends) - 1000
     run = system.run(run_id)
     print(f"{repeated} of 1,000 pieces were done twice, in {run['attempts']} attempts")
@@ -336,15 +336,15 @@ def test_run_that_is_asked_for_starts_soon(everything: Everything) -> None:
 
 
 def test_slots_run_once_with_two_beats_and_two_relays(everything: Everything) -> None:
-    """Run last, so that it waits the least."""
+    """Placed last, so that it waits the least."""
     for beat in everything.beats:
-        wait_until(lambda: ticks(beat) > 1, timeout=MINUTE_SECONDS, what="beat ticks")  # noqa: B023 (called at once)
-    wait_until(everything.system.broker_is_empty, timeout=5, what="the ticks are taken")
+        wait_until(lambda: ticks(beat) > 1, timeout=MINUTE_SECONDS, what="beat ticks")  # noqa: B023 (not deferred)
+    wait_until(everything.system.broker_is_empty, timeout=5, what="the ticks are acknowledged")
 
     runs = everything.system.runs()
     assert runs == [(slot, "succeeded", 1) for slot, *_ in runs]
     slots = [slot for slot, *_ in runs if slot.endswith(":00+00:00")]
-    # The killed beat's slot, and one for each minute since.
+    # The killed beat's slot and one for each minute since.
     first, last = (datetime.datetime.fromisoformat(slots[index]) for index in (0, -1))
     assert len(slots) == (last - first) / datetime.timedelta(minutes=1) + 1
     wait_until(lambda: everything.worker.output.count("report") >= len(runs), timeout=5, what="each was printed")
@@ -352,5 +352,5 @@ def test_slots_run_once_with_two_beats_and_two_relays(everything: Everything) ->
 
 
 def ticks(beat: Process) -> int:
-    """Return how many ticks this beat has sent."""
+    """Return the number of ticks that this beat has sent."""
     return beat.output.count("tick")

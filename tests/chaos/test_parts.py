@@ -1,4 +1,4 @@
-"""kill -9 of each process of a `make up`: that part is back, the others respond meanwhile, acknowledged writes stay."""
+"""kill -9 of each process of a `make up`: the part restarts, the others keep responding, acknowledged writes stay."""
 
 import collections
 import re
@@ -15,12 +15,12 @@ from support.http import responds
 from support.stack import LocalStack, running_stack
 from support.waiting import wait_until
 
-# The promise is 5 s on an idle machine, where granian takes 1.5 s; this one may be busy.
+# The documented limit is 5 s on an idle machine, where granian takes 1.5 s; this machine may be busy.
 BACK_WITHIN_SECONDS = 20
 
 
 class Clients:
-    """One client for each kind of request, which repeats it, and what came of each."""
+    """Clients that each repeat one kind of request, and the outcomes."""
 
     def __init__(self, stack: LocalStack) -> None:
         self._url = stack.url
@@ -44,13 +44,13 @@ class Clients:
             thread.join()
 
     def forget(self) -> None:
-        """Begin to count again, with a token that is valid for minutes."""
+        """Reset the counts and get a token that is valid for minutes."""
         self._token = self.account.access
         self.failures.clear()
         self.successes.clear()
 
     def wait_for_successes(self) -> None:
-        """Return when each client has had a response again."""
+        """Return once each client has had another successful response."""
         before = self.successes.copy()
         wait_until(
             lambda: all(self.successes[name] > before[name] for name in ("auth", "tasks", "write")),
@@ -94,7 +94,7 @@ def clients(local: LocalStack) -> Iterator[Clients]:
 
 @pytest.fixture
 def quiet(local: LocalStack, clients: Clients) -> Clients:
-    """The clients, once everything responds."""
+    """The clients once the stack is ready, with no failures counted."""
     wait_until(lambda: responds(f"{local.url}/readyz"), timeout=60, what="the stack is ready")
     clients.wait_for_successes()
     clients.forget()
@@ -102,7 +102,7 @@ def quiet(local: LocalStack, clients: Clients) -> Clients:
 
 
 def kill_and_wait(local: LocalStack, clients: Clients, name: str, *, child: bool = False) -> list[psutil.Process]:
-    """Kill the part's main process, or a child of it; return what it ran before, once another has its place."""
+    """Kill a part's main process or a child of it; once it is replaced, return the victim and its descendants."""
 
     def current() -> psutil.Process | None:
         main = local.main_process(name)
@@ -116,16 +116,16 @@ def kill_and_wait(local: LocalStack, clients: Clients, name: str, *, child: bool
     wait_until(
         lambda: (now := current()) is not None and now != victim and responds(f"{local.url}/readyz"),
         timeout=BACK_WITHIN_SECONDS,
-        what=lambda: f"{name} is back:\n{local.output[-3000:]}",
+        what=lambda: f"{name} has restarted:\n{local.output[-3000:]}",
     )
     clients.wait_for_successes()
     print(
-        f"{name}{' (child)' * child}: back after {time.monotonic() - started:.1f} s, failed: {dict(clients.failures)}"
+        f"{name}{' (child)' * child}: ready after {time.monotonic() - started:.1f} s, failed: {dict(clients.failures)}"
     )
     return before
 
 
-# What a client may see of each: its own service is unavailable, or the gateway does not accept connections.
+# The outcomes that a client may see: its service is unavailable, or the gateway does not accept connections.
 UNAVAILABLE = {502, 503, 504}
 REFUSED = {"ConnectionError", "ChunkedEncodingError"}
 
@@ -152,8 +152,8 @@ def test_part_that_is_killed_is_back_and_the_others_respond(
 
     assert {who for who, _ in quiet.failures} <= concerned
     assert {outcome for _, outcome in quiet.failures} <= outcomes
-    assert re.search(rf"^supervisor: {name} ended \(terminated by SIGKILL\) and is started again", local.output, re.M)
-    # Its workers would keep the socket.
+    assert re.search(rf"^supervisor: {name} stopped \(terminated by SIGKILL\) and is restarted", local.output, re.M)
+    # Surviving worker processes would keep the socket.
     assert not psutil.wait_procs(before, timeout=5)[1]
 
 
@@ -164,28 +164,28 @@ def test_process_of_a_part_that_is_killed_is_replaced_by_the_part(local: LocalSt
     kill_and_wait(local, quiet, name, child=True)
 
     assert local.main_process(name) == main
-    # What was in flight in that process; the other one responds meanwhile.
+    # Only requests in flight in that process fail; the other process keeps responding.
     assert sum(quiet.failures.values()) <= 6
 
 
 def test_part_that_keeps_ending_is_started_again_later_and_later(local: LocalStack, quiet: Clients) -> None:
     def delays() -> list[int]:
-        ends = re.findall(r"beat ended .* is started again(?: in (\d+) s)?", local.output)
+        ends = re.findall(r"beat stopped .* is restarted(?: in (\d+) s)?", local.output)
         return [int(seconds or 0) for seconds in ends]
 
     def kill() -> list[int]:
-        """Kill beat as soon as it runs, and return the delays that the supervisor has announced, this one included."""
+        """Kill beat as soon as it runs; return all delays that the supervisor has announced, including this one."""
         victim, before = wait_until(lambda: local.main_process("beat"), timeout=BACK_WITHIN_SECONDS), len(delays())
         victim.kill()
         return wait_until(lambda: len(delays()) > before and delays(), timeout=BACK_WITHIN_SECONDS)
 
-    # The first end may follow a long life, and on a busy machine so may a later one.
+    # The first exit may follow a long uptime and, on a busy machine, so may a later one.
     assert any(kill()[-2:] == [1, 2] for _ in range(9)), delays()
     assert {who for who, _ in quiet.failures} == set()
 
 
 def test_damaged_file_of_redis_is_set_aside(local: LocalStack, quiet: Clients) -> None:
-    """Redis alone: it loads the file whenever it starts."""
+    """Only Redis is affected: it loads the file at each start."""
     folder = local.state / "redis"
     files = [path for path in (folder / "appendonly.aof", *folder.glob("appendonlydir/*.incr.aof")) if path.exists()]
     for path in files:
@@ -196,7 +196,7 @@ def test_damaged_file_of_redis_is_set_aside(local: LocalStack, quiet: Clients) -
 
     redis.kill()
 
-    wait_until(lambda: "what it would load may be damaged" in local.output, timeout=BACK_WITHIN_SECONDS)
+    wait_until(lambda: "its files may be damaged" in local.output, timeout=BACK_WITHIN_SECONDS)
     wait_until(lambda: responds(f"{local.url}/readyz"), timeout=60)
     assert [path.name for path in folder.iterdir() if path.name.endswith(".damaged")]
     assert {who for who, _ in quiet.failures} == set()

@@ -1,7 +1,7 @@
 """2,000 writes while the parts of a stack are killed and frozen at random: none is lost, doubled or out of order.
 
-CHAOS_SECONDS makes it as long as that (a soak of hours as well), with as many writes a second. CHAOS_SEED repeats the
-order of an earlier run, which that run has printed.
+CHAOS_SECONDS sets the duration (a soak test may take hours) at the same rate of writes. CHAOS_SEED repeats the order of
+faults of an earlier run, which prints its seed.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ WRITES = round(2000 * SECONDS / 50)
 SEED = os.environ.get("CHAOS_SEED") or str(random.randrange(10**6))
 WRITERS = 8
 USERS = 4
-# Between two faults, and how long a part is frozen.
+# The ranges, in seconds, of the pauses between faults and of the freezes.
 PAUSES = (0.2, 1.2)
 FREEZES = (0.5, 3.0)
-# The supervisor waits longer and longer for a part that does not live that long.
+# The supervisor's restart delay grows for a part that exits sooner than this.
 SETTLED_SECONDS = 5.0
-# A claim of a worker that was killed expires after 20 s; what failed is tried again after 5 s and 30 s.
+# A killed worker's claim expires after 20 s; failed attempts are retried after 5 s and 30 s.
 DRAINED_WITHIN_SECONDS = 100
 
 
@@ -45,13 +45,13 @@ class Ledger:
 
     attempted: set[str] = field(default_factory=set)
     acknowledged: set[str] = field(default_factory=set)
-    # Attempts that got no answer, or one that says to try again.
+    # Attempts that got no response, or one that asks for a retry.
     repeated: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Writer(threading.Thread):
-    """A client that creates tasks with keys, and renames and deletes some; it repeats what it got no answer to."""
+    """A client that creates tasks with idempotency keys, renames and deletes some, and retries failed requests."""
 
     def __init__(self, stack: LocalStack, ledger: Ledger, numbers: range, *, seconds: float) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Writer(threading.Thread):
                 self._write(number)
                 ahead = started + self._seconds * (done + 1) / len(self._numbers) - time.monotonic()
                 time.sleep(max(ahead, 0))
-        # For the test, which is in another thread.
+        # For the test, which runs in another thread.
         except BaseException as error:  # noqa: BLE001
             self.error = error
 
@@ -88,7 +88,7 @@ class Writer(threading.Thread):
             self._repeat("DELETE", path, user=user)
 
     def _repeat(self, method: str, path: str, *, user: int, headers: Any = None, **arguments: Any) -> requests.Response:
-        """Send the request until there is an answer to it; a 404 says that an earlier DELETE took effect."""
+        """Send the request until it succeeds; a 404 means that an earlier DELETE took effect."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             token = {"Authorization": f"Bearer {make_token(self._secret, user_id=str(user))}"}
@@ -106,11 +106,11 @@ class Writer(threading.Thread):
             with self._ledger.lock:
                 self._ledger.repeated[outcome] += 1
             time.sleep(random.uniform(0.1, 0.5))
-        raise AssertionError(f"{method} {path} got no answer in time: {self._ledger.repeated}")
+        raise AssertionError(f"{method} {path} did not succeed in time: {self._ledger.repeated}")
 
 
 class Chaos(threading.Thread):
-    """Kills and freezes parts, one after the other, in an order that the seed decides."""
+    """Kills and freezes parts one after the other, in an order determined by the seed."""
 
     def __init__(self, stack: LocalStack, *, seed: str) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class Chaos(threading.Thread):
 
 @dataclass(frozen=True)
 class Event:
-    """A row of the log."""
+    """A row of the log of events."""
 
     uuid: str
     type: str
@@ -181,7 +181,7 @@ def undelivered(stack: LocalStack, receiver: Receiver) -> list[Event]:
 
 
 def out_of_order(log: list[Event], receiver: Receiver) -> list[int]:
-    """Return the tasks whose events arrived for the first time in another order than they happened."""
+    """Return the tasks whose events first arrived in a different order from the log's."""
     happened: dict[int, list[str]] = {}
     for event in log:
         happened.setdefault(event.task_id, []).append(event.uuid)
@@ -201,7 +201,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @pytest.fixture
 def receiver(stack: LocalStack) -> Iterator[Receiver]:
-    """Hears of every task of the users."""
+    """A receiver of all events of the users' tasks."""
     with receiving() as receiver:
         for user in range(1, USERS + 1):
             response = stack.call(
@@ -229,7 +229,7 @@ def seconds(action: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-# The suite's limit would end a soak.
+# The suite's time limit would interrupt a soak test.
 @pytest.mark.timeout(600 + SECONDS)
 def test_no_write_is_lost_doubled_or_delivered_out_of_order(stack: LocalStack, receiver: Receiver) -> None:
     ledger, chaos = Ledger(), Chaos(stack, seed=SEED)
@@ -268,5 +268,5 @@ def test_no_write_is_lost_doubled_or_delivered_out_of_order(stack: LocalStack, r
     assert (lost, doubled, disordered) == (set(), set(), [])
     assert set(created) == ledger.attempted
     assert receiver.refused == []
-    # The chaos was one.
+    # Enough faults were injected.
     assert sum(chaos.done.values()) >= SECONDS / 4

@@ -1,4 +1,4 @@
-"""Redis stopped, frozen or full: 500 writes succeed as fast as ever, since no request waits for the broker."""
+"""Redis stopped, frozen or full: 500 writes succeed as fast as before, since no request waits for the broker."""
 
 import contextlib
 import sqlite3
@@ -22,12 +22,12 @@ from support.waiting import wait_until
 
 WRITES = 500
 P99_WITHIN_SECONDS = 0.05
-# On a machine that is busy with other work, single writes take that long by themselves.
+# On a busy machine, single writes take that long without an outage.
 ROUNDS = 3
 
 
 class Redis:
-    """A server that is not the stack's own, so that its supervisor does not start it again."""
+    """A Redis outside the stack, so that the supervisor does not restart it."""
 
     def __init__(self, executable: str, folder: Path) -> None:
         self._command = [
@@ -88,12 +88,12 @@ def broker(redis_server: str) -> Iterator[Redis]:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, broker: Redis) -> Iterator[LocalStack]:
     with running_stack(tmp_path_factory.mktemp("state"), REDIS_URL=broker.url, LOG_LEVEL="WARNING") as stack:
-        write(stack)  # The first ones warm the processes up.
+        write(stack)  # Warms up the processes.
         yield stack
 
 
 def write(stack: LocalStack) -> float:
-    """Create WRITES tasks, one after the other; return the 99th percentile of their seconds."""
+    """Create WRITES tasks one after the other; return the 99th percentile of their times in seconds."""
     took = []
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {make_token(stack.secret)}"

@@ -1,4 +1,4 @@
-"""A client of the stack in containers, and a load that records the outcome of each request."""
+"""A client of the stack in containers, and a load generator that records the outcome of each request."""
 
 import dataclasses
 import threading
@@ -60,11 +60,11 @@ class Client:
 
 @dataclasses.dataclass
 class Load:
-    """What a load has seen: the number of responses by status, and the requests that got none."""
+    """The outcomes of a load: the number of responses by status, and the requests without a response."""
 
     statuses: Counter[int] = dataclasses.field(default_factory=Counter)
     broken: list[str] = dataclasses.field(default_factory=list)
-    # The titles that POSTs have sent, and those whose 201 has arrived.
+    # The titles sent by POSTs, and those acknowledged by a 201.
     attempted: list[str] = dataclasses.field(default_factory=list)
     acknowledged: list[str] = dataclasses.field(default_factory=list)
     slowest: float = 0.0
@@ -78,7 +78,7 @@ class Load:
 
 @contextmanager
 def load(send: Callable[[requests.Session, Load], requests.Response], *, clients: int = 4) -> Iterator[Load]:
-    """Send requests from several clients at once, each one after the other, while the block runs."""
+    """Send requests from several concurrent clients while the block runs; each sends one at a time."""
     seen, stop, lock = Load(), threading.Event(), threading.Lock()
 
     def work() -> None:
@@ -130,7 +130,7 @@ def creates(client: Client) -> Callable[[requests.Session, Load], requests.Respo
 
 
 def probe(project: Project, part: str) -> int:
-    """Run the part's own health check now, and return its exit code."""
+    """Run the part's own health check now; return its exit code."""
     [container] = project.inspect(*project.containers(part))
     kind, *test = container["Config"]["Healthcheck"]["Test"]
     command = ["sh", "-c", *test] if kind == "CMD-SHELL" else test

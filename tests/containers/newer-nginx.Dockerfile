@@ -1,4 +1,5 @@
-# An nginx that follows addresses by itself (1.27.3 and newer), for where the base image at hand is older. Built in local/.
+# An nginx that re-resolves addresses itself (1.27.3 or newer), in case the available base image is older. The build
+# context is local/.
 ARG NGINX_IMAGE=nginx:1.30
 FROM ${NGINX_IMAGE}
 COPY servers.txt .

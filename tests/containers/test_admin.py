@@ -1,4 +1,4 @@
-"""The admin, which runs where its profile is given."""
+"""The admin, which runs only if its profile is enabled."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def admin(project: Project) -> Iterator[str]:
     assert "admin" not in project.compose("ps", "--all", "--services").split()
     project.compose("--profile", "admin", "up", "--detach", "admin")
     url = f"http://localhost:{project.admin_port}/admin/"
-    wait_until(lambda: responds(url + "login/"), timeout=40, what="the admin answers")
+    wait_until(lambda: responds(url + "login/"), timeout=40, what="the admin responds")
     assert probe(project, "admin") == 0
     yield url
     project.compose("--profile", "admin", "rm", "--force", "--stop", "admin")
@@ -51,7 +51,7 @@ def test_it_is_open_to_this_machine_alone_and_has_what_auth_has(admin: str, proj
     assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], None)
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
     assert project.execute("admin", "id", "-u").strip() == "10001"
-    # DNS rebinding: the name of a web page that resolves to this machine.
+    # DNS rebinding: the name of a foreign page that resolves to this machine.
     assert requests.get(admin, headers={"Host": "evil.example"}, timeout=30).status_code == 400
-    # The gateway does not route to it.
+    # The gateway does not route to the admin.
     assert project.request("GET", "/admin/").status_code == 404

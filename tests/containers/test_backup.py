@@ -1,4 +1,4 @@
-"""`make docker-backup` of a stack under writes, and `make docker-restore` into one without volumes."""
+"""`make docker-backup` of a stack during writes, and `make docker-restore` into one without volumes."""
 
 import sqlite3
 from contextlib import closing
@@ -25,7 +25,7 @@ def test_a_backup_restored_where_nothing_is_left(project: Project, client: Clien
     project.run("make", "docker-backup", f"FILE={second}")
     with closing(sqlite3.connect(backup)) as opened:
         (tasks,) = opened.execute("SELECT count(*) FROM tasks_task").fetchone()
-    print(f"{tasks} tasks in the backup; {during} were created meanwhile")
+    print(f"{tasks} tasks in the backup; {during} were created during it")
 
     refused = project.run("make", "docker-restore", f"FILE={second}", check=False)
     assert "error: the stack is running; stop it first: make docker-down" in refused
@@ -35,7 +35,7 @@ def test_a_backup_restored_where_nothing_is_left(project: Project, client: Clien
     project.run("make", "docker-restore", f"FILE={second}")
     project.run("make", "docker-up")
 
-    wait_until(lambda: ended.call("GET", "/api/tasks").status_code == 401, timeout=5, what="the ended token is refused")
+    wait_until(lambda: ended.call("GET", "/api/tasks").status_code == 401, timeout=5, what="the token is refused")
     assert client.titles() == titles
     assert before <= set(titles)
     refresh = {"refresh": client.refresh}

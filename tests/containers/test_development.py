@@ -1,4 +1,4 @@
-"""The Compose override for development: a change in the checkout is served at once."""
+"""The Compose override for development: a change in the checkout takes effect immediately."""
 
 import os
 import time
@@ -13,14 +13,14 @@ FILES = ("--file", "docker-compose.yaml", "--file", "docker-compose.dev.yaml")
 
 
 def touch(project: Project, path: str, inside: str) -> None:
-    """Touch the file until the service notices: Django's server answers some time before it begins to watch."""
+    """Touch the file until the service reloads: Django's server responds before it starts watching files."""
 
     def seen() -> bool:
         os.utime(CHECKOUT / path)
         time.sleep(1)
         return f"{inside} changed, reloading" in "".join(project.log("tasks"))
 
-    wait_until(seen, timeout=30, what="it starts again")
+    wait_until(seen, timeout=30, what="the service reloads")
 
 
 def test_the_code_is_the_checkouts_and_a_change_starts_it_again(project: Project, client: Client) -> None:

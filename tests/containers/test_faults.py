@@ -1,4 +1,4 @@
-"""Parts of the running stack are killed or cut off: what a client sees, and what becomes of the work."""
+"""Parts of the running stack are killed or cut off: the effects on clients and on work in progress."""
 
 import datetime
 import itertools
@@ -17,12 +17,12 @@ from support.waiting import wait_until
 
 from .conftest import Client, Load, creates, load, probe, reads
 
-# Tasks of user 1 for the report, enough that the job takes seconds.
+# Enough tasks of user 1 that their report takes seconds.
 MANY_TASKS = 60_000
 
 
 def runs(project: Project) -> dict[str, tuple[str, int]]:
-    """Return state and attempts of each slot's run."""
+    """Return the state and attempts of each slot's run."""
     return {
         slot: (state, attempts)
         for slot, state, attempts in json.loads(project.run_program("worker", "containers/list_runs"))
@@ -48,7 +48,7 @@ def restarts(project: Project, service: str) -> int:
 
 @pytest.fixture
 def slots() -> "Any":
-    """Slots that beat does not use: in the past, and recent enough that their runs are kept."""
+    """Slots that beat does not use: in the past, but recent enough that their runs are kept."""
     now = datetime.datetime.now(tz=datetime.UTC).replace(second=0, microsecond=0)
     start = now - datetime.timedelta(minutes=random.randint(2_000, 30_000))
     return ((start + datetime.timedelta(minutes=n)).isoformat() for n in range(1000))
@@ -65,11 +65,11 @@ def test_a_process_of_a_service_that_is_killed_is_replaced_while_the_other_answe
         project.signal_process("tasks", "SIGKILL")
         time.sleep(4)
     print(seen)
-    # No more than was in flight there: a retry may reach the same process while it dies.
+    # Only requests in flight in that process: a retry may reach the same process while it is dying.
     assert set(seen.statuses) <= {200, 502}
     assert seen.statuses[502] + len(seen.broken) <= 2 * 4
     assert seen.statuses[200] > 100
-    # The other one has answered meanwhile, and the container was not restarted.
+    # The other process kept responding, and the container was not restarted.
     assert project.inspect(*project.containers("tasks"))[0]["State"]["StartedAt"] == before
     assert len(project.processes("tasks")) == 2
     assert project.processes("tasks") != processes
@@ -80,7 +80,7 @@ def test_a_worker_that_is_killed_in_mid_job_costs_a_rerun(project: Project, slot
     project.run_program("tasks", "containers/fill_tasks", str(MANY_TASKS))
     try:
         send_tick(project, slot)
-        wait_until(lambda: runs(project).get(slot), timeout=15, what="the job has begun")
+        wait_until(lambda: runs(project).get(slot), timeout=15, what="the job has started")
         project.crash(project.containers("worker")[0])
         killed = time.monotonic()
         _, attempts = wait_until(lambda: succeeded(project, slot), timeout=40, what="the job has succeeded")
@@ -94,24 +94,24 @@ def test_redis_killed_and_back_loses_nothing_and_holds_up_nobody(project: Projec
     other = Client(project, username=client.username).log_in()
     assert project.request("POST", "/api/auth/logout", json={"refresh": other.refresh}).status_code == 204
     wait_until(lambda: other.call("GET", "/api/tasks").status_code == 401, timeout=2)
-    # Redis' file is at most a second behind.
+    # Redis's append-only file is at most a second behind.
     time.sleep(1.2)
     before = restarts(project, "redis")
     with load(creates(client)) as seen:
         time.sleep(0.5)
         project.crash(project.containers("redis")[0], user="redis")
-        wait_until(lambda: restarts(project, "redis") > before, timeout=10, what="Redis is started again")
+        wait_until(lambda: restarts(project, "redis") > before, timeout=10, what="Redis has restarted")
         started = time.monotonic()
         slot = next(slots)
 
-        wait_until(lambda: "rror" not in send_tick(project, slot, check=False), timeout=15, what="Redis takes messages")
+        wait_until(lambda: "rror" not in send_tick(project, slot, check=False), timeout=15, what="Redis accepts ticks")
         wait_until(lambda: succeeded(project, slot), timeout=15, what="a job has run")
-        print(f"first job done {time.monotonic() - started:.1f} s after Redis' restart; {seen}")
+        print(f"first job done {time.monotonic() - started:.1f} s after Redis's restart; {seen}")
     assert set(seen.statuses) == {201}
     assert not seen.broken
     assert seen.slowest < 2
     assert sorted(client.titles()) == sorted(seen.acknowledged)
-    # The append-only file has kept the ended session.
+    # The append-only file has preserved the ended session.
     assert other.call("GET", "/api/tasks").status_code == 401
     project.wait_until_ready()
 
@@ -120,54 +120,54 @@ def test_redis_starts_on_a_damaged_file(project: Project) -> None:
     before = restarts(project, "redis")
     project.execute("redis", "sh", "-c", "for file in appendonlydir/*.incr.aof; do head -c 512 /dev/zero >>$file; done")
     project.crash(project.containers("redis")[0], user="redis")
-    wait_until(lambda: restarts(project, "redis") > before, timeout=10, what="Redis is started again")
+    wait_until(lambda: restarts(project, "redis") > before, timeout=10, what="Redis has restarted")
     project.wait_until_ready()
 
 
 def test_beat_killed_is_back_soon_and_every_minute_is_printed_once(project: Project) -> None:
-    # Pretend that the last tick was long ago: only the next tick makes it healthy, which may come before the probe.
+    # Backdate the last tick: only the next tick makes beat healthy again, and it may come before the probe.
     def unhealthy() -> bool:
         project.execute("beat", "touch", "--date", "95 seconds ago", "/tmp/beat-tick")
         return probe(project, "beat") == 1
 
-    wait_until(unhealthy, timeout=20, what="a beat without ticks is not healthy")
-    # Other tests send ticks of the past, as after a clock was set back: a minute that ran before may run again.
+    wait_until(unhealthy, timeout=20, what="beat without ticks is unhealthy")
+    # Other tests send ticks for past slots, as if a clock was set back: a minute that has run may run again.
     minute = minute_of(time.time() + 60)
     wait_until(lambda: succeeded(project, minute), timeout=75, what=f"the run of {minute}")
     since, before = time.time(), restarts(project, "beat")
     project.crash(project.containers("beat")[0])
-    wait_until(lambda: restarts(project, "beat") > before, timeout=30, what="beat is started again")
+    wait_until(lambda: restarts(project, "beat") > before, timeout=30, what="beat has restarted")
 
     def started() -> str | None:
         return next((line for line in project.log("beat", since=since) if "Starting" in line), None)
 
-    wait_until(started, timeout=30, what="beat is back")
+    wait_until(started, timeout=30, what="beat is starting")
     back = time.time() - since
     assert back < 30
     following = minute_of(time.time() + 60)
     wait_until(lambda: succeeded(project, following), timeout=70, what=f"the run of {following}")
     assert probe(project, "beat") == 0
 
-    # It sends the minute in which it was killed again; that report was printed already, and is not printed twice.
-    wait_until(lambda: following in reports_printed(project), timeout=5, what="Docker has the worker's line")
+    # Beat resends the tick of the minute in which it was killed; that report was already printed and is not repeated.
+    wait_until(lambda: following in reports_printed(project), timeout=5, what="Docker has logged the worker's line")
     printed = reports_printed(project)
     assert {count for slot, count in printed.items() if slot >= minute} == {1}
     assert minute in printed
     every = [slot for slot in runs(project) if slot > minute_of(project.started)]
-    print(f"beat was back after {back:.1f} s; {len(every)} minutes since the start, each once")
+    print(f"beat restarted after {back:.1f} s; {len(every)} minutes since the start, each once")
     steps = {later - earlier for earlier, later in itertools.pairwise(map(datetime.datetime.fromisoformat, every))}
     assert steps <= {datetime.timedelta(minutes=1)}
 
 
 def reports_printed(project: Project) -> Counter[str]:
-    """Return how many times the worker has ended the report of each slot, by its log."""
+    """Return how many times the worker has finished each slot's report, according to its log."""
     lines = [json.loads(line.partition("| ")[2]) for line in project.log("worker") if "| {" in line]
     ended = [line["slot"] for line in lines if (line["message"], line.get("job")) == ("job", "report-user-tasks")]
     return Counter(datetime.datetime.fromisoformat(slot).isoformat() for slot in ended)
 
 
 def minute_of(at: float) -> str:
-    """Return the slot of this time (Unix time)."""
+    """Return the slot of a Unix time."""
     return datetime.datetime.fromtimestamp(at // 60 * 60, tz=datetime.UTC).isoformat()
 
 
@@ -175,7 +175,7 @@ def test_a_read_only_database_is_a_503_and_then_works_again_by_itself(project: P
     assert client.create("before").status_code == 201
     mount = f"{project.name}_data:/data"
     change = ("docker", "run", "--rm", "--user", "root", "--volume", mount, f"{project.name}-tasks", "sh", "-c")
-    # A process that has the file open could go on writing, so the service is restarted.
+    # A process that has the file open could continue writing, so the service is restarted.
     project.run(*change, "chmod a-w /data /data/*")
     try:
         project.compose("restart", "tasks")
@@ -192,7 +192,7 @@ def test_a_read_only_database_is_a_503_and_then_works_again_by_itself(project: P
         assert reading.status_code == 200
     finally:
         project.run(*change, "chmod u+w /data /data/*")
-    # Each thread of the service may fail once more before it opens the file again.
+    # Each thread of the service may fail once more before it reopens the file.
     statuses = [client.create("after").status_code for _ in range(60)]
     print(f"afterwards {dict(Counter(statuses))}")
     assert set(statuses[20:]) == {201}
@@ -234,19 +234,19 @@ def test_two_stacks_side_by_side_know_nothing_of_each_other(project: Project, cl
         assert other.port != project.port
         stranger = other.request("GET", "/api/tasks", headers=client.headers)
         assert stranger.status_code == 401
-        # The suite may have taken longer than a token lives.
+        # The suite may have run for longer than a token's lifetime.
         client.log_in()
         own = Client(other, username=client.username).register()
         assert own.call("GET", "/api/auth/me").json()["id"] == 1
         assert client.call("GET", "/api/auth/me").status_code == 200
 
-        # One of them moves to another database, as from SQLite to SQL Server.
+        # The other stack moves to another database, as from SQLite to SQL Server.
         assert "warning: the database is one SQLite file" in other.start_output
         assert "secrets have changed" not in other.start_output
-        # The admin, which only its profile starts, moves with the others.
+        # The admin, which only its profile starts, moves with the services.
         other.compose("--profile", "admin", "up", "--detach", "admin")
         admin_before = other.inspect(*other.containers("admin"))[0]["State"]["StartedAt"]
-        # The first attempt fails with the reason; the running containers go on as before.
+        # The first attempt fails and reports why; the running containers are unaffected.
         other.env["DATABASE_URL"] = "mssql://sa:x@host.docker.internal:9/tasks?encrypt=no&connect_timeout=1"
         failed = other.run("make", "docker-up", check=False)
         assert "error: auth-migrate: CommandError: the server does not answer" in failed

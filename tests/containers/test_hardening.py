@@ -1,4 +1,4 @@
-"""What a container may do, what an image holds, and where the secrets are."""
+"""The containers' privileges, the images' contents, and the places of secrets."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def test_a_part_runs_with_as_little_as_it_needs(project: Project, part: str) -> 
         assert 0 < host["PidsLimit"] <= 200
         assert host["RestartPolicy"]["Name"] == "unless-stopped"
         assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "5"}
-        # Above the worker's time limit for a job and the gateway's for a response.
+        # More than the worker's time limit for a job and the gateway's for a response.
         assert container["Config"]["StopTimeout"] >= 20
         assert container["State"]["Health"]["Status"] in ("healthy", "starting")
     uid = project.execute(part, "id", "-u").strip()
@@ -63,7 +63,7 @@ def test_redis_asks_for_its_password_and_keeps_what_it_has(project: Project) -> 
 
 def test_no_secret_can_be_read_but_in_the_files_of_who_needs_it(project: Project) -> None:
     values = {name: project.env[name].removeprefix(f"{KID}:") for name in SECRETS}
-    # All containers, including those that have ended.
+    # All containers, including exited ones.
     shown = project.run("docker", "inspect", *project.compose("ps", "--all", "--quiet").split())
     for image in IMAGES:
         shown += project.run("docker", "history", "--no-trunc", f"{project.name}-{image}")
@@ -91,17 +91,17 @@ def test_a_service_with_a_login_of_its_own_has_no_other(project: Project) -> Non
     name, image = f"{project.name}-logins", f"{project.name}-tasks"
     urls = {f"{service.upper()}_DATABASE_URL": f"mssql://{service}@host/tasks" for service in SERVICES}
     own = {"COMPOSE_PROJECT_NAME": name, "DATABASE_URL": "mssql://owner@host/tasks", **urls}
-    # With the umask of Redis' public image.
+    # With the umask of Redis's public image.
     files = ("--file", "docker-compose.yaml", "--file", "tests/containers/umask.yaml")
     try:
-        # And again, with a file that an interrupted run has left.
+        # Twice, the second time with a file left by an interrupted run.
         project.compose(*files, "up", "secrets", **own)
         project.run("docker", "run", "--rm", "--user", "root", "--volume", f"{name}_owner-secrets:/secrets", image,
                     "install", "-m", "0444", "/dev/null", "/secrets/DATABASE_URL.new")  # fmt: skip
         project.compose(*files, "up", "secrets", **own)
         for volume in (*SERVICES, "owner"):
             mount = f"{name}_{volume}-secrets:/secrets:ro"
-            # As the user of the services.
+            # Run as the services' user.
             url = project.run("docker", "run", "--rm", "--volume", mount, image, "cat", "/secrets/DATABASE_URL")
             assert url == f"mssql://{volume}@host/tasks"
     finally:
@@ -155,7 +155,7 @@ def test_mssql_python_loads(project: Project, service: str) -> None:
 def test_the_services_are_built_alike() -> None:
     def instructions(service: str) -> list[str]:
         lines = (CHECKOUT / f"services/{service}/Dockerfile").read_text().replace(service, "NAME").splitlines()
-        # auth has more threads, since some of them wait for password hashes.
+        # auth has more threads, since some of them are busy with password hashes.
         own = ("#", "ENV GRANIAN_WORKERS=")
         return [line for line in lines if not line.startswith(own) and "image.description" not in line]
 
@@ -180,7 +180,7 @@ def test_without_env_the_start_says_what_to_do(project: Project, tmp_path: Path)
 
 
 def test_a_database_file_is_called_what_it_is(project: Project) -> None:
-    said = project.compose("logs", "--no-log-prefix", "secrets").splitlines()
-    assert {line for line in said if not line.startswith("changed at ")} == {
+    logged = project.compose("logs", "--no-log-prefix", "secrets").splitlines()
+    assert {line for line in logged if not line.startswith("changed at ")} == {
         "warning: the database is one SQLite file on a volume, for development only; set DATABASE_URL in production"
     }

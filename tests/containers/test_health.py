@@ -1,4 +1,4 @@
-"""The containers' health checks follow what they check, and not only whether a process runs."""
+"""The containers' health checks test that a part works, not only that its process runs."""
 
 import time
 
@@ -27,10 +27,10 @@ def test_a_check_costs_little(project: Project) -> None:
 def test_a_worker_that_hangs_is_not_healthy(project: Project) -> None:
     assert probe(project, "worker") == 0
     [container] = project.containers("worker")
-    # All of its processes but Docker's init.
+    # All of its processes except Docker's init.
     project.run("docker", "exec", container, "sh", "-c", "kill -STOP -1")
     try:
-        # It may have been silent for 60 s, where each of its processes has a run.
+        # The check allows 60 s of silence, since each pool process may be busy with a run.
         wait_until(lambda: probe(project, "worker"), timeout=75, what="the worker's check fails")
     finally:
         project.run("docker", "exec", container, "sh", "-c", "kill -CONT -1")

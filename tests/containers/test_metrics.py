@@ -1,4 +1,4 @@
-"""Each container serves its own metrics on the internal network, where Prometheus finds all of them."""
+"""Each container serves its own metrics on the internal network, where Prometheus discovers each of them."""
 
 import datetime
 import json
@@ -30,7 +30,7 @@ EXPIRES = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
 
 
 def metrics(project: Project, part: str) -> list[dict[str, float]]:
-    """Return what each container of the part serves, asked from within the internal network."""
+    """Return the metrics of each container of the part, read from within the internal network."""
     served = json.loads(project.run_program("metrics", "containers/read_metrics", part, SCRAPED[part]))
     return [
         {name: float(value) for name, value in re.findall(r"^([^# ].*) (\S+)$", text, re.MULTILINE)}
@@ -39,7 +39,7 @@ def metrics(project: Project, part: str) -> list[dict[str, float]]:
 
 
 def counted(project: Project) -> float:
-    """Return how many tasks were read, in all containers."""
+    """Return the number of requests to /api/tasks, summed over all containers."""
     return sum(
         value
         for container in metrics(project, "tasks")
@@ -62,7 +62,7 @@ def test_gateway_tells_its_connections_and_its_own_responses(project: Project) -
         return gateway.get(name, 0)
 
     before = own()
-    # They wait for a program that does not get its turn.
+    # The gateway's messages are queued while the metrics program is frozen.
     with project.frozen("metrics"):
         for _ in range(100):
             assert project.request("GET", "/nowhere").status_code == 404
@@ -85,7 +85,7 @@ def test_gateway_that_was_killed_comes_back_and_tells_again(project: Project) ->
 
 @pytest.fixture
 def certificates() -> Iterator[Path]:
-    """A folder with a certificate for localhost, its key, and the authority's, which the gateway's user may read."""
+    """A folder with a certificate for localhost, its key and its CA's certificate, readable by the gateway's user."""
     with tempfile.TemporaryDirectory(prefix="tls-") as name:
         folder, authority = Path(name), trustme.CA()
         issued = authority.issue_cert("localhost", not_after=EXPIRES)
@@ -128,7 +128,7 @@ def test_replicas_and_killed_processes_together_have_every_request(project: Proj
     project.compose("up", "--detach", "--no-recreate", "--scale", "tasks=2")
     try:
         project.wait_until_serving("tasks", count=2)
-        wait_until(lambda: len(metrics(project, "tasks")) == 2, timeout=20, what="both are known")
+        wait_until(lambda: len(metrics(project, "tasks")) == 2, timeout=20, what="both containers are found")
         before, statuses = counted(project), Counter()
         for _ in range(2):
             statuses.update(client.call("GET", "/api/tasks").status_code for _ in range(100))

@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md work, in a shell with the project's name."""
+"""The commands of docs/operations.md, run in a shell with the project's name."""
 
 import pytest
 
@@ -9,9 +9,9 @@ from support.waiting import wait_until
 
 from .conftest import Client, load, reads
 
-# The note on commands that are run here and nowhere else.
-HERE = "tests/containers types it, for it needs the containers"
-COMMANDS = [command for command in commands(CHECKOUT / "docs/operations.md") if command.why_not == HERE]
+# The reason that docs/operations.md gives for commands that are run only here.
+HERE = "it needs the containers; tests/containers runs it"
+COMMANDS = [command for command in commands(CHECKOUT / "docs/operations.md") if command.skip_reason == HERE]
 
 
 def test_the_document_is_read() -> None:
@@ -27,7 +27,7 @@ def test_a_command_does_what_it_should_and_all_is_well_afterwards(
 ) -> None:
     upgrade = "auth-migrate" in command.text
     if upgrade:
-        # Any changed setting makes new containers, as a new version does.
+        # Any changed setting creates new containers, as a new version does.
         project.env |= {"WEB_THREADS": "3", "AUTH_WEB_THREADS": "6"}
     before = project.containers("auth", "tasks", "scheduler")
     title = f"before {command}"

@@ -1,4 +1,4 @@
-"""`make docker-profile` draws what a service does, without more rights for its container or a restart of it."""
+"""`make docker-profile` draws a flame graph of a service without a restart or more privileges for its container."""
 
 from support.compose import Project
 from support.paths import CHECKOUT

@@ -1,4 +1,4 @@
-"""Several containers of a service: the gateway spreads over them and follows them, without a reload."""
+"""Several containers of a service: the gateway balances the load and follows changes without a reload."""
 
 import re
 import time
@@ -20,8 +20,8 @@ GET_PATH = "/api/tasks"
 
 @pytest.fixture(scope="module", params=["base image", "newer nginx"])
 def gateway(project: Project, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The gateway on the nginx of the base image, and on one that can re-resolve addresses in an upstream block."""
-    ways = {"base image": "nginx:1.30", "newer nginx": f"{project.name}-newer-nginx"}
+    """The gateway on the nginx of the base image, and on one that can re-resolve the addresses of an upstream block."""
+    base_images = {"base image": "nginx:1.30", "newer nginx": f"{project.name}-newer-nginx"}
     if request.param == "newer nginx":
         build = (
             "docker",
@@ -32,8 +32,8 @@ def gateway(project: Project, request: pytest.FixtureRequest) -> Iterator[str]:
             "--label",
             project.label,
         )
-        project.run(*build, "--tag", ways[request.param], "local", DOCKER_BUILDKIT="1")
-    project.compose("build", "--build-arg", f"NGINX_IMAGE={ways[request.param]}", "gateway")
+        project.run(*build, "--tag", base_images[request.param], "local", DOCKER_BUILDKIT="1")
+    project.compose("build", "--build-arg", f"NGINX_IMAGE={base_images[request.param]}", "gateway")
     project.compose("up", "--detach", "--no-deps", "gateway")
     project.wait_until_ready()
     chosen = project.execute("gateway", "readlink", "/etc/nginx/upstreams/chosen.conf").strip()
@@ -53,7 +53,7 @@ def scale(project: Project, count: int) -> None:
 
 
 def served(project: Project, since: float) -> Counter[str]:
-    """Return how many requests each container has answered since then (Unix time)."""
+    """Return the number of requests that each container has served since ``since`` (Unix time)."""
     lines = [line for line in project.log("tasks", since=since) if f'"path":"{GET_PATH}"' in line]
     return Counter(line.partition(" ")[0] for line in lines)
 
@@ -104,7 +104,7 @@ def test_a_killed_container_costs_no_get(gateway: str, project: Project, client:
     print(seen)
     assert set(seen.statuses) == {200}
     assert not seen.broken
-    # Half a second for the failed connection, and the request itself.
+    # Half a second for the failed connection, plus the request itself.
     assert seen.slowest < 1.5
 
 
@@ -115,12 +115,12 @@ def test_a_post_in_flight_in_a_killed_container_is_not_sent_to_another(
     time.sleep(FOLLOWED_WITHIN_SECONDS)
     with ThreadPoolExecutor(max_workers=12) as pool:
         with project.locked_database():
-            # They wait in all three containers. A container that is killed has carried out none of them.
-            responds = [pool.submit(client.create, f"in flight {n}") for n in range(12)]
+            # The requests wait in all three containers. A killed container has carried out none of them.
+            responses = [pool.submit(client.create, f"in flight {n}") for n in range(12)]
             time.sleep(0.5)
             for victim in project.containers("tasks")[:2]:
                 project.crash(victim)
-        statuses = Counter(response.result().status_code for response in responds)
+        statuses = Counter(response.result().status_code for response in responses)
     print(dict(statuses))
     assert set(statuses) == {201, 502}
     assert len(client.titles()) == statuses[201]
@@ -139,8 +139,8 @@ def test_a_killed_container_has_no_post_sent_twice(gateway: str, project: Projec
     assert len(seen.acknowledged) > 50
     assert set(found.values()) == {1}
     assert not set(seen.acknowledged) - set(found)
-    # The gateway cannot know the fate of requests that were in flight in the two: it responds with 502, or breaks off a
-    # response that had begun. A client that retries at once may reach the same container while its processes die.
+    # The gateway cannot know whether requests in flight in the two were carried out: it responds with 502, or breaks
+    # off a started response. A client that retries immediately may reach the same container while its processes die.
     assert set(seen.statuses) <= {201, 502}
     assert seen.statuses[502] + len(seen.broken) <= 2 * 16
 
@@ -157,13 +157,13 @@ def test_containers_that_go_in_peace_cost_no_get_and_break_off_no_post(
     print(f"GET: {read}; POST: {created}; acknowledged {len(created.acknowledged)}, found {len(found)}")
     assert set(read.statuses) == {200}
     assert not read.broken + created.broken
-    # Half a second for each of two failed connections.
+    # Half a second for each of the two failed connections.
     assert read.slowest < 2
-    # A server that closes resets connections that it has not read yet, and the gateway cannot know that nothing was
-    # read. That is rare, and fewer than the eight that are lost when both are killed.
+    # A closing server resets connections that it has not read yet, and the gateway cannot know that nothing was read.
+    # That is rare: fewer requests than the eight that are lost when both are killed.
     assert set(created.statuses) <= {201, 502}
     assert created.statuses[502] <= 3
-    # Everything that was accepted has been acknowledged.
+    # Every stored task has been acknowledged.
     assert set(created.acknowledged) == set(found)
     assert set(found.values()) == {1}
 
@@ -177,7 +177,7 @@ def test_a_container_with_a_new_address_is_found_within_5_s(gateway: str, projec
     [old] = project.containers("tasks")
     taken = address(old)
     project.run("docker", "rm", "--force", old)
-    # Another container takes the address: the engine hands out the lowest free one.
+    # Another container gets the address: the engine assigns the lowest free one.
     network = f"{project.name}_internal"
     others: list[str] = []
     try:
@@ -203,17 +203,17 @@ def test_the_gateway_starts_while_a_service_is_unavailable(gateway: str, project
     project.compose("up", "--detach", "--no-deps", "--force-recreate", "gateway")
     wait_until(lambda: responds(f"{project.url}/healthz"), timeout=5)
     assert client.call("GET", "/api/auth/me").status_code == 200
-    away = client.call("GET", GET_PATH)
-    assert (away.status_code, away.headers["Content-Type"]) == (502, "application/problem+json")
-    assert away.headers["Retry-After"]
+    unavailable = client.call("GET", GET_PATH)
+    assert (unavailable.status_code, unavailable.headers["Content-Type"]) == (502, "application/problem+json")
+    assert unavailable.headers["Retry-After"]
     if gateway == "looked-up.conf":
-        # No service has received it, so the gateway may resolve twice: one failed DNS query costs no POST.
-        assert client.create("nobody takes it").status_code == 502
+        # No service has received the POST, so the gateway may resolve twice: one failed DNS query does not fail a POST.
+        assert client.create("no service receives it").status_code == 502
         time.sleep(1)
-        said = [
+        failures = [
             line for line in project.log("gateway") if "could not be resolved" in line and "POST /api/tasks" in line
         ]
-        assert len(said) == 2
+        assert len(failures) == 2
     ready = project.request("GET", "/readyz")
     assert (ready.status_code, ready.json()["detail"]) == (503, "The tasks service cannot be reached.")
 

@@ -1,4 +1,4 @@
-"""`docker compose stop`, with requests on their way."""
+"""`docker compose stop` with requests in flight."""
 
 import threading
 import time
@@ -22,14 +22,14 @@ def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Cli
     with load(creates(client)) as seen:
         time.sleep(1)
         with project.locked_database():
-            # They wait for the lock in a service while the stop begins.
+            # The requests wait for the lock in a service when the stop starts.
             writers = [threading.Thread(target=write, args=(n,)) for n in range(3)]
             for writer in writers:
                 writer.start()
             time.sleep(0.3)
             stop = threading.Thread(target=lambda: project.compose("stop"))
             stop.start()
-            # All but one writer of a process wait for two seconds at the most.
+            # Of a process's writers, all but one wait for at most two seconds.
             time.sleep(1)
         for writer in writers:
             writer.join(timeout=20)
@@ -42,8 +42,8 @@ def test_a_stop_lets_the_requests_in_flight_finish(project: Project, client: Cli
     print(f"exit codes {codes}")
     assert {code for part in codes.values() for code in part} == {0}
 
-    # Everything that was stored was acknowledged, once: no request was cut off in the middle. Requests without a
-    # response found no listener.
+    # Every stored task was acknowledged exactly once: no request was cut off. Requests without a response found no
+    # listener.
     project.compose("start")
     project.wait_until_ready(timeout=60)
     found = Counter(client.titles())
@@ -59,7 +59,7 @@ def test_a_process_that_does_not_listen_holds_a_stop_up_no_longer_than_a_request
     took = time.monotonic() - started
     state = project.inspect(container)[0]["State"]
     print(f"stopped after {took:.1f} s, exit code {state['ExitCode']}")
-    # Stopped by the server itself after the time of a request, not by Docker's SIGKILL, whose code is 137.
+    # The server stopped itself after the time limit of a request; the exit code of Docker's SIGKILL would be 137.
     assert state["ExitCode"] == 0
     assert 15 < took < 20
 

@@ -1,4 +1,4 @@
-"""Each service's own Python, on one scratch database: a SQLite file, or one on the server of `make test-sqlserver`."""
+"""Scratch databases for the services' own Python: SQLite files, or databases on the server of `make test-sqlserver`."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ ENGINES = [pytest.param("sqlite", marks=pytest.mark.sqlite), pytest.param("sqlse
 def empty_database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], dict[str, str]]:
-    """Creates databases, and returns the variables of each."""
+    """Return a function that creates a database and returns its variables."""
 
     def make() -> dict[str, str]:
         if request.param == "sqlite":

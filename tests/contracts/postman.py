@@ -1,4 +1,4 @@
-"""The Postman collection, and the operations of the API that it has to call."""
+"""The Postman collection, and the operations of the API that it must call."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def successes() -> set[tuple[str, str, int]]:
 
 
 def requests() -> list[dict[str, Any]]:
-    """Return every request of the collection, in the order in which they run."""
+    """Return every request of the collection in the order of execution."""
     return list(_leaves(json.loads(COLLECTION.read_text(encoding="utf-8"))))
 
 
@@ -48,11 +48,11 @@ def _leaves(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def operation(item: dict[str, Any]) -> tuple[str, str]:
-    """Return the operation that a request calls, as operations() does; a number in its path counts as a variable."""
+    """Return a request's operation in the format of operations(); a number in its path counts as a variable."""
     path = "/" + "/".join(item["request"]["url"]["path"])
     return item["request"]["method"], re.sub(r"/(\{\{\w+\}\}|\d+)(?=/|$)", "/{}", path)
 
 
 def script(item: dict[str, Any], listen: str) -> str:
-    """Return a request's own script: "prerequest" or "test"."""
+    """Return a request's own "prerequest" or "test" script."""
     return "\n".join(line for event in item["event"] if event["listen"] == listen for line in event["script"]["exec"])

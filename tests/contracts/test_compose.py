@@ -1,4 +1,4 @@
-"""The lists of Compose services that the code and the tests hold, against docker-compose.yaml."""
+"""The lists of Compose services in the code and the tests, compared with docker-compose.yaml."""
 
 import os
 from typing import Any
@@ -12,7 +12,7 @@ from support.swarm import REPLICAS
 
 
 class ComposeLoader(yaml.SafeLoader):
-    """Knows Compose's own tags, which replace or drop a list where files are merged."""
+    """A loader that accepts Compose's own tags, which replace or drop a list when files are merged."""
 
 
 ComposeLoader.add_constructor("!reset", lambda loader, node: loader.construct_sequence(node, deep=True))
@@ -29,7 +29,7 @@ SERVICES = services_of("docker-compose.yaml")
 
 def test_every_part_that_reads_secrets_is_restarted_when_they_change() -> None:
     mounted = {name for name, service in SERVICES.items() if ":/run/secrets" in str(service.get("volumes"))}
-    # SQL Server reads its password only when it creates its own tables; the others end before the rest starts.
+    # SQL Server reads its password only when it creates its own tables; one-shots exit before the rest starts.
     readers = {name for name in mounted if SERVICES[name]["restart"] != "no"} - {"sqlserver"}
 
     listed = output_of(run_in_launcher(*program("launcher/secret_readers"), env=os.environ))

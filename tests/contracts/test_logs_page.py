@@ -1,4 +1,4 @@
-"""docs/logs.md lists every security event of auth, and what is logged about tokens, requested runs and webhooks."""
+"""docs/logs.md lists auth's security events and the log messages about tokens, requested runs and webhooks."""
 
 import ast
 import logging
@@ -24,7 +24,7 @@ LOGGERS = [
 
 
 def events() -> set[tuple[str, str]]:
-    """Return the message and level of each Event(level, message)."""
+    """Return the message and level of each call of Event(level, message)."""
     calls = [
         node for node in ast.walk(ast.parse(SECURITY_LOG.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
     ]
@@ -33,7 +33,7 @@ def events() -> set[tuple[str, str]]:
 
 
 def logged() -> set[tuple[str, str]]:
-    """Return the message and level of each call of a logger; an exception is an ERROR."""
+    """Return the message and level of each call of a logger; exception() logs an ERROR."""
     found = set()
     for path in LOGGERS:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""The services migrate one database, in any order and all at once."""
+"""The services migrate one database, in any order and concurrently."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from support.paths import CHECKOUT, SERVICES, python
 
-# Each service twice: two processes of a service create the same tables, all of them the same table of migrations.
+# Each service twice: its two processes create the same tables, and all processes create the table of migrations.
 STARTS = SERVICES * 2
 ROUNDS = 3
 

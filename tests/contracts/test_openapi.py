@@ -1,4 +1,4 @@
-"""The files of `make openapi` are up to date with the code, and the merge loses and repeats nothing."""
+"""The files of `make openapi` are up to date with the code, and the merge neither loses nor repeats anything."""
 
 import copy
 import importlib.util
@@ -25,7 +25,7 @@ def test_the_files_in_git_are_those_that_the_code_makes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("service", ["auth", "tasks", "scheduler"])
 def test_nothing_of_it_is_loaded_to_serve_requests(service: str, environment: dict[str, str]) -> None:
     load = f"import sys, {service}_service.wsgi; print([name for name in sys.modules if 'spectacular' in name])"
-    # Meanwhile auth may log that it has no tables.
+    # The output may include auth's log line that it has no tables.
     assert "[]" in output_of(run_in_service(service, "-c", load, env=environment)).splitlines()
     assert "spectacular" not in (CHECKOUT / f"services/{service}/requirements.txt").read_text()
 
@@ -40,7 +40,7 @@ def test_the_example_of_a_service_that_is_not_ready_is_what_one_sends(environmen
 
     assert example["services"]["tasks"] == state
     assert example["detail"] == state["detail"]
-    # Measures are those of a service that is ready.
+    # Only a ready service reports measures.
     assert {*state, "measures"} == set(document["components"]["schemas"]["ServiceState"]["properties"])
 
 

@@ -22,7 +22,7 @@ def test_every_operation_has_a_request() -> None:
 
 
 def test_every_kind_of_success_is_shown() -> None:
-    """Each successful status counts, such as the 304 beside the 200."""
+    """Each successful status counts, such as a 304 besides the 200."""
     shown = {
         (*operation(item), int(status))
         for item in requests()
@@ -51,21 +51,21 @@ def test_every_request_is_explained_and_tested() -> None:
     assert len({item["name"] for item in items}) == len(items)
     for item in items:
         assert item["request"]["description"], f"{item['name']}: no description"
-        assert "pm.test(" in script(item, "test"), f"{item['name']}: nothing is said about the answer"
+        assert "pm.test(" in script(item, "test"), f"{item['name']}: the response is not tested"
         assert re.search(r"to\.have\.status\(|response\.code\)", script(item, "test")), (
-            f"{item['name']}: any status would do"
+            f"{item['name']}: the status is not tested"
         )
 
 
 @pytest.mark.parametrize("file", [COLLECTION, ENVIRONMENT], ids=lambda file: file.name)
 def test_it_is_written_as_postman_exports_it(file) -> None:
-    """Then the diff of an export from the app shows only real changes."""
+    """So that the diff of an export from the app shows only real changes."""
     text = file.read_text(encoding="utf-8")
     assert text.rstrip("\n") == json.dumps(json.loads(text), indent="\t", ensure_ascii=False)
 
 
 def test_nobody_s_tokens_were_exported_with_it() -> None:
-    """The app exports a value that was typed in as shared; values that scripts set are exported empty."""
+    """The app exports values entered as shared; values set by scripts are exported empty."""
     collection = json.loads(COLLECTION.read_text(encoding="utf-8"))
     values = {variable["key"]: variable["value"] for variable in collection["variable"] if variable["value"]}
     assert values == {

@@ -1,4 +1,4 @@
-"""The checks of the containers of beat and relay, on the files that these touch."""
+"""The health checks of beat's and the relay's containers, applied to the files that these touch."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def is_healthy(part: str, file: str, path: Path) -> bool:
 
 @pytest.mark.parametrize(("part", "file", "seconds"), [("beat", "beat-tick", 90), ("relay", "relay-pulse", 30)])
 def test_pulse_is_neither_old_nor_of_the_future(tmp_path: Path, part: str, file: str, seconds: int) -> None:
-    """A time that lies ahead was written before the clock was set back."""
+    """A time in the future was written before the clock was set back."""
     path = tmp_path / file
     assert not is_healthy(part, file, path)
     path.touch()

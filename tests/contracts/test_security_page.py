@@ -15,7 +15,7 @@ ROWS = [re.split(r" *\| *", line)[1:-1] for line in PAGE.splitlines() if re.matc
 
 @cache
 def named_in(path: str) -> set[str]:
-    """Return the tests of a file by pytest's names, without parameters."""
+    """Return the names of a file's tests as in pytest, without parameters."""
 
     def names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
         for node in body:
@@ -45,12 +45,12 @@ def test_a_row_is_met_and_names_a_test_or_says_why_not() -> None:
         if state.startswith("met") and "::" not in tests:
             unshown.append(row[0])
         assert not state.startswith(("open", "n/a")) or len(state + how) > 12, row
-    # No test can show that something does not exist.
+    # No test can show the absence of something.
     assert unshown == ["6.2.10", "6.3.6"]
 
 
 def test_every_requirement_on_sessions_and_tokens_has_a_row() -> None:
-    """Count them as the sections of ASVS 5.0.0 do."""
+    """The numbers of requirements are those of the sections of ASVS 5.0.0."""
     sections = {"7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 3, "7.6": 2, "9.1": 3, "9.2": 4}
     sections |= {"6.1": 3, "6.2": 12, "6.3": 8, "6.4": 6}
     expected = [f"{section}.{number}" for section, count in sections.items() for number in range(1, count + 1)]

@@ -1,4 +1,4 @@
-"""One version for all that is released together: the newest in CHANGELOG.md."""
+"""Everything that is released together has one version: the newest in CHANGELOG.md."""
 
 import json
 import tomllib

@@ -1,4 +1,4 @@
-"""GitHub's workflows against .ci/run, and the weekly audit's judgement."""
+"""GitHub's workflows compared with .ci/run, and the results of the weekly audit."""
 
 import importlib.util
 import json
@@ -22,7 +22,7 @@ def test_github_runs_every_stage_of_ci() -> None:
 
     job = load("ci")["jobs"]["stage"]
 
-    # A Swarm of three nodes is more than one of GitHub's machines.
+    # One of GitHub's machines is too small for a Swarm of three nodes.
     assert set(job["strategy"]["matrix"]["stage"]) == stages - {"test-swarm"}
     assert job["steps"][-1] == {"run": 'make "$STAGE"', "env": {"STAGE": "${{ matrix.stage }}"}}
 
@@ -60,7 +60,7 @@ def report(**package: Any) -> str:
 
 
 def test_a_package_that_was_not_looked_up_is_no_package_without_vulnerabilities(audit: ModuleType) -> None:
-    with pytest.raises(audit.AuditError, match=r"^the database knows nothing of 1 of 1 packages, django for one: "):
+    with pytest.raises(audit.AuditError, match=r"^the database has no record of 1 of 1 packages, such as django: "):
         audit.dependencies_of(report(skip_reason="Dependency not found on PyPI"))
 
 

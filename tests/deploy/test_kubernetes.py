@@ -1,4 +1,4 @@
-"""deploy/kubernetes, rendered: Kubernetes' schemas, policies, and the same stack as docker-compose.yaml."""
+"""deploy/kubernetes, rendered: valid against Kubernetes's schemas and policies, and the same stack as Compose's."""
 
 import json
 from collections.abc import Callable
@@ -25,9 +25,9 @@ from support.kubernetes import (
 )
 from support.paths import CHECKOUT, SERVICES, make_checkout
 
-# The current ones; Kubernetes supports three.
+# The current versions; Kubernetes supports three.
 VERSIONS = ("1.35", "1.36", "1.37")
-# Of these, the cluster has the schemas: they are no part of Kubernetes.
+# Kinds that are not part of Kubernetes; their schemas are in the cluster.
 OF_EXTENSIONS = {"ExternalSecret", "Gateway", "HTTPRoute"}
 
 TEXTS: dict[str, Callable[[], str]] = {
@@ -42,10 +42,10 @@ COMPOSE = compose_services()
 PARTS = sorted({*PODS, *SIDECARS})
 DJANGO = sorted(PODS.keys() - {"gateway", "redis"})
 WITH_MIGRATIONS = sorted({*PARTS, *MIGRATIONS.pods()})
-# A migration is a Job of its own folder in Kubernetes, "secrets" is the Secrets, and SQL Server is not ours to run. A
-# cluster has a Prometheus of its own.
+# A migration is a Job in its own folder in Kubernetes, "secrets" corresponds to the Secrets, SQL Server is run outside,
+# and a cluster has its own Prometheus.
 ELSEWHERE = {"secrets", "sqlserver", "prometheus", "grafana"}
-# What the containers of one pod share, by the name of the volume that Compose's share.
+# Volumes shared by the containers of one pod, with the name of the volume that Compose's containers share.
 SHARED = {"metrics": "gateway-metrics"}
 
 
@@ -74,7 +74,7 @@ def rendered(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_fits_its_schema(rendered: str, version: str, tmp_path: Path) -> None:
     schemas = next((tool("") / "../lib").glob("python3*/site-packages/kubernetes_validate/kubernetes-json-schema"))
-    # It would take the newest that it has in place of a version that it does not know.
+    # For an unknown version, kubernetes-validate would use its newest schemas.
     assert list(schemas.glob(f"v{version}.*-local-strict"))
     objects = [each for each in yaml.safe_load_all(rendered) if each["kind"] not in OF_EXTENSIONS]
     file = tmp_path / "objects.yaml"
@@ -132,7 +132,7 @@ def test_the_namespace_enforces_it() -> None:
             assert each["metadata"]["namespace"] == namespace["metadata"]["name"]
 
 
-# The same stack as Compose's.
+# The same stack as Compose's:
 
 
 def test_the_parts_are_composes() -> None:
@@ -146,7 +146,7 @@ def test_image(part: str) -> None:
     if part == "redis":
         assert image == compose
     else:
-        # Of the local overlay, and every option has the production overlay's.
+        # The local overlay's image, or, with every option, the production overlay's.
         assert image in (f"{compose}:local", f"registry.example.org/task-api/{compose.removeprefix('task-api-')}:0.1.0")
 
 
@@ -172,7 +172,7 @@ def test_variables(part: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_port(part: str) -> None:
     ports = {each["containerPort"] for each in container(part).get("ports", [])}
-    # What Compose publishes, and what the gateway and the services call each other by.
+    # Ports that Compose publishes, and ports by which the gateway and the services reach each other.
     published = {int(str(port).rpartition(":")[2]) for port in COMPOSE[part].get("ports", [])}
     called = {"auth": {8000}, "tasks": {8000}, "scheduler": {8000}, "redis": {6379}}.get(part, set())
     assert ports == published | called | ({8002} if part in {*DJANGO, "metrics"} else set())
@@ -195,7 +195,7 @@ def test_readiness_is_composes_health_check(part: str) -> None:
     if "httpGet" in probe:
         assert probe["httpGet"]["port"] == "http"
         assert probe["httpGet"]["path"] in " ".join(compose["test"])
-        # A path that is the beginning of another one.
+        # "in" would also accept the beginning of another path.
         assert probe["httpGet"]["path"] in ("/healthz", "/readyz", "/admin/login/")
     else:
         first, *command = compose["test"]
@@ -228,7 +228,7 @@ def test_volumes(part: str) -> None:
     for mount in container(part)["volumeMounts"]:
         source = sources.get(mount["name"], {})
         claim = source.get("persistentVolumeClaim", {}).get("claimName") or SHARED.get(mount["name"])
-        # A StatefulSet's own claim is no volume of its pod.
+        # A StatefulSet's own claim is not among its pod's volumes.
         name = source.get("secret", {}).get("secretName") or claim or (None if source else mount["name"])
         mounts[mount["mountPath"]] = name
 
@@ -242,11 +242,11 @@ def test_volumes(part: str) -> None:
 
 def test_networks_are_composes() -> None:
     prefix = "task-api/network-"
-    # A network is a whole pod's.
+    # A network belongs to a whole pod.
     for part in set(WITH_MIGRATIONS) - SIDECARS.keys():
         labels = pod_of(part)["metadata"]["labels"]
         networks = {name.removeprefix(prefix) for name in labels if name.startswith(prefix)}
-        # Compose publishes the port of the admin on the machine itself; kubectl forwards it, which asks no policy.
+        # Compose publishes the port of the admin on the machine itself; kubectl forwards it, bypassing policies.
         assert networks == set(COMPOSE[part]["networks"]) - ({"edge"} if part == "admin" else set())
     for sidecar, part in SIDECARS.items():
         assert set(COMPOSE[sidecar]["networks"]) <= set(COMPOSE[part]["networks"])
@@ -259,12 +259,12 @@ def test_policies_are_composes_networks() -> None:
     assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     internal = {"matchLabels": {"task-api/network-internal": "true"}}
     assert policies["internal"]["podSelector"] == internal
-    # Among themselves, and nowhere else.
+    # Only among themselves.
     assert [rule["from"] for rule in policies["internal"]["ingress"]] == [[{"podSelector": internal}]]
     assert [rule["to"] for rule in policies["internal"]["egress"]] == [[{"podSelector": internal}]]
     ports = {port["port"] for port in policies["internal"]["ingress"][0]["ports"]}
     assert ports == {8000, 6379} == {port["port"] for port in policies["internal"]["egress"][0]["ports"]}
-    # A way out, and none in; a way in, and none out.
+    # "database" allows only outgoing, "edge" and "metrics" only incoming connections.
     assert policies["database"]["policyTypes"] == ["Egress"]
     assert policies["edge"]["policyTypes"] == ["Ingress"]
     assert policies["edge"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8080}]}]
@@ -273,7 +273,7 @@ def test_policies_are_composes_networks() -> None:
     assert scrape["ports"] == [{"protocol": "TCP", "port": 8002}]
 
 
-# What refers to something, finds it.
+# References:
 
 
 def test_every_reference_has_its_object(rendered: str) -> None:
@@ -293,7 +293,7 @@ def test_every_reference_has_its_object(rendered: str) -> None:
         assert {port["targetPort"] for port in each["spec"]["ports"]} <= names
     for each in objects.kind("HorizontalPodAutoscaler").values():
         deployment = objects.kind("Deployment")[each["spec"]["scaleTargetRef"]["name"]]
-        # Each `kubectl apply` would set it back.
+        # Each `kubectl apply` would reset the number of replicas.
         assert "replicas" not in deployment["spec"]
     for each in objects.kind("PodDisruptionBudget").values():
         selected = each["spec"]["selector"]["matchLabels"].items()
@@ -339,12 +339,12 @@ def test_no_part_but_beat_and_the_optional_ones_is_alone_in_production() -> None
     assert alone == {"beat"}
 
 
-# Secrets.
+# Secrets:
 
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """What `make kubernetes-secrets` prints, for a fresh checkout with a login for auth."""
+    """The Secrets that `make kubernetes-secrets` prints for a fresh checkout with a login for auth."""
     checkout = make_checkout(tmp_path_factory.mktemp("secrets") / "checkout")
     logins = {"DATABASE_URL": "mssql://owner@host/tasks", "AUTH_DATABASE_URL": "mssql://auth@host/tasks"}
     env = without_project() | new_secrets("s" * 43) | logins
@@ -362,7 +362,7 @@ def test_the_printed_secrets_are_composes(printed: dict[str, dict[str, str]]) ->
         written.setdefault(f"{volume}-secrets", set()).add(file)
     written.pop("sqlserver-secrets")
     assert {name: set(files) for name, files in printed.items()} == written
-    # The words of Redis' file, without its password.
+    # Redis's file, except for its password.
     conf = document["configs"]["redis-conf"]["content"]
     assert printed["redis-secrets"]["redis.conf"].splitlines()[1:] == conf.splitlines()[1:]
 

@@ -1,4 +1,4 @@
-"""The gateway with the ConfigMaps that Kubernetes mounts: the real nginx, and a DNS that knows a cluster's names."""
+"""The gateway with the ConfigMaps that Kubernetes mounts: the real nginx, and a DNS server with a cluster's names."""
 
 import re
 import socketserver
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no l
 
 
 class Pod(ThreadingHTTPServer):
-    """A service's pod on an address of its own, which it says in each response."""
+    """A service's pod on its own address, which is the body of each response."""
 
     allow_reuse_address = True
 
@@ -53,11 +53,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class ClusterDns(socketserver.ThreadingUDPServer):
-    """Answers with the addresses of headless Services, and with NXDOMAIN for any other name, as CoreDNS does."""
+    """A DNS server that, like CoreDNS, returns the addresses of headless Services, and NXDOMAIN for other names."""
 
     def __init__(self) -> None:
         self.addresses: dict[str, list[str]] = {}
-        self.asked: set[str] = set()
+        self.queried: set[str] = set()
         super().__init__(("127.0.0.1", 0), DnsHandler)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -72,9 +72,9 @@ class DnsHandler(socketserver.BaseRequestHandler):
             labels.append(query[end + 1 : end + 1 + length].decode())
             end += 1 + length
         name = ".".join(labels)
-        self.server.asked.add(name)
+        self.server.queried.add(name)
         known = self.server.addresses.get(name)
-        # A response to a question of its own, authoritative; the name is a pointer to the question's.
+        # An authoritative response to one question; the name is a pointer to the question's.
         answers = b"".join(
             struct.pack("!HHHIH", 0xC00C, 1, 1, 5, 4) + bytes(map(int, each.split("."))) for each in known or []
         )
@@ -84,14 +84,14 @@ class DnsHandler(socketserver.BaseRequestHandler):
 
 
 def image_environment() -> dict[str, str]:
-    """Return what the image's own ENV sets."""
+    """Return the variables that the image's ENV sets."""
     text = (CHECKOUT / "nginx/Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
     [line] = re.findall(r"^ENV (.+)$", text, re.MULTILINE)
     return dict(re.findall(r"([A-Z_]+)=(\S*)", line))
 
 
 def mounted_files(objects: Objects, pod: Object) -> Iterator[tuple[Path, str]]:
-    """Yield path and text of each file that the pod mounts from a ConfigMap."""
+    """Yield the path and text of each file that the pod mounts from a ConfigMap."""
     volumes = {volume["name"]: volume["configMap"] for volume in pod["spec"]["volumes"] if "configMap" in volume}
     for mount in container_of(pod)["volumeMounts"]:
         if mount["name"] in volumes:
@@ -105,17 +105,17 @@ def mounted_files(objects: Objects, pod: Object) -> Iterator[tuple[Path, str]]:
 
 
 def write_configuration(folder: Path, *, dns_port: int, port: int) -> Path:
-    """Write what the pod has, with its templates rendered as by the image's entrypoint; return nginx.conf's path."""
+    """Write the pod's files, rendering templates as the image's entrypoint does; return the path of nginx.conf."""
     objects = Objects.of(render("local"))
     pod = objects.pods()["gateway"]
     environment = image_environment() | objects.environment(container_of(pod))
     assert environment.pop("NGINX_ENTRYPOINT_LOCAL_RESOLVERS")
     environment |= {"NGINX_LOCAL_RESOLVERS": f"127.0.0.1:{dns_port}", "GATEWAY_LISTEN": f"127.0.0.1:{port}"}
-    # What nginx/entrypoint makes of a pod's variables.
+    # Variables that nginx/entrypoint derives from a pod's.
     environment |= {"INCLUDE_TLS": "", "INCLUDE_TRUSTED_PROXIES": "", "CLIENT_SCHEME": "$scheme"}
     environment["POD_NAMESPACE"] = objects.kind("Deployment")["gateway"]["metadata"]["namespace"]
     files = dict(mounted_files(objects, pod))
-    # In the place of the image's own one.
+    # Replaces the image's own template.
     assert Path("/etc/nginx/templates/gateway.conf.template") in files
     files[Path("/etc/nginx/nginx.conf")] = (CHECKOUT / "nginx/nginx.conf").read_text(encoding="utf-8")
     for path, text in files.items():
@@ -129,7 +129,7 @@ def write_configuration(folder: Path, *, dns_port: int, port: int) -> Path:
 
 
 def relocated(text: str, folder: Path) -> str:
-    """Move the paths into the folder, and ask for no more files than any machine allows."""
+    """Move the paths into the folder; request no more files than any machine allows."""
     text = re.sub(r"(/run|/etc)/nginx\b", rf"{folder}\g<0>", text)
     return text.replace("worker_rlimit_nofile 10304;", "").replace("worker_connections 10240;", "")
 
@@ -149,13 +149,13 @@ def url(dns: ClusterDns) -> Iterator[str]:
         conf = write_configuration(folder, dns_port=dns.server_address[1], port=port)
         nginx = ENVIRONMENTS / "servers/bin/nginx"
         with (folder / "output").open("w") as output:
-            # Root's workers would be another user's.
+            # As root, nginx would run its workers as another user.
             command = [nginx, "-e", "stderr", "-p", folder, "-c", conf, "-g", "daemon off; user root;"]
             process = subprocess.Popen(command, stdout=output, stderr=output)
         try:
             address = f"http://127.0.0.1:{port}"
             wait_until(lambda: status(f"{address}/healthz") == 200, timeout=10,
-                       what=lambda: f"nginx answers: {(folder / 'output').read_text()}")  # fmt: skip
+                       what=lambda: f"nginx responds: {(folder / 'output').read_text()}")  # fmt: skip
             yield address
         finally:
             process.terminate()
@@ -163,11 +163,11 @@ def url(dns: ClusterDns) -> Iterator[str]:
 
 
 def status(url: str) -> int:
-    return ask(url)[0]
+    return fetch(url)[0]
 
 
-def ask(url: str) -> tuple[int, str]:
-    """Return the status, and which pod responded; 0 while nothing listens."""
+def fetch(url: str) -> tuple[int, str]:
+    """Return the status and the address of the pod that responded; the status is 0 while nothing listens."""
     try:
         with urllib.request.urlopen(url, timeout=10) as response:
             return response.status, response.read().decode()
@@ -194,29 +194,29 @@ ONE, TWO = "127.77.0.1", "127.77.0.2"
 
 def test_the_gateway_starts_without_services_and_finds_one_by_its_complete_name(dns: ClusterDns, url: str) -> None:
     dns.addresses.clear()
-    wait_until(lambda: status(f"{url}/api/tasks") == 502, timeout=10, what="the gateway knows no pod of tasks")
+    wait_until(lambda: status(f"{url}/api/tasks") == 502, timeout=10, what="the gateway finds no pod of tasks")
 
     with pods(ONE):
         dns.addresses[TASKS] = [ONE]
-        wait_until(lambda: ask(f"{url}/api/tasks") == (200, ONE), timeout=10, what="the gateway finds the pod")
+        wait_until(lambda: fetch(f"{url}/api/tasks") == (200, ONE), timeout=10, what="the gateway finds the pod")
 
-    assert dns.asked == {f"{service}.task-api.svc.cluster.local" for service in ("auth", "tasks", "scheduler")}
+    assert dns.queried == {f"{service}.task-api.svc.cluster.local" for service in ("auth", "tasks", "scheduler")}
 
 
 def test_the_gateway_follows_pods_without_a_restart(dns: ClusterDns, url: str) -> None:
     with pods(ONE, TWO):
         dns.addresses[TASKS] = [ONE]
-        wait_until(lambda: ask(f"{url}/api/tasks") == (200, ONE), timeout=10, what="the gateway finds the first pod")
+        wait_until(lambda: fetch(f"{url}/api/tasks") == (200, ONE), timeout=10, what="the gateway finds the first pod")
         dns.addresses[TASKS] = [TWO]
-        wait_until(lambda: ask(f"{url}/api/tasks") == (200, TWO), timeout=10, what="the gateway follows")
+        wait_until(lambda: fetch(f"{url}/api/tasks") == (200, TWO), timeout=10, what="the gateway follows")
 
 
 def test_no_get_fails_for_a_pod_that_the_dns_still_names(dns: ClusterDns, url: str) -> None:
     with pods(ONE, TWO) as running:
         dns.addresses[TASKS] = [ONE, TWO]
         for address in (ONE, TWO):
-            wait_until(lambda address=address: ask(f"{url}/api/tasks") == (200, address), timeout=10,
+            wait_until(lambda address=address: fetch(f"{url}/api/tasks") == (200, address), timeout=10,
                        what=f"the gateway uses {address}")  # fmt: skip
         running.pop(ONE).stop()
 
-        assert {ask(f"{url}/api/tasks") for _ in range(40)} == {(200, TWO)}
+        assert {fetch(f"{url}/api/tasks") for _ in range(40)} == {(200, TWO)}

@@ -1,4 +1,4 @@
-"""A newcomer: a fresh copy of the project, a shell in it for each document, and the stack that the README starts."""
+"""A newcomer with a fresh copy of the project, a shell in it per document, and the stack that the README starts."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from .documents import Command, commands
 WITHIN_SECONDS = 120
 STOPPED_WITHIN_SECONDS = 20
 
-# The one port besides 8000 that a document opens.
+# The only port besides 8000 that a document opens.
 RECEIVER_PORT = "9999"
 
 # Values that differ in each run are masked, and a … in a document matches anything.
@@ -34,7 +34,7 @@ MASKS = {
     r"\b[0-9a-f]{32}\b": "<id>",
     r"before=[\w-]+": "before=<cursor>",
     r'etag: "\d+"': "etag: <version>",
-    # A number depends on what earlier documents have created.
+    # Ids depend on what earlier documents have created.
     r'"(id|webhook_id)":\d+': '"id":<number>',
     r"/api/tasks/\d+": "/api/tasks/<number>",
 }
@@ -47,7 +47,7 @@ def masked(text: str) -> str:
 
 
 def agrees(*, shown: str, real: str) -> bool:
-    """Say whether a document shows the real response."""
+    """Return whether the response shown in a document matches the real one."""
     pattern = ".*".join(re.escape(part) for part in masked(shown).split("…"))
     return re.fullmatch(pattern, masked(real), re.DOTALL) is not None
 
@@ -59,18 +59,18 @@ class Newcomer:
     folder: Path
     port: int
     environment: dict[str, str]
-    # Where the receiver of a webhook listens, in place of RECEIVER_PORT.
+    # The port of a webhook's receiver, in place of RECEIVER_PORT.
     receiver_port: int = field(default_factory=free_port)
     shells: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def follow(self, document: Path, *, and_stay: bool = False) -> None:
-        """Run every command of the document in one shell, and compare the responses that it shows with the real ones.
+        """Run every command of the document in one shell, and compare the shown responses with the real ones.
 
         A README's commands run in its own folder, those of all other documents in the project's. Commands that run
-        until they are stopped are stopped at the end, unless the newcomer stays.
+        until stopped are stopped at the end, unless ``and_stay`` is set.
         """
         relative = document.relative_to(CHECKOUT).parent if document.name == "README.md" else Path()
-        # In a service's folder, its own programs and settings.
+        # In a service's folder, use its own programs and settings.
         service = relative.name if relative.parts[:1] == ("services",) else None
         shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
@@ -85,7 +85,7 @@ class Newcomer:
         self.shells.append(shell)
         print("set -euo pipefail", file=shell.stdin)
         for command in commands(document):
-            if command.why_not is None:
+            if command.skip_reason is None:
                 self._run(command, shell)
         shell.stdin.close()
         shell.wait(timeout=10)
@@ -93,7 +93,7 @@ class Newcomer:
             self.leave()
 
     def _of_service(self, service: str) -> dict[str, str]:
-        """Return what `make up` gives to the service's processes."""
+        """Return the variables that `make up` sets for the service's processes."""
         written = (self.folder / ".env").read_text(encoding="utf-8")
         return {
             **dict(re.findall(r"^([A-Z_]+)=(.+)$", written, re.MULTILINE)),
@@ -115,7 +115,7 @@ class Newcomer:
             text = text.replace(str(self.receiver_port), RECEIVER_PORT)
             return text.replace(f"localhost:{self.port}", "localhost:8000")
 
-        if command.says is None:
+        if command.ready_text is None:
             # Not in braces: the next block needs the variables that this one sets.
             print(f". {file} </dev/null >{printed} 2>&1; touch {done}", file=shell.stdin, flush=True)
         else:
@@ -123,22 +123,22 @@ class Newcomer:
 
         def is_over() -> bool:
             assert shell.poll() is None, f"{command} fails with exit code {shell.returncode}:\n{output()}"
-            return done.exists() if command.says is None else command.says in output()
+            return done.exists() if command.ready_text is None else command.ready_text in output()
 
         wait_until(is_over, timeout=WITHIN_SECONDS, interval=0.02, what=lambda: f"{command} ends:\n{output()}")
-        if command.says is not None:
+        if command.ready_text is not None:
             return
-        if command.answer is None:
+        if command.shown is None:
             assert '"type":"/problems/' not in output(), (
                 f"{command} gets an error that the document does not show:\n{output()}"
             )
         else:
-            assert agrees(shown=command.answer, real=output()), (
-                f"{command} gets another response than shown:\n{masked(command.answer)}\n\n{masked(output())}"
+            assert agrees(shown=command.shown, real=output()), (
+                f"{command} gets another response than shown:\n{masked(command.shown)}\n\n{masked(output())}"
             )
 
     def leave(self) -> None:
-        """Stop what the last document has started: by SIGTERM, since bash without a terminal has SIGINT ignored."""
+        """Stop the last document's processes with SIGTERM, since bash ignores SIGINT without a terminal."""
         shell = self.shells.pop()
         shell.stdin.close()
         with suppress(ProcessLookupError):
@@ -149,7 +149,7 @@ class Newcomer:
 
 @pytest.fixture(scope="session")
 def copy() -> Iterator[Path]:
-    """The project as a clone has it, without .env and state; the environments are the real ones, to save minutes."""
+    """The project like a fresh clone, without .env and state; environments are linked, which saves minutes."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed, and the documents' commands call it")
     with short_folder("newcomer") as folder:
@@ -175,6 +175,6 @@ def newcomer(copy: Path) -> Iterator[Newcomer]:
 
 @pytest.fixture(scope="session")
 def readme(newcomer: Newcomer) -> Newcomer:
-    """A newcomer who has followed the README, with the stack running."""
+    """A newcomer who has followed the README; the stack is running."""
     newcomer.follow(CHECKOUT / "README.md", and_stay=True)
     return newcomer

@@ -1,4 +1,4 @@
-"""The project's documents, parsed as CommonMark: commands with the notes and output around them, headings, links."""
+"""The project's documents, parsed as CommonMark: commands with their notes and output, headings, links."""
 
 import os
 import re
@@ -14,9 +14,9 @@ from markdown_it.token import Token
 
 from support.paths import CHECKOUT
 
-# Commands are in blocks of these languages; those in "sh" are run.
+# The languages of blocks of commands; only those in "sh" are run.
 SHELLS = {"sh", "bash", "console", "shell", "zsh", "powershell", "bat", "cmd"}
-ANSWERS = {"json", "text", "http"}
+OUTPUTS = {"json", "text", "http"}
 
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->", re.DOTALL)
 REST_NOT_RUN = re.compile(r"<!-- nothing below is run: (.+?) -->", re.DOTALL)
@@ -25,15 +25,18 @@ UNTIL_STOPPED = re.compile(r"<!-- runs until stopped; it says: (.+?) -->", re.DO
 
 @dataclass(frozen=True)
 class Command:
-    """A block of commands; ``why_not`` and ``says`` come from a comment before it, ``answer`` is the block after it."""
+    """A block of commands.
+
+    ``skip_reason`` and ``ready_text`` come from the comment before it; ``shown`` is the output in the block after it.
+    """
 
     document: Path
     line: int
     shell: str
     text: str
-    why_not: str | None
-    says: str | None
-    answer: str | None
+    skip_reason: str | None
+    ready_text: str | None
+    shown: str | None
 
     def __str__(self) -> str:
         return f"{self.document.relative_to(CHECKOUT)}:{self.line}"
@@ -54,7 +57,7 @@ def _blocks(document: Path) -> list[Token]:
 
 
 def commands(document: Path) -> list[Command]:
-    """Return its blocks of commands, in their order."""
+    """Return the document's blocks of commands in order."""
     blocks = _blocks(document)
     found = []
     below: re.Match[str] | None = None
@@ -64,23 +67,23 @@ def commands(document: Path) -> list[Command]:
         if block.type != "fence" or block.info not in SHELLS:
             continue
         note = before.content if before and before.type == "html_block" else ""
-        why_not, says = NOT_RUN.search(note) or below, UNTIL_STOPPED.search(note)
+        skip_reason, ready_text = NOT_RUN.search(note) or below, UNTIL_STOPPED.search(note)
         found.append(
             Command(
                 document=document,
                 line=block.map[0] + 1,
                 shell=block.info,
                 text=block.content,
-                why_not=why_not[1] if why_not else None,
-                says=says[1] if says else None,
-                answer=after.content if after and after.type == "fence" and after.info in ANSWERS else None,
+                skip_reason=skip_reason[1] if skip_reason else None,
+                ready_text=ready_text[1] if ready_text else None,
+                shown=after.content if after and after.type == "fence" and after.info in OUTPUTS else None,
             )
         )
     return found
 
 
 def notes(document: Path) -> list[str]:
-    """Return its comments, each of which should belong to a block of commands."""
+    """Return the document's HTML comments, each of which should belong to a block of commands."""
     return [block.content for block in _blocks(document) if block.type == "html_block"]
 
 
@@ -90,18 +93,18 @@ def _inline(document: Path) -> Iterator[Token]:
 
 
 def codes(document: Path) -> list[str]:
-    """Return its inline code."""
+    """Return the document's inline code."""
     return [token.content for token in _inline(document) if token.type == "code_inline"]
 
 
 def links(document: Path) -> list[str]:
-    """Return the targets of its links and pictures."""
+    """Return the targets of the document's links and images."""
     targets = [token.attrGet("href") or token.attrGet("src") for token in _inline(document)]
     return [unquote(str(target)) for target in targets if target is not None]
 
 
 def anchors(document: Path) -> set[str]:
-    """Return the anchors that GitHub gives to its headings."""
+    """Return the anchors that GitHub assigns to the document's headings."""
     found: set[str] = set()
     blocks = _blocks(document)
     for opening, heading in pairwise(blocks):

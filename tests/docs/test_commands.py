@@ -1,4 +1,4 @@
-"""Every command in the documents works, and every response that they show is real."""
+"""Every command in the documents works, and every response shown is real."""
 
 import re
 from pathlib import Path
@@ -11,11 +11,11 @@ from .conftest import Newcomer, agrees
 from .documents import NOT_RUN, REST_NOT_RUN, UNTIL_STOPPED, commands, documents, notes
 
 README = CHECKOUT / "README.md"
-OTHERS = [path for path in documents() if path != README and any(c.why_not is None for c in commands(path))]
+OTHERS = [path for path in documents() if path != README and any(c.skip_reason is None for c in commands(path))]
 
 
 def test_the_readme_holds_what_it_says(readme: Newcomer) -> None:
-    assert len([command for command in commands(README) if command.answer is not None]) >= 4
+    assert len([command for command in commands(README) if command.shown is not None]) >= 4
 
 
 @pytest.mark.parametrize("document", OTHERS, ids=lambda path: str(path.relative_to(CHECKOUT)))
@@ -26,12 +26,15 @@ def test_so_does_every_other_document(readme: Newcomer, document: Path) -> None:
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(CHECKOUT)))
 def test_what_is_not_run_says_why_and_every_note_belongs_to_a_command(document: Path) -> None:
     for command in commands(document):
-        assert command.shell == "sh" or command.why_not, f"{command}: only sh is run; say why not, or write sh"
-        assert command.why_not is None or len(command.why_not) > 10, f"{command}: {command.why_not!r} is no reason"
+        assert command.shell == "sh" or command.skip_reason, f"{command}: only sh is run; say why not, or write sh"
+        assert command.skip_reason is None or len(command.skip_reason) > 10, (
+            f"{command}: {command.skip_reason!r} is no reason"
+        )
     comments = [note for note in notes(document) if re.search(r"\brun(s)?\b", note)]
     assert all(any(form.search(note) for form in (NOT_RUN, REST_NOT_RUN, UNTIL_STOPPED)) for note in comments), comments
     if not any(REST_NOT_RUN.search(note) for note in comments):
-        assert len(comments) == len([command for command in commands(document) if command.says or command.why_not])
+        noted = [command for command in commands(document) if command.ready_text or command.skip_reason]
+        assert len(comments) == len(noted)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The links of the documents work. Other sites are not requested: no test should fail because of them."""
+"""The links of the documents work. Other sites are not requested, so that no test fails because of them."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in links(document):
         where = urlsplit(target)
         if where.scheme:
-            # Not localhost, which other readers cannot reach.
+            # Not localhost, which readers cannot reach.
             assert where.scheme == "https", target
             assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", where.netloc), target
             continue

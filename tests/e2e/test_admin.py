@@ -1,4 +1,4 @@
-"""The admin beside a running stack: what staff do there takes effect in every service within two seconds."""
+"""The admin beside a running stack: changes there take effect in every service within two seconds."""
 
 import os
 import re
@@ -82,7 +82,7 @@ def test_it_stops_with_all_that_it_has_started(environment: dict[str, str], numb
 
 
 class Admin:
-    """As much of a browser as the tests need: cookies, and the token of each form."""
+    """A minimal browser: it keeps cookies and sends each form's CSRF token."""
 
     def __init__(self, url: str, session: requests.Session) -> None:
         self.url, self.session = url, session

@@ -1,4 +1,4 @@
-"""What an attacker sends: ids of others, forged tokens, hostile bodies. Each is a 4xx problem and changes nothing."""
+"""Attacks: other users' ids, forged tokens, hostile bodies. Each gets a 4xx problem and changes nothing."""
 
 import http.client
 import json
@@ -113,7 +113,7 @@ def gateway(stack: Stack, path: str) -> http.client.HTTPConnection:
 
 
 def service(stack: Stack, path: str) -> http.client.HTTPConnection:
-    """Connect to the service of this path, around the gateway."""
+    """Connect to the service of this path, bypassing the gateway."""
     name = {"/api/tasks": "tasks", "/api/auth/me": "auth", "/api/jobs": "scheduler"}[path]
     connection = http.client.HTTPConnection(name)
     connection.sock = stack.connect(name)
@@ -121,7 +121,7 @@ def service(stack: Stack, path: str) -> http.client.HTTPConnection:
 
 
 def authorized(connection: http.client.HTTPConnection, path: str, *tokens: str) -> int:
-    """Return the status of a request with an Authorization header for each of the tokens."""
+    """Return the status of a request with one Authorization header per token."""
     connection.putrequest("GET", path)
     for token in tokens:
         connection.putheader("Authorization", f"Bearer {token}")
@@ -136,7 +136,7 @@ class TestForgedTokens:
     def test_the_forger_is_let_in_where_nothing_is_wrong(
         self, stack: Stack, first: Account, forge: Callable[..., str], path: str
     ) -> None:
-        """Otherwise the refusals below would prove nothing."""
+        """Without this, the refusals below would prove nothing."""
         assert stack.call("GET", path, token=forge(is_staff=True)).status_code in (200, 404)
 
     @pytest.mark.parametrize("path", ["/api/tasks", "/api/auth/me", "/api/jobs"])
@@ -519,7 +519,7 @@ class TestTheGateway:
         refused = responses[statuses.index(429)]
         problem(refused, 429)
         assert int(refused.headers["Retry-After"]) >= 1
-        assert statuses.count(400) >= 20  # The burst passes.
+        assert statuses.count(400) >= 20  # The permitted burst.
 
     @pytest.mark.parametrize(
         ("method", "path"),
@@ -563,5 +563,5 @@ def test_every_line_of_a_service_is_json_with_the_common_fields(stack: Stack, ad
     requests_logged = [line for line in stack.log() if line.get("message") == "request"]
     assert {line["service"] for line in requests_logged} >= {"auth", "tasks", "gateway"}
     for line in requests_logged:
-        # The gateway does not read tokens.
+        # The gateway does not parse tokens.
         assert fields | ({"user_id"} if line["service"] != "gateway" else set()) <= set(line)

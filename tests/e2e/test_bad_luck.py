@@ -1,4 +1,4 @@
-"""A part of the running stack freezes or is locked: what a client sees, and that it recovers without help."""
+"""A part of the running stack is frozen or locked: the effects on clients, and the recovery without help."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from support.http import responds
 from support.stack import Stack
 from support.waiting import wait_until
 
-# A little over the longest that a writer waits for another's transaction.
+# Slightly more than the longest time that a writer waits for another transaction.
 LOCKED_FOR_SECONDS = 12
 
 

@@ -1,4 +1,4 @@
-"""Many clients that log in at once: each waits for a hash, and the other calls do not wait with them."""
+"""Many concurrent logins: each waits for a password hash, but other requests do not."""
 
 import statistics
 import threading
@@ -16,12 +16,12 @@ from support.stack import LocalStack
 
 ADDRESSES = [f"127.0.0.{n}" for n in range(10, 42)]
 SECONDS = 6
-# Some 50 ms on two cores that do much else; without a bound on the logins that wait it was 1.7 s on quiet ones.
+# About 50 ms on two busy cores; without a limit on waiting logins it was 1.7 s on idle ones.
 LONGEST_MEDIAN_SECONDS = 0.8
 
 
 class FromAddress(HTTPAdapter):
-    """Connect from an address of our own, so that the gateway's limits count each client by itself."""
+    """An adapter with its own source address, so that the gateway's limits count each client separately."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -56,7 +56,7 @@ def test_32_logins_at_once_leave_threads_for_other_calls(local_stack: LocalStack
         return time.monotonic() - started
 
     tokens = {"access": user.access, "refresh": user.refresh}
-    # Auth's threads then have their connections, of which some servers open few a second.
+    # Let auth's threads open their database connections first: some servers open only a few per second.
     with ThreadPoolExecutor(max_workers=len(ADDRESSES)) as others:
         list(others.map(lambda _: seconds_of("GET", "/api/auth/me", token=user.access), range(10 * len(ADDRESSES))))
     with ThreadPoolExecutor(max_workers=len(ADDRESSES)) as crowd:
@@ -76,7 +76,7 @@ def test_32_logins_at_once_leave_threads_for_other_calls(local_stack: LocalStack
             over.set()
     for attempt in attempts:
         attempt.result()
-    # Some were checked, and some refused at once.
+    # Some were checked and some refused immediately.
     assert logins[401] > 0
     assert logins[503] > 0
     assert set(logins) <= {401, 429, 503}

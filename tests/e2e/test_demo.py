@@ -1,4 +1,4 @@
-"""`make demo` works on the running stack, and sends what it shows."""
+"""`make demo` works on the running stack and sends the requests that it shows."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def demo(port: int) -> Completed:
 
 
 def test_the_tour_shows_every_answer_and_can_be_taken_again(stack: Stack) -> None:
-    # Containers send nothing to private addresses, where the tour's receiver is.
+    # Containers send nothing to private addresses, and the tour's receiver has one.
     delivers = not isinstance(stack, ContainerStack)
     tour = TASKS + (WEBHOOKS if delivers else [400]) + TOKENS_AND_LOGOUT
     for _ in range(2):
@@ -49,10 +49,10 @@ def test_the_tour_shows_every_answer_and_can_be_taken_again(stack: Stack) -> Non
         assert [int(status) for status in re.findall(r"^HTTP (\d+) ", result.stdout, re.MULTILINE)] == tour
         assert len(re.findall(r"^curl -sS ", result.stdout, re.MULTILINE)) == len(tour)
         assert '\n  "title": "Send the report",\n  "duration": 90,\n' in result.stdout
-        # A webhook's delivery, at a receiver of the tour's own.
+        # The delivery of a webhook to the tour's own receiver.
         assert bool(re.search(r"^webhook-signature: v1,", result.stdout, re.MULTILINE)) == delivers
         assert ('\n  "type": "task.created",\n' in result.stdout) == delivers
-        # No token on the screen, and no secret.
+        # No token and no secret is printed.
         assert not re.search(r"eyJ[\w-]{20}|whsec_[\w+/]{5}", result.stdout)
 
 
@@ -68,7 +68,7 @@ def test_without_a_stack_it_says_so_in_one_line() -> None:
     result = demo(port)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        f"error: no stack answers at http://localhost:{port} (Connection refused); make up starts one\n"
+        f"error: no stack responds at http://localhost:{port} (Connection refused); make up starts one\n"
     )
 
 
@@ -93,7 +93,7 @@ def recorder(request: pytest.FixtureRequest) -> Iterator[Any]:
         server.url = f"{request.param}://localhost:{server.server_port}"
         if request.param == "https":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            # Not localhost's: the stack's certificate is for the name by which others know the machine.
+            # Not for localhost: the stack's certificate is for the machine's public name.
             trustme.CA().issue_cert("tasks.example.org").configure_cert(context)
             server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever).start()

@@ -1,4 +1,4 @@
-"""The application server ends idle threads: the process goes on, and its database connections do not pile up."""
+"""The application server stops idle threads: the process continues, and database connections do not accumulate."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ def test_a_service_outlives_its_idle_threads_and_keeps_no_connections_of_theirs(
             with ThreadPoolExecutor(max_workers=16) as pool:
                 assert all(pool.map(lambda _: ready(), range(100)))
             opened = [file for file in worker.open_files() if file.path == str(database)]
-            # Those of the current threads, and of fewer earlier ones.
+            # Opened by the current threads and by fewer earlier ones.
             assert 1 <= len(opened) < 2 * THREADS
             time.sleep(IDLE_SECONDS + 2)
         assert worker.is_running()

@@ -1,4 +1,4 @@
-"""A new key for the tokens: `make rotate-key` on a running stack that is under constant load."""
+"""A new key for the tokens: `make rotate-key` on a running stack under constant load."""
 
 import collections
 import contextlib
@@ -27,24 +27,24 @@ from support.stack import LocalStack
 from support.waiting import wait_until
 
 STAFF = "staff"
-# On SIGHUP, granian replaces its workers one after the other, and starts each 3.5 s before it stops the old one.
+# On SIGHUP, granian replaces its workers one by one, starting each 3.5 s before it stops the old one.
 RESTARTED_WITHIN_SECONDS = 30
-# A client first finishes its current requests, which may take long on a busy machine.
+# Each client first finishes its current requests, which may take long on a busy machine.
 RENEWED_WITHIN_SECONDS = 120
 
 
 class Rotating(LocalStack):
-    """A stack in a checkout with its own .env, whose keys can be rotated."""
+    """A stack in a checkout with its own .env, so that its keys can be rotated."""
 
     def rotate(self, *arguments: str) -> Completed:
         return run_launcher("rotate-key", *arguments, checkout=self.checkout, env=self.environment)
 
     def servers(self) -> list[psutil.Process]:
-        """Return the three granians, whose children are the workers."""
+        """Return the three granian servers, whose children are the workers."""
         return self.parts("bin/granian")
 
     def restart_workers(self) -> None:
-        """Restart every service's workers one by one; return when each has been replaced."""
+        """Restart every service's workers one by one; return once each has been replaced."""
         servers = self.servers()
         assert len(servers) == 3
         before = {worker for server in servers for worker in server.children()}
@@ -58,7 +58,7 @@ class Rotating(LocalStack):
         wait_until(replaced, timeout=RESTARTED_WITHIN_SECONDS)
 
     def keys(self) -> dict[str, str]:
-        """Return the keys of .env by their kids, the signing one first."""
+        """Return the keys of .env by kid, the signing key first."""
         (line,) = re.findall("^JWT_KEYS=(.*)$", (self.checkout / ".env").read_text(), re.MULTILINE)
         return dict(entry.split(":") for entry in line.split(","))
 
@@ -97,7 +97,7 @@ def rotating(tmp_path: Path) -> Iterator[Rotating]:
 
 
 class Load:
-    """Clients that never stop, and how often each of their requests got which status or exception."""
+    """Clients under continuous load, and the counts of each request's statuses and exceptions."""
 
     def __init__(self, stack: Rotating) -> None:
         self._stack = stack
@@ -110,13 +110,13 @@ class Load:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        # Only the last hundred sessions of a user live, so the client that logs in all the time has its own user.
+        # A user has at most 100 sessions, so the client that logs in repeatedly has its own user.
         for name in ("reader", "visitor"):
             register(self._stack, name)
         clients = [(self._read, "reader")] * 2 + [(self._write, "reader"), (self._list_jobs, STAFF)]
         clients += [(self._log_in, "visitor")] + [(self._refresh, "reader")] * 2
         self._generations = dict.fromkeys(range(len(clients)), 0)
-        # One after the other: auth answers 503 to logins that wait too long for one another's password hashes.
+        # One after the other: auth refuses logins that wait too long for a password hash with a 503.
         pairs = [self._stack.log_in(username) for _, username in clients]
         with ThreadPoolExecutor(len(clients)) as pool:
             self._clients = [
@@ -138,7 +138,7 @@ class Load:
                 client.result()
 
     def renew(self) -> None:
-        """Let every client get new tokens, as it would in the five minutes of an access token; return when all have."""
+        """Make every client refresh its tokens, as within an access token's five minutes; return once all have."""
         self._generation += 1
 
         def all_renewed() -> bool:
@@ -166,7 +166,7 @@ class Load:
                     self._generations[number] = generation
                 pair = work(session, pair)
 
-    def _ask(
+    def _request(
         self, session: requests.Session, method: str, path: str, token: str | None = None, **body: object
     ) -> requests.Response | None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -181,43 +181,43 @@ class Load:
         return response
 
     def _read(self, session: requests.Session, pair: dict[str, str]) -> dict[str, str]:
-        self._ask(session, "GET", "/api/tasks", pair["access"])
-        self._ask(session, "GET", "/api/auth/me", pair["access"])
+        self._request(session, "GET", "/api/tasks", pair["access"])
+        self._request(session, "GET", "/api/auth/me", pair["access"])
         time.sleep(0.005)
         return pair
 
     def _write(self, session: requests.Session, pair: dict[str, str]) -> dict[str, str]:
-        self._ask(session, "POST", "/api/tasks", pair["access"], title="Read", duration=5)
+        self._request(session, "POST", "/api/tasks", pair["access"], title="Read", duration=5)
         time.sleep(0.02)
         return pair
 
     def _list_jobs(self, session: requests.Session, pair: dict[str, str]) -> dict[str, str]:
-        self._ask(session, "GET", "/api/jobs", pair["access"])
+        self._request(session, "GET", "/api/jobs", pair["access"])
         time.sleep(0.01)
         return pair
 
     def _log_in(self, session: requests.Session, pair: dict[str, str]) -> dict[str, str]:
-        response = self._ask(session, "POST", "/api/auth/token", username="visitor", password=PASSWORD)
+        response = self._request(session, "POST", "/api/auth/token", username="visitor", password=PASSWORD)
         return self._use(session, response, pair, pause=0.2)
 
     def _refresh(self, session: requests.Session, pair: dict[str, str]) -> dict[str, str]:
-        response = self._ask(session, "POST", "/api/auth/token/refresh", refresh=pair["refresh"])
+        response = self._request(session, "POST", "/api/auth/token/refresh", refresh=pair["refresh"])
         return self._use(session, response, pair, pause=0.02)
 
     def _use(
         self, session: requests.Session, response: requests.Response | None, pair: dict[str, str], *, pause: float
     ) -> dict[str, str]:
-        """Take the tokens that one process has just signed; the processes of other services must accept them."""
+        """Return the new tokens, if any, after using them: other services' processes must accept them immediately."""
         if response is not None and response.status_code == 200:
             pair = response.json()
-            self._ask(session, "GET", "/api/tasks", pair["access"])
-            self._ask(session, "GET", "/api/auth/sessions", pair["access"])
+            self._request(session, "GET", "/api/tasks", pair["access"])
+            self._request(session, "GET", "/api/auth/sessions", pair["access"])
         time.sleep(pause)
         return pair
 
 
 def let_a_week_pass(stack: Rotating) -> None:
-    """Make the command see keys that were changed that long ago."""
+    """Backdate the keys' files, so that the command sees keys that are a week old."""
     for path in (stack.checkout / ".env", stack.state / "run/jwt-keys"):
         then = path.stat().st_mtime - 7 * 24 * 60 * 60
         os.utime(path, (then, then))
@@ -248,8 +248,8 @@ def test_no_request_is_lost_in_the_three_steps(rotating: Rotating, restarts: boo
     assert kid_of(rotating.log_in("reader")["access"]) == new
     outcomes = load.outcomes()
     assert outcomes[200] + outcomes[201] > 1000
-    # nginx does not resend a POST that meets a worker's closing connection (docs/key-rotation.md). A rotation by itself
-    # closes no connection.
+    # nginx does not resend a POST that meets a worker's closing connection (docs/key-rotation.md). A rotation alone
+    # closes no connections.
     lost_to_restarts = (
         {key for key in load.counts if key[1] == 502 and key[0].startswith("POST")} if restarts else set()
     )
@@ -258,7 +258,7 @@ def test_no_request_is_lost_in_the_three_steps(rotating: Rotating, restarts: boo
 
 
 def test_the_load_notices_a_key_that_was_not_prepared(rotating: Rotating) -> None:
-    """The test above can fail: here the new key signs before every process knows it."""
+    """The test above can fail: here the new key signs before every process has read it."""
     load = Load(rotating)
     published = rotating.state / "run/jwt-keys"
     with load.running():
@@ -299,7 +299,7 @@ def test_what_the_old_key_signed_works_until_it_is_retired(rotating: Rotating) -
     assert statuses() == {401}
     assert rotating.refresh(unused["refresh"]).status_code == 401
     assert rotating.refresh(response.json()["refresh"]).status_code == 200
-    # No process has the keys in its environment, and only the owner can read the file.
+    # No process has the keys in its environment, and the file is readable only by its owner.
     assert stat.S_IMODE((rotating.state / "run/jwt-keys").stat().st_mode) == 0o600
     for server in rotating.servers():
         for process in (server, *server.children()):
@@ -322,13 +322,13 @@ def test_no_step_is_taken_before_every_service_has_the_last_one(rotating: Rotati
     assert (result.returncode, result.stdout) == (1, "")
     assert "tasks does not answer" in result.stderr
     assert (rotating.checkout / ".env").read_bytes() == written
-    # As if a command was killed between .env and the services' copy: the next one first publishes the key.
+    # As if a command was killed between writing .env and the services' copy: the next one first publishes the key.
     (rotating.state / "run/jwt-keys").write_text(f"{old}:{rotating.keys()[old]}")
     time.sleep(1.5)
     assert rotating.rotate("activate").returncode == 0
     assert list(rotating.keys()) == [new, old]
-    # Keys that the services have never had are not published.
+    # Keys that the services have never used are not published.
     (rotating.checkout / ".env").write_text(f"JWT_KEYS=other:{secrets.token_urlsafe(48)}\n")
     result = rotating.rotate()
     assert (result.returncode, result.stdout) == (1, "")
-    assert "the running stack has other keys than .env" in result.stderr
+    assert "the running stack's keys differ from those in .env" in result.stderr

@@ -1,4 +1,4 @@
-"""Guessing at a password through the gateway, at several processes at once."""
+"""Password guessing through the gateway, spread over several processes."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +11,10 @@ from support.stack import Stack
 
 
 def log_in(stack: Stack, body: dict[str, str]) -> requests.Response:
-    """Return what auth says of the password; stack.call would wait for its Retry-After."""
+    """Return auth's response to the password; stack.call would wait for its Retry-After."""
     while True:
         response = requests.post(stack.url + "/api/auth/token", json=body, timeout=30)
-        # Neither a busy process nor the gateway's limit, which has this header, has checked or counted anything.
+        # Neither a busy process nor the gateway's limit, which sets this header, checks or counts the password.
         if response.status_code != 503 and "RateLimit" not in response.headers:
             return response
         time.sleep(0.2)
@@ -33,13 +33,13 @@ def test_16_guessers_at_once_get_no_further_than_one(stack: Stack, victim: Accou
         responses = list(pool.map(guess, range(16)))
     checked = [response for response in responses if response.status_code == 401]
     refused = [response for response in responses if response.status_code == 429]
-    # As many as an account takes from an address that it knows.
+    # The limit for an account from an address that has logged in to it.
     assert (len(checked), len(refused)) == (12, 4)
     for response in refused:
         assert response.headers["Content-Type"] == "application/problem+json"
         assert int(response.headers["Retry-After"]) >= 1
 
-    # Their users share the address.
+    # Another user at the same address.
     assert log_in(stack, {"username": eve.username, "password": PASSWORD}).status_code == 200
     body = {"username": victim.username, "password": PASSWORD}
     assert log_in(stack, body).status_code == 429

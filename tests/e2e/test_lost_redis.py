@@ -1,4 +1,4 @@
-"""Sessions that have ended stay ended, whatever Redis loses: auth announces them again."""
+"""Ended sessions stay ended even if Redis loses data: auth announces them again."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from support.stack import LocalStack
 from support.waiting import wait_until
 
 ANNOUNCED_WITHIN_SECONDS = 2
-# The services that know of it by Redis alone. Each process of a service has its own copy.
+# The services that learn of it only through Redis. Each process of a service has its own copy.
 SERVICES = ("/api/tasks", "/api/jobs")
 
 
@@ -27,7 +27,7 @@ def flush(redis: Redis, process: Process) -> None:
 
 
 def forget(redis: Redis, process: Process) -> None:
-    """As a replica that lagged behind and took over."""
+    """Lose a write, as when a replica that lagged behind is promoted."""
     redis.delete("task-api:ended-sessions")
 
 

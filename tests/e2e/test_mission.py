@@ -1,4 +1,4 @@
-"""The system's purpose, from the first call through the gateway to the worker's report."""
+"""The system's main use, from the first request through the gateway to the worker's report."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from support.accounts import PASSWORD, Account, register
 from support.stack import Stack
 from support.waiting import wait_until
 
-# Up to a minute until the next tick, and time for a busy machine.
+# Up to a minute until the next tick, plus time for a busy machine.
 NEXT_TICK_SECONDS = 80
 
 
@@ -52,13 +52,13 @@ def test_a_person_registers_logs_in_and_works_on_tasks(stack: Stack, first: Acco
 
 def test_the_list_is_the_last_four_newest_first_and_pages_reach_the_rest(stack: Stack, first: Account) -> None:
     lister = register(stack, "lister")
-    made = [
+    created = [
         stack.call("POST", "/api/tasks", token=lister.access, json={"title": f"task {n}", "duration": n}).json()
         for n in range(1, 11)
     ]
-    assert stack.call("GET", "/api/tasks", token=lister.access).json() == made[:5:-1]
+    assert stack.call("GET", "/api/tasks", token=lister.access).json() == created[:5:-1]
 
-    assert stack.all_tasks(token=lister.access, limit=3) == made[::-1]
+    assert stack.all_tasks(token=lister.access, limit=3) == created[::-1]
 
 
 def test_beat_makes_the_worker_print_the_tasks_of_user_1_once_a_minute(
@@ -80,7 +80,7 @@ def test_beat_makes_the_worker_print_the_tasks_of_user_1_once_a_minute(
 
     printed = [line for line in stack.log() if "duration" in line and "title" in line]
     slots = {line["request_id"] for line in printed}
-    # Once for each run: as many lines as tasks, with the four fields of the report.
+    # Each run prints one line per task, with the report's four fields.
     assert len(printed) == len(tasks) * len(slots)
     for task in tasks:
         assert {key: task[key] for key in ("title", "duration", "created_at", "updated_at")} in [

@@ -1,4 +1,4 @@
-"""One id leads through every line about a request; tests/e2e/test_webhooks.py follows it to a webhook's receiver."""
+"""One id links every log line of a request; tests/e2e/test_webhooks.py follows it to a webhook's receiver."""
 
 from collections.abc import Callable
 

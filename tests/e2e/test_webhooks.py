@@ -1,4 +1,4 @@
-"""From a task to the receiver of a webhook, and what its owner sees of it."""
+"""Webhooks from a task's change to the receiver, and the deliveries that the owner sees."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from support.stack import Stack
 from support.waiting import wait_until
 
 EVENTS = ["task.created", "task.renamed", "task.deleted"]
-# Below: median 1.5 s, p99 4 s. Here the machine may be busy with other suites.
+# tests/chaos/test_deliveries.py measures it: median 1.5 s, p99 4 s. Here the machine may be busy with other suites.
 ARRIVES_WITHIN_SECONDS = 10
 
 
@@ -28,7 +28,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def webhook(stack: Stack, grace: Account, receiver: Receiver) -> Iterator[dict[str, Any]]:
-    """A webhook of all events, whose receiver knows the secret."""
+    """A webhook for all events, whose receiver has the secret."""
     response = stack.call("POST", "/api/webhooks", token=grace.access, json={"url": receiver.url, "events": EVENTS})
     assert response.status_code == 201, response.text
     created: dict[str, Any] = response.json()
@@ -49,7 +49,7 @@ def deliveries(stack: Stack, account: Account, webhook: dict[str, Any]) -> list[
     return found
 
 
-# Containers send nothing to private addresses, where the tests' receivers are.
+# Containers send nothing to private addresses, and the tests' receivers have one.
 @pytest.mark.local
 class TestDelivery:
     def test_life_of_a_task_arrives_in_order(self, stack, grace, receiver, webhook) -> None:
@@ -141,14 +141,14 @@ class TestDelivery:
             lambda: not stack.call("GET", path, token=grace.access).json()["enabled"], timeout=ARRIVES_WITHIN_SECONDS
         )
         disabled = stack.call("GET", path, token=grace.access).json()
-        assert disabled["disabled_reason"] == "The receiver answered 410 Gone."
+        assert disabled["disabled_reason"] == "The receiver responded with 410 Gone."
         assert stack.call("POST", f"{path}/test", token=grace.access).status_code == 409
 
     def test_what_happens_while_it_is_disabled_is_not_sent(self, stack, grace, receiver, webhook) -> None:
         path = f"/api/webhooks/{webhook['id']}"
         stack.call("PATCH", path, token=grace.access, json={"enabled": False})
         silent = create_task(stack, grace)
-        # The log is read in order: when a later event has arrived at another receiver, this one was passed over.
+        # The log is read in order: once a later event has reached another receiver, this one has been skipped.
         with receiving() as other:
             body = {"url": other.url, "events": EVENTS}
             created = stack.call("POST", "/api/webhooks", token=grace.access, json=body).json()

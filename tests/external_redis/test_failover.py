@@ -1,4 +1,4 @@
-"""Sentinels: what clients see, and what becomes of ticks and ended sessions, where the master is lost."""
+"""Sentinels: the effects of a lost master on clients, ticks and ended sessions."""
 
 import threading
 import time
@@ -29,8 +29,8 @@ class Cluster:
         self.sentinels = [self._sentinel(folder / f"sentinel-{number}") for number in range(3)]
         for sentinel in self.sentinels:
             running.callback(sentinel.end)
-        # They find each other and the replica by the master.
-        wait_until(self._is_watched, timeout=30, what="three Sentinels know each other and the replica")
+        # They find each other and the replica through the master.
+        wait_until(self._is_watched, timeout=30, what="three Sentinels have found each other and the replica")
 
     def _sentinel(self, folder: Path) -> RedisServer:
         configuration = folder.with_suffix(".conf")
@@ -65,13 +65,13 @@ def stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 class Load:
-    """A client that creates tasks for as long as the block lasts."""
+    """A client that creates tasks while the block runs."""
 
     def __init__(self, stack: LocalStack, token: str) -> None:
         self._stack, self._token = stack, token
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
-        # Status and seconds of each request.
+        # The status and duration in seconds of each request.
         self.results: list[tuple[int, float]] = []
 
     def __enter__(self) -> "Load":
@@ -105,7 +105,7 @@ def test_failover_fails_no_request_and_loses_no_ended_session_and_no_tick(cluste
         before = finished_jobs(stack)
         cluster.master.kill()
         killed = time.monotonic()
-        # While there is no master.
+        # At this moment there is no master.
         assert stack.call("DELETE", f"/api/auth/sessions/{session['id']}", token=access).status_code == 204
         wait_until(
             # Each process of a service has its own copy.
@@ -130,6 +130,6 @@ def test_failover_fails_no_request_and_loses_no_ended_session_and_no_tick(cluste
     assert cluster.replica.client(password=PASSWORD).info("replication")["role"] == "master"
     assert {status for status, _ in load.results} == {201}
     assert slowest < 3
-    # One run for each minute.
+    # No slot has run twice.
     slots = [entry["slot"] for entry in stack.log() if entry["message"] == "job"]
     assert len(slots) == len(set(slots))

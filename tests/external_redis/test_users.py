@@ -1,4 +1,4 @@
-"""A Redis elsewhere: by TLS, and with a user for each service that may do what the service does and no more."""
+"""An external Redis: over TLS, with a user per service that may do what the service does and no more."""
 
 import ssl
 import time
@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 KEY = "task-api:ended-sessions"
 SERVICES = ("auth", "tasks", "scheduler")
-# Of Redis 7: a key that may be read only. An older one lets the scheduler write it, which the file says.
+# Read-only keys need Redis 7. Before, the scheduler may also write the key, as users.acl explains.
 READ_ONLY_KEYS = redis_version() >= (7, 0)
 
 
@@ -61,7 +61,7 @@ def stack(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_whole_stack_works_with_a_user_for_each_service_over_tls(stack: LocalStack, secured: Secured) -> None:
     assert stack.call("GET", "/readyz").json()["status"] == "ok"
     user = register(stack, "acl-user")
-    # Beat has sent a tick, and the worker has taken it.
+    # Beat has sent a tick, and the worker has received it.
     wait_until(lambda: any(entry["message"] == "job" for entry in stack.log()), timeout=70, what="a job has run")
     access = user.access
     assert stack.call("POST", "/api/tasks", token=access, json={"title": "a", "duration": 1}).status_code == 201

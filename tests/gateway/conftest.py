@@ -1,4 +1,4 @@
-"""One gateway for the whole suite, with all three services behind it."""
+"""One gateway with all three services behind it, shared by the suite."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""The pages at / and /problems, the files that they are made of, and the page for what is not there."""
+"""The pages at / and /problems, their files, and the page for a 404."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What users expect of any API: CORS, compressed responses, ETags that stay valid."""
+"""Common expectations of an API: CORS, compressed responses, ETags that stay valid."""
 
 import gzip
 import json
@@ -89,7 +89,7 @@ class TestOtherOrigins:
             response = open_gateway.request(method, "/api/tasks", headers={"Origin": origin, **headers})
             assert response.status == 200
             assert not cors(response)
-            # A cache must not serve this response to an origin that is listed.
+            # A cache must not serve this response to a listed origin.
             assert response.headers["Vary"] == "Origin"
 
     def test_options_without_a_preflight_is_the_services(self, open_gateway, services) -> None:
@@ -112,7 +112,7 @@ def tasks(count: int) -> bytes:
     return json.dumps([{"id": number, "title": "Write the report"} for number in range(count)]).encode()
 
 
-# The largest possible: a title of 200 UTF-16 units is at most 600 bytes of UTF-8.
+# The largest possible task: a title of 200 UTF-16 units is at most 600 bytes of UTF-8.
 LARGEST_TASK = json.dumps(
     {
         "id": 2**63 - 1,
@@ -145,7 +145,7 @@ class TestCompression:
         assert (gzip.decompress(compressed.body), plain.body) == (body, body)
         assert len(compressed.body) < len(body) / 5
         assert {compressed.headers["Vary"], plain.headers["Vary"]} == {"Accept-Encoding"}
-        # No service sees the header, so none compresses.
+        # No service receives the header, so none compresses.
         assert {received.headers["Accept-Encoding"] for received in upstreams["tasks"].received} == {None}
 
     def test_one_task_is_never_compressed_so_that_its_tag_stays_a_strong_one(self, gateway, upstreams) -> None:

@@ -1,4 +1,4 @@
-"""One client's crowd of connections: what it may take, how more is refused, and that everyone else is served."""
+"""A crowd of connections from one client: its limit, the refusals beyond it, and the service to other clients."""
 
 import resource
 import socket
@@ -16,15 +16,15 @@ from support.waiting import wait_until
 
 HALF_A_HEADER = b"GET /api/tasks HTTP/1.1\r\nHost: a"
 HALF_A_BODY = b"POST /api/tasks HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"
-# A client's address is what its X-Forwarded-For says.
-BELIEVING = {"server_tokens off;": "server_tokens off; set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"}
+# The client's address is taken from X-Forwarded-For.
+TRUSTING = {"server_tokens off;": "server_tokens off; set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"}
 
 
 @contextmanager
 def busy_gateway(*, limit: int, replace: dict[str, str] | None = None) -> Iterator[tuple[Gateway, Callable[..., None]]]:
-    """Run a gateway in front of a service that responds to /api/tasks/slow at the end of the test.
+    """Run a gateway in front of a service that responds to /api/tasks/slow only at the end of the test.
 
-    Yields the gateway, and a function that sends such a request and returns once the service has it; it raises Refused.
+    Yield the gateway and a function that sends such a request and returns once the service has it, or raises Refused.
     """
     ending = threading.Event()
 
@@ -34,7 +34,7 @@ def busy_gateway(*, limit: int, replace: dict[str, str] | None = None) -> Iterat
         return Response()
 
     with (
-        running_gateway(CONNECTIONS_PER_ADDRESS=str(limit), replace={**BELIEVING, **(replace or {})}) as gateway,
+        running_gateway(CONNECTIONS_PER_ADDRESS=str(limit), replace={**TRUSTING, **(replace or {})}) as gateway,
         gateway.upstream("tasks", respond) as upstream,
         ThreadPoolExecutor(40) as pool,
     ):
@@ -55,7 +55,7 @@ def busy_gateway(*, limit: int, replace: dict[str, str] | None = None) -> Iterat
 
 
 class Refused(Exception):
-    """A slow request got a response at once; None if its connection was closed."""
+    """A slow request was refused: ``response`` is the immediate response, None if the connection was closed."""
 
     def __init__(self, response: Response | None) -> None:
         super().__init__(response)
@@ -81,7 +81,7 @@ def connect(gateway: Gateway, request: bytes) -> socket.socket:
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Let this process have as many connections as the machine allows."""
+    """Allow this process as many open files as the machine permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield
@@ -97,7 +97,7 @@ def test_more_requests_at_once_than_a_client_may_have_are_a_429() -> None:
 
     assert "at once" in assert_problem(refused, 429, "too-many-requests")["detail"]
     assert refused.headers.get_all("Retry-After") == ["1"]
-    # These headers are about another limit.
+    # These headers describe another limit.
     assert (refused.headers["RateLimit-Policy"], refused.headers["RateLimit"]) == (None, None)
     assert another.status == 200
 
@@ -105,7 +105,7 @@ def test_more_requests_at_once_than_a_client_may_have_are_a_429() -> None:
 def test_a_place_is_free_again_when_its_request_ends() -> None:
     with busy_gateway(limit=1) as (gateway, _):
         for _ in range(3):
-            # A worker process may free the place just after the client has the response.
+            # A worker process may release the place just after the client receives the response.
             wait_until(lambda: request_from(gateway, "192.0.2.1").status == 200, timeout=5)
 
 
@@ -123,7 +123,7 @@ def test_the_probe_of_a_client_at_its_limit_is_answered() -> None:
         ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
         ("::ffff:192.0.2.1", "192.0.2.1", True),
         ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
-        # What IPv4 looks like in the first bytes of an IPv6 address.
+        # The bytes of an IPv4 address at the start of an IPv6 address.
         ("c000:201::1", "192.0.2.1", False),
     ],
 )
@@ -137,12 +137,12 @@ def test_logins_from_all_addresses_of_an_ipv6_network_are_counted_together() -> 
     def login(address: str) -> int:
         return gateway.request("POST", "/api/auth/token", headers={"X-Forwarded-For": address}).status
 
-    limited = running_gateway(AUTH_RATE_LIMIT="1", replace=BELIEVING)
+    limited = running_gateway(AUTH_RATE_LIMIT="1", replace=TRUSTING)
     with limited as gateway, gateway.upstream("auth"), ThreadPoolExecutor(8) as pool:
         one_network = list(pool.map(login, [f"2001:db8:0:1::{number}" for number in range(1, 41)]))
         many_networks = list(pool.map(login, [f"2001:db8:1:{number}::1" for number in range(1, 41)]))
 
-    # One at once and a burst of 20, and what a slow machine's second or two adds.
+    # One plus a burst of 20, and a few more if a slow machine takes a second or two.
     assert 21 <= one_network.count(200) <= 25
     assert set(one_network) == {200, 429}
     assert set(many_networks) == {200}
@@ -174,7 +174,7 @@ def test_thousands_of_half_sent_headers_leave_the_others_alone(many_files: None)
 def test_half_a_header_has_little_time() -> None:
     with running_gateway() as gateway, connect(gateway, HALF_A_HEADER) as connection:
         started = time.monotonic()
-        # nginx has no response for that: it closes the connection.
+        # nginx sends no response in this case: it closes the connection.
         with suppress(ConnectionResetError):
             assert connection.recv(1) == b""
         assert 4 < time.monotonic() - started < 9
@@ -198,8 +198,8 @@ def test_a_crowd_waits_for_its_refusals() -> None:
 
 
 def test_a_gateway_without_a_free_connection_says_503() -> None:
-    # A request takes two connections. With one left, nginx reads the request and has no connection to the service; with
-    # none left, it closes the client's unread. Which of the two happens depends on how many nginx needs for itself.
+    # A request uses two connections. With one left, nginx reads the request but cannot connect to the service; with
+    # none left, it closes the client's unread. Which happens depends on how many connections nginx itself needs.
     refusals = [first_refusal(others=others) for others in (0, 1)]
 
     (response,) = [refusal for refusal in refusals if refusal is not None]
@@ -208,12 +208,13 @@ def test_a_gateway_without_a_free_connection_says_503() -> None:
 
 
 def first_refusal(*, others: int) -> Response | None:
-    """Fill a gateway of 32 connections with requests, and return its response to the first that it cannot serve.
+    """Fill a gateway of 32 connections with requests; return its response to the first that it cannot serve.
 
-    None means that it closed the connection at once. ``others`` is a number of connections that make no request.
+    Return None if it closed that connection immediately. ``others`` is the number of additional connections without a
+    request.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # As the launcher writes it, also on a machine that allows fewer files.
+    # As the launcher computes it, also on a machine that permits fewer files.
     room = f"worker_connections {min(10_240, most - 64)};"
     small = {"worker_processes 2;": "worker_processes 1;", room: "worker_connections 32;"}
     with busy_gateway(limit=100, replace=small) as (gateway, occupy), ExitStack() as idle:

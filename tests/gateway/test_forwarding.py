@@ -1,4 +1,4 @@
-"""What the gateway forwards, in both directions."""
+"""Forwarding by the gateway, in both directions."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def test_no_service_is_looked_up_once_and_for_all() -> None:
     assert len(targets) >= 7
     names = ("auth", "tasks", "scheduler", "$asked_service")
     assert set(targets) == {f"{name}$service_port" for name in names}
-    # Each location of a service names it, for the retry.
+    # Each location of a service sets the service's name for the retry.
     asked = re.findall(r"set \$asked_service (\w+);(?:(?!proxy_pass).)*proxy_pass http://(\w+)\$", template, re.DOTALL)
     assert len(asked) == len(re.findall(r"location (?:=|\^~) /api/(?:auth/|tasks|jobs|webhooks)", template)) == 7
     assert all(name == target for name, target in asked)
@@ -245,7 +245,7 @@ def test_a_chunked_body_arrives_whole(gateway: Gateway, upstreams: dict[str, Ups
 
 
 def test_a_post_whose_connection_broke_is_not_sent_again(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
-    # A broken kept-alive connection is the one case in which nginx would retry with a single upstream.
+    # A broken keep-alive connection is the only case in which nginx would retry with a single upstream.
     assert gateway.request("GET", "/api/tasks").status == 200
     upstreams["tasks"].reset()
     upstreams["tasks"].respond = lambda _: None
@@ -260,7 +260,7 @@ def test_a_post_whose_connection_broke_is_not_sent_again(gateway: Gateway, upstr
 def test_a_get_that_a_service_did_not_live_to_answer_is_asked_once_more(method: str, path: str) -> None:
     service = {"/api/auth/me": "auth", "/api/jobs": "scheduler"}.get(path, "tasks")
     responses = iter([None, Response(headers={"ETag": '"1"'})])
-    # A new connection, on which nginx does not retry of its own accord.
+    # A new connection, on which nginx itself does not retry.
     with running_gateway() as gateway, gateway.upstream(service, lambda _: next(responses, None)) as upstream:
         response = gateway.request(method, path)
 
@@ -301,7 +301,7 @@ def test_the_gateway_logs_only_what_no_service_has_answered(upstreams: dict[str,
             )
             unavailable = gateway.request("POST", "/api/jobs?token=secret-in-query")
             strange = gateway.request("TRACE", "/api/tasks")
-        # One line is nginx' own: why a service cannot be reached.
+        # One line is nginx's own: the reason why a service cannot be reached.
         text = gateway.log(lines=4)
         lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         # nginx has two workers, which log independently.
@@ -339,7 +339,7 @@ def test_the_text_log_is_one_readable_line() -> None:
     assert line.endswith(f" client=127.0.0.1 request_id={request_id}")
 
 
-# A line break and a colour for terminals; the ends of lines of Unicode, some in two bytes; and what turns text around.
+# Terminal escapes, DEL, C1 controls, Unicode line and direction controls, and an invalid byte.
 CONTROLS = [
     b"\x1b[31m",
     b"\x7f",
@@ -368,7 +368,7 @@ CONTROLS = [
     ],
 )
 def test_no_log_line_has_more_than_printable_ascii(log_format: str, request_line_and_headers: bytes) -> None:
-    # Without services, so that nginx's own error log has lines as well.
+    # Without services, so that nginx also writes lines to its own error log.
     with running_gateway(LOG_FORMAT=log_format) as gateway:
         for control in CONTROLS:
             gateway.raw(request_line_and_headers % control + b"\r\nConnection: close\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Every error of nginx itself is problem+json, with all the headers of any other response."""
+"""Every error of nginx itself is a problem+json response with the headers of any other response."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from support.paths import CHECKOUT
 
 HOST = b"Host: a\r\nConnection: close\r\n"
 DOCUMENT = json.loads((CHECKOUT / "console/openapi.json").read_text())
-# Each path of the document, and its methods.
+# Each path of the document with its methods.
 PATHS = {
     re.sub(r"{\w+}", "1", path): {
         *(method.upper() for method in item),
@@ -208,7 +208,7 @@ def test_a_service_that_is_slow(method: str) -> None:
 
 
 def test_a_client_that_is_slow_is_dropped() -> None:
-    # nginx has no response for that, whatever error_page says: it closes the connection.
+    # nginx sends no response in this case, despite error_page: it closes the connection.
     impatient = running_gateway(replace={"client_body_timeout 10s;": "client_body_timeout 1s;"})
     with impatient as gateway, gateway.upstream("tasks") as upstream, pytest.raises(ConnectionResetError):
         gateway.raw(b"POST /api/tasks HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\n12345")

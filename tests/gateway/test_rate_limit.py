@@ -1,4 +1,4 @@
-"""Calls that cost a password hash, or could guess a password, are limited per client address."""
+"""Requests that compute a password hash or could guess a password are limited per client address."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,7 +31,7 @@ def test_a_storm_is_refused_after_the_burst(path: str) -> None:
 
     taken = [response for response in responses if response.status == 200]
     refused = [response for response in responses if response.status != 200]
-    # One and a burst of 20, and on a slow machine those of another second or two.
+    # One plus a burst of 20, and a few more if a slow machine takes a second or two.
     assert 21 <= len(taken) <= 25
     assert len(upstream.received) == len(taken)
     for response in refused:

@@ -1,4 +1,4 @@
-"""/healthz is nginx' own; /readyz shows the state of each of the three services, and is 200 only if all can work."""
+"""/healthz is served by nginx itself; /readyz reports each service's state, with a 200 only if all can work."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ UNAVAILABLE = {
 
 
 def reporting(state: dict[str, object]) -> Callable[[Received], Response]:
-    """Respond as servicekit does: the state is in a header, and a service that is ready redirects to the next one."""
+    """Respond like servicekit: the state is in a header, and a ready service redirects to the next one."""
 
     def respond(received: Received) -> Response:
         headers = {"X-Readyz": json.dumps(state, separators=(",", ":"))}
@@ -55,11 +55,11 @@ def test_readyz_asks_each_service_once(gateway: Gateway, upstreams: dict[str, Up
     assert response.headers.get_all("Cache-Control") == ["no-store"]
     assert not {"X-Accel-Redirect", "X-Readyz"} & set(response.headers)
     assert_secured(response)
-    asked = [
+    requests = [
         [(received.path, received.headers["X-Readyz-Next"]) for received in upstreams[s].received] for s in SERVICES
     ]
     following = ["/_readyz/tasks", "/_readyz/scheduler", "/_readyz/report"]
-    assert asked == [[("/readyz", location)] for location in following]
+    assert requests == [[("/readyz", location)] for location in following]
     ids = {received.headers["X-Request-ID"] for upstream in upstreams.values() for received in upstream.received}
     assert ids == {response.headers["X-Request-ID"]}
 
@@ -98,8 +98,8 @@ def test_a_service_that_cannot_tell_its_state_is_unavailable(service: str, failu
             if name != service:
                 running.enter_context(gateway.upstream(name, reporting(READY)))
             elif failure != "absent":
-                answer = None if failure == "hangs up" else Response(500)
-                running.enter_context(gateway.upstream(name, lambda _, answer=answer: answer))
+                reply = None if failure == "hangs up" else Response(500)
+                running.enter_context(gateway.upstream(name, lambda _, reply=reply: reply))
         response = gateway.request("GET", "/readyz")
 
     detail = f"The {service} service cannot be reached."

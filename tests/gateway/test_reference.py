@@ -1,4 +1,4 @@
-"""/api/docs and what it is made of: our own files, which run under a policy without exceptions."""
+"""/api/docs and its files, all served by the gateway under a content policy without exceptions."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""TLS at the gateway itself."""
+"""TLS terminated by the gateway."""
 
 import os
 import socket
@@ -23,14 +23,14 @@ NAME = "gateway.test"
 
 
 class Authority(trustme.CA):
-    """Issues certificates for the gateway, each into a folder of its own, to which a link leads."""
+    """Issues certificates for the gateway, each into its own folder; a link points to the current one."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.link = folder / "current"
 
     def renew(self) -> None:
-        """Issue another certificate with another key, and have the link lead there."""
+        """Issue a new certificate with a new key and point the link to it."""
         certificate = self.issue_cert(NAME)
         folder = Path(f"{self.link}-{os.urandom(4).hex()}")
         folder.mkdir()
@@ -138,7 +138,7 @@ def test_probes_are_answered_over_plain_http(secured: Secured, path: str) -> Non
 
 
 def test_readiness_is_answered_over_plain_http(secured: Secured) -> None:
-    # What it is depends on the services.
+    # The status depends on the services.
     assert secured.gateway.request("GET", "/readyz").status in (200, 503)
 
 
@@ -219,7 +219,7 @@ def test_renewed_certificate_is_used_without_a_restart_and_fails_no_request(secu
         assert kept.get("/api/tasks", extensions={"sni_hostname": NAME}).status_code == 200
 
     assert set(statuses) == {200}
-    # A handshake may read the old certificate and the new key if the link changes between the two.
+    # A handshake may read the old certificate and the new key if the link changes in between.
     assert len(broken) <= 1, broken
 
 
@@ -229,7 +229,7 @@ def test_key_of_another_certificate_is_refused_at_the_start(tmp_path: Path) -> N
     other = tmp_path / "other.pem"
     authority.issue_cert("other.test").private_key_pem.write_to_path(other)
 
-    reason = "TLS_CERTIFICATE_FILE, TLS_KEY_FILE: are no certificate and its key"
+    reason = "TLS_CERTIFICATE_FILE, TLS_KEY_FILE: are not a certificate and its key"
     settings = {**authority.settings(), "TLS_KEY_FILE": str(other)}
     with pytest.raises(AssertionError, match=reason), running_gateway(**settings):
         pass

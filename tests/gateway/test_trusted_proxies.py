@@ -1,4 +1,4 @@
-"""TRUSTED_PROXIES: who the client is, for services, limits and logs, where the gateway is behind another proxy."""
+"""TRUSTED_PROXIES: the client's address for services, limits and logs when the gateway is behind another proxy."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ PROXIES = "127.0.0.1,192.0.2.0/24,2001:db8:1::/48"
 
 
 def forwarded(gateway: Gateway, **headers: str) -> Received:
-    """Return a request as it reached the service."""
+    """Return a request as the service received it."""
     with gateway.upstream("tasks") as upstream:
         gateway.request("GET", "/api/tasks", headers={name.replace("_", "-"): text for name, text in headers.items()})
     (received,) = upstream.received
@@ -24,7 +24,7 @@ def forwarded(gateway: Gateway, **headers: str) -> Received:
     [
         ("198.51.100.9", "198.51.100.9"),
         ("198.51.100.9, 192.0.2.7", "198.51.100.9"),
-        # What the client wrote itself stands in front.
+        # Addresses that the client itself has added come first.
         ("203.0.113.1, 198.51.100.9, 192.0.2.7", "198.51.100.9"),
         ("192.0.2.1, 198.51.100.9", "198.51.100.9"),
         ("2001:db8::9, 2001:db8:1::7", "2001:db8::9"),
@@ -47,10 +47,10 @@ def test_peer_that_is_no_proxy_is_not_believed(proxies: str) -> None:
     assert received.headers["X-Forwarded-Proto"] == "http"
 
 
-@pytest.mark.parametrize(("said", "scheme"), [("https", "https"), ("http", "http"), ("gopher", "http"), ("", "http")])
-def test_proxy_says_which_scheme_the_client_used(said: str, scheme: str) -> None:
+@pytest.mark.parametrize(("given", "scheme"), [("https", "https"), ("http", "http"), ("gopher", "http"), ("", "http")])
+def test_proxy_says_which_scheme_the_client_used(given: str, scheme: str) -> None:
     with running_gateway(TRUSTED_PROXIES=PROXIES) as gateway:
-        assert forwarded(gateway, X_Forwarded_Proto=said).headers["X-Forwarded-Proto"] == scheme
+        assert forwarded(gateway, X_Forwarded_Proto=given).headers["X-Forwarded-Proto"] == scheme
 
 
 def test_proxy_connects_by_ipv6() -> None:
@@ -72,7 +72,7 @@ def attempts(gateway: Gateway, address: str, count: int = 30) -> list[Response]:
 def test_limits_count_each_client_by_itself() -> None:
     with running_gateway(TRUSTED_PROXIES=PROXIES, AUTH_RATE_LIMIT="1") as gateway, gateway.upstream("auth"):
         greedy = attempts(gateway, "198.51.100.9")
-        # The same /64 is the same client.
+        # Addresses in the same /64 are one client.
         network = attempts(gateway, "2001:db8::1") + attempts(gateway, "2001:db8::2", 5)
         others = attempts(gateway, "198.51.100.10", 5) + attempts(gateway, "2001:db8:0:1::1", 5)
 

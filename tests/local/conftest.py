@@ -1,4 +1,4 @@
-"""Starts `make up` as a person does, in a terminal of its own, with state and a port of its own."""
+"""Starting `make up` as a user does, in a separate terminal, with its own state and port."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from support.ports import free_port
 from support.processes import short_folder
 from support.stack import LocalStack
 
-# The promise for Ctrl-C.
+# The documented limit for Ctrl-C.
 STOPPED_WITHIN_SECONDS = 10
 
 Start = Callable[..., LocalStack]
@@ -20,7 +20,7 @@ Start = Callable[..., LocalStack]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a stack that the test may end in any way; what is left of it at the test's end is killed."""
+    """Return a function that starts a stack; processes left at the end of the test are killed."""
     with ExitStack() as ends:
 
         def starter(*, terminal: bool = True, **env: str) -> LocalStack:
@@ -35,5 +35,5 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with a .env of its own."""
+    """A checkout with its own .env."""
     return make_checkout(tmp_path / "checkout")

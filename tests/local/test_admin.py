@@ -1,4 +1,4 @@
-"""How `make admin` stops its server, here a stand-in; tests/e2e/test_admin.py has the admin itself."""
+"""How `make admin` stops its server, here a stand-in; tests/e2e/test_admin.py tests the admin itself."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`make backup` of a stack at work, `make restore` into an empty one: all is there, and what has ended stays ended."""
+"""`make backup` of a stack in use, `make restore` into an empty one: nothing is lost, and ended sessions stay ended."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from support.waiting import wait_until
 
 from .conftest import Start
 
-# Tables that a stack of some seconds has rows in.
+# Tables in which a stack has rows after a few seconds.
 FILLED = {
     *(
         "accounts_user",
@@ -56,14 +56,14 @@ def refused(result: Completed) -> str:
 
 @pytest.fixture
 def states() -> Iterator[tuple[Path, Path]]:
-    """Two state folders, which are deleted when no stack uses them any more."""
+    """Two state folders, deleted once no stack uses them."""
     with short_folder("old") as old, short_folder("new") as new:
         yield old, new
 
 
 @contextmanager
 def writing(stack: LocalStack, token: str) -> Iterator[list[str]]:
-    """Create tasks meanwhile; yields the titles that were acknowledged so far."""
+    """Create tasks while the block runs; yield the list of acknowledged titles, which grows meanwhile."""
     acknowledged: list[str] = []
 
     def write() -> None:
@@ -76,14 +76,14 @@ def writing(stack: LocalStack, token: str) -> Iterator[list[str]]:
 
 
 def use_everything(stack: LocalStack) -> dict[str, Any]:
-    """Have rows in all of FILLED; return the tokens of a session that goes on and of one that has ended."""
+    """Create rows in all tables of FILLED; return the tokens of a live and of an ended session, and a staff token."""
     staff = {"DJANGO_SUPERUSER_USERNAME": "chief", "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     create = ("run", "auth", "python", "manage.py", "createsuperuser", "--noinput")
     output_of(run_launcher(*create, env=stack.environment | staff))
     chief = log_in(stack, "chief")["access"]
     request_run(stack, "report-user-tasks", token=chief)
     account = register(stack, "grace")
-    # Nothing listens there, so the delivery waits for its next attempt.
+    # Nothing listens on this port, so the delivery waits for its next attempt.
     webhook = {"url": f"http://127.0.0.1:{free_port()}/hook", "events": ["task.created"]}
     assert stack.call("POST", "/api/webhooks", token=account.access, json=webhook).status_code == 201
     for number in range(3):
@@ -124,7 +124,7 @@ def test_a_backup_under_writes_restored_into_an_empty_stack(
     old_list = old.all_tasks(token=live)
     old.stop()
 
-    # Another state folder, and an empty Redis; .env is the same.
+    # Another state folder and an empty Redis; the same secrets.
     new_env = old_env | {
         "STATE_DIR": str(new_state),
         "DATABASE_URL": f"sqlite:///{new_state}/db.sqlite3",
@@ -135,7 +135,7 @@ def test_a_backup_under_writes_restored_into_an_empty_stack(
     saved = rows(backup)
     assert rows(new_state / "db.sqlite3") == saved
     assert all(saved[table] for table in FILLED)
-    print({table: len(saved[table]) for table in sorted(FILLED)}, f"{during} tasks were created meanwhile")
+    print({table: len(saved[table]) for table in sorted(FILLED)}, f"{during} tasks were created during the backup")
 
     new = start(terminal=False, **new_env).wait_until_ready()
     ended = tokens["ended"]
@@ -147,7 +147,7 @@ def test_a_backup_under_writes_restored_into_an_empty_stack(
     assert new.call("POST", "/api/auth/token/refresh", json={"refresh": ended["refresh"]}).status_code == 401
     tasks = new.all_tasks(token=live)
     titles = [task["title"] for task in tasks]
-    # The newest first: all that was acknowledged before the backup, and of the rest the first ones.
+    # Newest first: all tasks acknowledged before the backup, plus the earliest of the later ones.
     assert set(acknowledged[:before]) <= set(titles)
     assert tasks == old_list[len(old_list) - len(tasks) :]
     sessions = new.call("GET", "/api/auth/sessions", token=live).json()
@@ -166,7 +166,7 @@ def test_a_restore_beside_a_running_stack_is_refused(states: tuple[Path, Path], 
     output_of(make("backup", tmp_path / "backup", env=env))
 
     same = make("restore", tmp_path / "backup", env=env)
-    # A stack of another folder, as far as the launcher sees.
+    # To the launcher, this is a stack in another folder.
     other = make("restore", tmp_path / "backup", env=env | {"STATE_DIR": str(tmp_path / "other")})
 
     assert refused(same) == f"the stack is already running in {state}; stop it, or set STATE_DIR"

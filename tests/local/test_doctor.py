@@ -1,4 +1,4 @@
-"""`make doctor` reports what is installed, and where the ODBC driver comes from."""
+"""`make doctor` reports what is installed and where the ODBC driver comes from."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ DRIVER = "ODBC Driver 18 for SQL Server"
 
 
 def run_doctor(checkout: Path, state: Path, *arguments: str, **env: str) -> tuple[int, dict[str, tuple[str, str]]]:
-    """Return the exit code, and for each item its mark and text."""
+    """Return the exit code and each item's mark and text."""
     environment = shell(**{"STATE_DIR": str(state)} | env)
     if "ODBCSYSINI" not in env:
         # As on a machine without a driver.
@@ -78,7 +78,7 @@ def test_the_machines_other_drivers_stay_visible(checkout: Path, tmp_path: Path)
     assert things["driver"] == ("ok", "Another, the machine's own")
 
     _, things = run_doctor(checkout, tmp_path, DATABASE_URL=f"{UNREACHABLE}?driver=Missing", **env)
-    words = "DATABASE_URL: driver=Missing is not a driver of this machine, which has Another"
+    words = "DATABASE_URL: driver=Missing is not installed on this machine, which has Another"
     assert things["driver"] == ("missing", words)
 
 

@@ -1,4 +1,4 @@
-"""Where the variables come from; .env.example explains each of them."""
+"""The sources of the variables, each of which is documented in .env.example."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def test_the_first_start_writes_an_env_file_of_fresh_secrets_that_its_owner_alon
     written = dict(re.findall(r"^([A-Z_]+)=(.*)$", (checkout / ".env").read_text(), re.MULTILINE))
     values = [written[name].split(":")[-1] for name in SECRETS]
     assert len(set(values)) == len(SECRETS)
-    # Characters that make, Compose and dotenv all read alike.
+    # Characters that make, Compose and dotenv all parse alike.
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{64}", value) for value in values)
     assert re.fullmatch(r"[0-9a-f]{8}:[A-Za-z0-9_-]{64}", env["JWT_KEYS"])
     assert re.fullmatch(r"task-api-[0-9a-f]{6}", written["COMPOSE_PROJECT_NAME"])
@@ -69,7 +69,7 @@ def test_a_service_has_the_login_that_stands_beside_its_database(checkout: Path)
     (checkout / ".env").write_text("DATABASE_URL=mssql://sa:a@host:1433/tasks\n" + LOGIN)
 
     assert load(checkout)["TASKS_DATABASE_URL"] == "mssql://tasks_tasks:b@host:1433/tasks?encrypt=no"
-    # Another database in the shell has other logins, or none.
+    # Another database in the shell has its own logins, or none.
     assert "TASKS_DATABASE_URL" not in load(checkout, DATABASE_URL="mssql://sa:a@host:1433/tasks")
 
 
@@ -109,7 +109,7 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
 
     read = set()
     services = [*(CHECKOUT / "shared/src").rglob("*.py"), *(CHECKOUT / "services").glob("*/*/**/*.py")]
-    # servicekit.testing is for unit tests.
+    # servicekit.testing is only for unit tests.
     for path in [path for path in services if "tests" not in path.parts and path.name != "testing.py"]:
         text = path.read_text()
         read |= set(re.findall(r'(?:\benv\.\w+|\brequire|\bsecret_key)\(\s*"([A-Z_]+)"', text))
@@ -134,6 +134,6 @@ def test_the_example_explains_every_variable_that_the_code_reads_and_no_other() 
     given |= {name for name in read if name.endswith("_FILE") and name.removesuffix("_FILE") in explained}
 
     assert set(explained) == read - given
-    # Containers have no use for those about the machine itself or the logins of the database, and never open the last.
+    # Containers do not use the variables of the machine and of the logins, and never enable the last.
     local = {"STATE_DIR", "METRICS_PORT", "SERVICE_LOGINS", "WEBHOOK_ALLOW_PRIVATE_NETWORKS"}
     assert set(explained) - compose == local

@@ -18,7 +18,7 @@ from support.ports import free_port
 from support.processes import short_folder
 from support.stack import LocalStack
 
-# Each of these decides something: for Celery, Django, granian, Python, pip, uv, make or the shell.
+# Each of these affects Celery, Django, granian, Python, pip, uv, make or the shell.
 FOREIGN = {
     "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
     "CELERY_WORKER_CONCURRENCY": "none",
@@ -40,10 +40,10 @@ OLD_TOOLS = {"uv": "uv 0.4.30", "nginx": "nginx version: nginx/1.18.0", "redis-s
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A person's shell, with too old tools first on its PATH."""
+    """The environment of a user's shell with outdated tools first on its PATH."""
     tools = tmp_path_factory.mktemp("tools")
-    for name, says in OLD_TOOLS.items():
-        (tools / name).write_text(f"#!/bin/sh\necho '{says}'\n")
+    for name, version in OLD_TOOLS.items():
+        (tools / name).write_text(f"#!/bin/sh\necho '{version}'\n")
         (tools / name).chmod(0o755)
     return shell(**FOREIGN, PATH=f"{tools}:{os.environ['PATH']}")
 
@@ -64,7 +64,7 @@ def stack(environment: dict[str, str]) -> Iterator[LocalStack]:
 
 
 def make(stack: LocalStack, command: str, environment: dict[str, str]) -> Completed:
-    """Run a command line in the stack's checkout, in a shell that does not know the stack's port."""
+    """Run a command line in the stack's checkout, in a shell without the stack's port."""
     return run("bash", "-c", command, env=environment, cwd=stack.checkout)
 
 
@@ -74,7 +74,7 @@ def test_everything_responds(stack: LocalStack) -> None:
 
 def test_no_process_has_a_variable_of_the_shell(stack: LocalStack) -> None:
     supervisor = psutil.Process(int((stack.state / "run/supervisor.pid").read_text()))
-    # nginx overwrites the memory that would show its environment.
+    # nginx overwrites the memory that shows its environment.
     parts = [process for process in supervisor.children() if process.name() != "nginx"]
 
     assert len(parts) >= 6

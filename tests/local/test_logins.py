@@ -1,4 +1,4 @@
-"""The URLs of the services' logins, which `make database` writes into .env where SERVICE_LOGINS is 1."""
+"""The URLs of the services' logins, which `make database` writes into .env if SERVICE_LOGINS is 1."""
 
 import json
 import re
@@ -13,7 +13,7 @@ VARIABLES = ["AUTH_DATABASE_URL", "TASKS_DATABASE_URL", "SCHEDULER_DATABASE_URL"
 
 
 def write_urls(checkout: Path, dotenv: str, **env: str) -> dict[str, str] | str:
-    """Return each service's URL, or why there is none."""
+    """Return each service's URL, or the error."""
     (checkout / ".env").write_text(dotenv)
     result = run_in_launcher(*program("launcher/write_urls"), checkout=checkout, env=shell(**env))
     urls: dict[str, str] | str = json.loads(output_of(result))
@@ -21,7 +21,7 @@ def write_urls(checkout: Path, dotenv: str, **env: str) -> dict[str, str] | str:
 
 
 def test_urls_are_written_once_each_with_a_password_of_its_own(checkout: Path) -> None:
-    # A variable that is there but empty counts as unset.
+    # An empty variable counts as unset.
     urls = write_urls(checkout, f"DATABASE_URL='{URL}'\n", DATABASE_URL=" ")
 
     written = re.findall(r"^([A-Z]+_DATABASE_URL)='(.*)'$", (checkout / ".env").read_text(), re.MULTILINE)

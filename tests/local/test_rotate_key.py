@@ -1,4 +1,4 @@
-"""`make rotate-key` without a running stack: what it writes, what it leaves unchanged, and what it refuses."""
+"""`make rotate-key` without a running stack: the changes that it makes, preserves or refuses."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def write(path: Path, text: str) -> None:
 
 
 def kids(path: Path) -> list[str]:
-    """Return the kids of the keys, the signing one first."""
+    """Return the kids of the keys, the signing key's first."""
     (value,) = re.findall(r"""^(?:export )?(?:JWT_KEYS=['"]?)?([\w-]+:[^\s'"]*)""", path.read_text(), re.MULTILINE)
     return [entry.partition(":")[0] for entry in value.split(",")]
 
@@ -73,7 +73,7 @@ def test_three_steps_from_one_key_to_another(checkout: Path, rotate: Rotate) -> 
     let_days_pass(checkout / ".env", 7.01)
     assert rotate().returncode == 0
     assert kids(checkout / ".env") == [new]
-    # And again from the start, even within the second in which the last key was made.
+    # Start again, even within the same second in which the last key was created.
     assert rotate().returncode == 0
     assert kids(checkout / ".env")[0] == new
 
@@ -87,7 +87,7 @@ def test_a_named_step_is_taken_only_when_it_is_its_turn(checkout: Path, rotate: 
     ):
         before = (checkout / ".env").read_bytes()
         for other in others:
-            assert refused(rotate(other)) == f"the step that comes next is {turn}, not {other}"
+            assert refused(rotate(other)) == f"the next step is {turn}, not {other}"
         assert (checkout / ".env").read_bytes() == before
         if turn != "retire":
             assert rotate(turn).returncode == 0
@@ -106,7 +106,7 @@ def test_show_changes_nothing_and_no_output_has_a_secret(checkout: Path, rotate:
     secrets = re.findall(r":([\w-]{32,})", "".join([OLD, (checkout / ".env").read_text()]))
     assert len(secrets) == 2
     assert not any(secret in output for secret in secrets for output in outputs)
-    assert "is to sign" in outputs[2]
+    assert "will sign" in outputs[2]
 
 
 def test_the_old_key_is_kept_while_a_refresh_token_of_it_may_live(checkout: Path, rotate: Rotate) -> None:
@@ -118,7 +118,7 @@ def test_the_old_key_is_kept_while_a_refresh_token_of_it_may_live(checkout: Path
 
     assert refused(rotate("retire")).startswith("refresh tokens of the old key may be valid until 2")
     assert refused(rotate()).startswith("refresh tokens of the old key may be valid until 2")
-    assert refused(rotate("--force")) == "FORCE=1 is for STEP=retire alone"
+    assert refused(rotate("--force")) == "FORCE=1 is only for STEP=retire"
     assert len(kids(checkout / ".env")) == 2
     assert rotate("retire", "--force").returncode == 0
     assert len(kids(checkout / ".env")) == 1
@@ -156,7 +156,7 @@ def test_a_file_of_keys_alone_is_changed_in_the_place_of_env(checkout: Path, rot
     write(checkout / ".env", "LOG_LEVEL=INFO\n")
     (tmp_path / "secrets").mkdir()
     write(tmp_path / "secrets/keys", f"{OLD}\n")
-    # Through a symlink, as orchestrators mount secrets; it stays one.
+    # Through a symlink, as orchestrators mount secrets; it remains a symlink.
     (tmp_path / "link").symlink_to("secrets/keys")
 
     assert rotate("prepare", JWT_KEYS_FILE=str(tmp_path / "link")).returncode == 0
@@ -216,7 +216,7 @@ def test_several_at_once_make_one_key(checkout: Path, environment: dict[str, str
 def test_a_rotation_that_is_killed_leaves_the_old_or_the_new_file(checkout: Path, environment: dict[str, str]) -> None:
     before = f"A=1\nJWT_KEYS={OLD}\nB=2\n"
     outcomes = set()
-    # Killed at each call that changes the folder, and then at arbitrary moments.
+    # Killed before and after each call that changes the folder, then at arbitrary moments.
     for name in ("fsync", "replace"):
         for when in ("before", "after"):
             write(checkout / ".env", before)
@@ -234,7 +234,7 @@ def test_a_rotation_that_is_killed_leaves_the_old_or_the_new_file(checkout: Path
         command.wait()
         outcomes.add(check_whole(checkout / ".env", before))
     assert outcomes == {"old", "new"}
-    # Temporary files that are left are ignored by git, and readable by their owner alone.
+    # Remaining temporary files are ignored by git and readable only by their owner.
     left = [path for path in checkout.glob(".env.*") if path.name != ".env.example"]
     assert left
     assert {stat.S_IMODE(path.stat().st_mode) for path in left} == {0o600}

@@ -1,4 +1,4 @@
-"""What `make up` prints: one line for anything that prevents the start, and the first steps once it runs."""
+"""The output of `make up`: one line for any error that prevents the start, and the first steps once it runs."""
 
 import fcntl
 import json
@@ -27,7 +27,7 @@ def run_up(checkout: Path, state: Path, command: str = "up", **env: str) -> Comp
 
 
 def refused(result: Completed) -> str:
-    """Return the one line of a refused start."""
+    """Return the error line of a refused start."""
     assert result.returncode == 1
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
@@ -45,7 +45,7 @@ def test_the_first_call_can_be_pasted_and_works(start: Start) -> None:
     assert json.loads(response)["username"] == "ada"
     assert output.count(f"Ready: http://localhost:{stack.port} ") == 1
     assert re.search(r"^  stop +Ctrl-C$", output, re.MULTILINE)
-    # A line of ours says when and of which service it is; Redis' own have their form.
+    # Our lines contain their time and service; Redis's lines have their own format.
     lines = output.split("the database is up to date\n")[1].split("\nReady:")[0].strip().splitlines()
     ours = re.compile(r"supervisor: \w+ started \(pid \d+\)|\d\d:\d\d:\d\d (auth|tasks|scheduler) .|\d+:[CM] .* # .")
     assert [line for line in lines if not ours.match(line)] == []
@@ -96,7 +96,7 @@ def test_a_taken_port_is_said_before_anything_is_installed(
 
 @pytest.mark.parametrize("command", ["up", "docker-up"])
 def test_a_malformed_setting(tmp_path: Path, command: str) -> None:
-    """One for all: local/tests has the rest."""
+    """One example; local/tests covers the rest."""
     line = refused(run_up(CHECKOUT, tmp_path, command, CORS_ORIGINS="https://app.example.org/"))
 
     assert line.startswith("CORS_ORIGINS: must be ")
@@ -106,7 +106,7 @@ def test_a_malformed_setting(tmp_path: Path, command: str) -> None:
 def test_a_file_in_place_of_a_value_is_not_passed_over_by_containers(tmp_path: Path, name: str) -> None:
     line = refused(run_up(CHECKOUT, tmp_path, "docker-up", **{f"{name}_FILE": str(tmp_path / "file")}))
 
-    assert line == f"{name}_FILE: is not for containers; put the value into {name}, of which they get a file"
+    assert line == f"{name}_FILE: is not for containers; set {name}, which they receive as a file"
 
 
 def test_a_state_folder_in_use(tmp_path: Path) -> None:

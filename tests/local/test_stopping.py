@@ -1,4 +1,4 @@
-"""However a stack is stopped, or loses what supervises it: all of it ends soon."""
+"""All processes exit soon, however a stack is stopped or if it loses its supervisor."""
 
 import contextlib
 import http.client
@@ -21,7 +21,7 @@ from .conftest import STOPPED_WITHIN_SECONDS, Start
 def test_ctrl_c_ends_everything_with_exit_code_0(start: Start) -> None:
     stack = start().wait_until_ready()
 
-    # Ctrl-Z first: it would stop make, which passes Ctrl-C on.
+    # Ctrl-Z first: it could suspend make, which forwards Ctrl-C.
     stack.type(b"\x1a")
     stack.type(b"\x03")
 
@@ -69,7 +69,7 @@ def test_sigterm_to_make_alone_ends_everything(start: Start) -> None:
 
 
 def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
-    # Without a terminal, whose end would be a signal of its own.
+    # Without a terminal, whose closing would be a signal of its own.
     stack = start(terminal=False).wait_until_ready()
 
     command_of(stack, "up").kill()
@@ -79,7 +79,7 @@ def test_nothing_outlives_a_killed_launcher(start: Start) -> None:
 
 def test_state_of_a_killed_launcher_is_in_use_until_its_parts_have_ended(start: Start) -> None:
     stack = start(terminal=False).wait_until_ready()
-    # A frozen part takes the seconds that a busy one may take to stop.
+    # A frozen part stands in for a busy one, which may take seconds to stop.
     stack.part("scheduler_service").suspend()
     command_of(stack, "up").kill()
 
@@ -87,7 +87,7 @@ def test_state_of_a_killed_launcher_is_in_use_until_its_parts_have_ended(start: 
 
     assert next_stack.wait(timeout=STOPPED_WITHIN_SECONDS) != 0
     assert f"the stack is already running in {stack.state}; " in next_stack.output
-    # Besides, supervisord waits its stopwaitsecs for the frozen part.
+    # supervisord also waits its stopwaitsecs for the frozen part.
     stack.wait(timeout=STOPPED_WITHIN_SECONDS + 5)
 
 
@@ -97,7 +97,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_works(start: St
     command_of(stack, "supervise").kill()
 
     assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) != 0
-    # The services' sockets are still there, and nothing listens on them.
+    # The services' sockets still exist, but nothing listens on them.
     assert (stack.state / "run/auth.sock").exists()
     start(STATE_DIR=str(stack.state)).wait_until_ready()
 
@@ -123,7 +123,7 @@ def test_requests_in_flight_are_finished(start: Start) -> None:
     assert stack.wait(timeout=STOPPED_WITHIN_SECONDS) == 0
     for client in clients:
         client.join()
-    # Each request has its connection, so nothing but the stop could end it; once none is accepted, a client ends.
+    # Each request has its own connection, so only the stop could cut it; a client ends once it is refused.
     assert [client.ending for client in clients] == ["refused"] * 8
     with contextlib.closing(sqlite3.connect(stack.state / "db.sqlite3")) as database:
         [stored] = database.execute("SELECT COUNT(*) FROM tasks_task").fetchone()
@@ -131,7 +131,7 @@ def test_requests_in_flight_are_finished(start: Start) -> None:
 
 
 class Client(threading.Thread):
-    """Create one task after the other, each on a connection of its own, until none is accepted."""
+    """A client that creates tasks one after the other, each on a new connection, until one is refused."""
 
     def __init__(self, stack: LocalStack, token: str) -> None:
         super().__init__(daemon=True)
@@ -157,8 +157,8 @@ class Client(threading.Thread):
             connection.request("POST", "/api/tasks", json.dumps({"title": "Read", "duration": 5}), self._headers)
             status = connection.getresponse().status
         except ConnectionResetError:
-            # The kernel had accepted it for nginx, which closed its socket before it did. No request was read: the test
-            # counts what was stored.
+            # The kernel had accepted the connection for nginx, which closed its socket without accepting it. No request
+            # was read: the test counts the stored tasks.
             return "refused"
         except (OSError, http.client.HTTPException) as error:
             return f"cut: {error!r}"
@@ -167,6 +167,6 @@ class Client(threading.Thread):
 
 
 def command_of(stack: LocalStack, name: str) -> psutil.Process:
-    """Return the process that runs this command of the package local."""
+    """Return the process that runs this command of the launcher."""
     (process,) = [process for process in stack.family() if {"-m", "local", name} <= set(process.cmdline())]
     return process

@@ -22,7 +22,7 @@ EXPIRES = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
 
 @dataclass(frozen=True)
 class Secured:
-    """A stack with a certificate for another name than localhost."""
+    """A stack with a certificate for a name other than localhost."""
 
     stack: LocalStack
     settings: dict[str, str]

@@ -1,4 +1,4 @@
-"""A stack of `make up`, and a Prometheus that scrapes it every second."""
+"""A stack of `make up` for a Prometheus that scrapes it every second."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,6 @@ from support.stack import LocalStack, running_stack
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """One that a module may break."""
+    """A stack that a module may break."""
     with running_stack(tmp_path_factory.mktemp("state"), AUTH_RATE_LIMIT="1000") as running:
         yield running

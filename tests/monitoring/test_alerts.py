@@ -1,7 +1,7 @@
-"""Each alert fires when the thing that it is about is broken, clears when it is repaired, and stays silent otherwise.
+"""Each alert fires when its subject is broken, clears when it is repaired, and is silent otherwise.
 
-Prometheus evaluates the rules of deploy/monitoring each second, with windows and ``for:`` sixty times shorter; what
-they compare with is as it is. promtool tests the durations (test_files.py).
+Prometheus evaluates the rules of deploy/monitoring every second, with windows and ``for:`` sixty times shorter and
+unchanged thresholds. promtool tests the durations (test_files.py).
 """
 
 import contextlib
@@ -32,13 +32,13 @@ from support.stack import LocalStack
 from support.waiting import wait_until
 
 FACTOR = 60
-# The longest thresholds are 150 s of silence and 60 s of lag, and a tick comes each minute.
+# The largest thresholds are 150 s of silence and 60 s of lag, and there is a tick each minute.
 FIRES_WITHIN_SECONDS = 240
 CLEARS_WITHIN_SECONDS = 120
 
 
 class TlsGateway(socketserver.ThreadingTCPServer):
-    """Presents a certificate as the gateway does: the one that is there at the handshake."""
+    """A TLS server that, like the gateway, presents the certificate that is current at the handshake."""
 
     class RequestHandlerClass(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -103,7 +103,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def clients(stack: LocalStack, account: Account) -> Iterator[None]:
-    """Keep a few clients calling, since a ratio is of something."""
+    """Run a few clients, since a ratio needs requests."""
 
     def call() -> None:
         with contextlib.suppress(OSError):
@@ -134,7 +134,7 @@ def wait_for_silence(prometheus: Prometheus) -> None:
 
 @contextmanager
 def frozen(stack: LocalStack, part: str) -> Iterator[None]:
-    """Freeze every process of the part, as a machine does that has no time for it."""
+    """Freeze every process of the part, as on an overloaded machine."""
     main = stack.main_process(part)
     assert main is not None
     processes = [main, *main.children(recursive=True)]
@@ -149,7 +149,7 @@ def frozen(stack: LocalStack, part: str) -> Iterator[None]:
 
 @contextmanager
 def killed(stack: LocalStack, part: str) -> Iterator[None]:
-    """Kill the part, while the supervisor cannot start it again."""
+    """Kill the part while the supervisor cannot restart it."""
     supervisor = psutil.Process(stack.main_process(part).ppid())
     supervisor.suspend()
     try:
@@ -170,7 +170,7 @@ def moved(path: Path) -> Iterator[None]:
 
 
 def slow_writes(stack: LocalStack) -> AbstractContextManager[None]:
-    """Hold the database's lock for most of the time, so that a write waits for longer than the objective."""
+    """Hold the database's lock most of the time, so that writes take longer than the objective."""
 
     def hold() -> None:
         with stack.locked_database():
@@ -181,9 +181,9 @@ def slow_writes(stack: LocalStack) -> AbstractContextManager[None]:
 
 @pytest.fixture(scope="module")
 def calm(prometheus: Prometheus, clients: None) -> None:
-    """Everything is scraped and measured, and no alert fires."""
+    """Wait until everything is scraped and measured, and no alert fires."""
     measured = "relay_measured_timestamp_seconds and on () job_last_tick_timestamp_seconds"
-    wait_until(lambda: prometheus.query(measured), timeout=90, what="the relay has measured, and a tick was taken")
+    wait_until(lambda: prometheus.query(measured), timeout=90, what="the relay has measured, and a tick was received")
     prometheus.wait_for_scrapes()
     wait_for_silence(prometheus)
 
@@ -193,12 +193,12 @@ class TestAlerts:
     def test_errors_and_slow_requests_while_beat_and_sender_are_frozen(
         self, stack: LocalStack, prometheus: Prometheus, account: Account, receiver: Receiver
     ) -> None:
-        """At once, since it takes minutes until beat and sender are missed."""
+        """In one test, since the alerts of beat and sender take minutes."""
         webhook = {"url": receiver.url, "events": ["task.created"]}
         created = stack.call("POST", "/api/webhooks", token=account.access, json=webhook).json()
         with frozen(stack, "beat"), frozen(stack, "sender"):
             with moved(stack.state / "run/tasks.sock"):
-                # With them, the connections that nginx has kept.
+                # This also closes nginx's kept connections.
                 for process in stack.main_process("tasks").children():
                     process.kill()
                 wait_for(prometheus, "RequestErrorsFast", "RequestErrorsSlow")
@@ -248,7 +248,7 @@ class TestAlerts:
         wait_for_silence(prometheus)
 
     def test_prometheus_answers_every_query_of_the_dashboard(self, stack: LocalStack, prometheus: Prometheus) -> None:
-        """After all of the above, and the end of a session, there is something to show in each."""
+        """After the tests above and a logout, every query has data."""
         stack.call("POST", "/api/auth/logout", json={"refresh": register(stack, "barbara").refresh})
         for _ in range(3):
             prometheus.wait_for_scrapes()

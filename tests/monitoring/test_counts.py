@@ -1,4 +1,4 @@
-"""What a real Prometheus reads is what the clients counted, to the request, also after processes were killed."""
+"""A real Prometheus reads exactly the clients' own counts, also after processes were killed."""
 
 import collections
 import random
@@ -19,7 +19,7 @@ from support.prometheus import FOLDER, Prometheus, configuration, promtool, runn
 from support.stack import LocalStack
 from support.waiting import wait_until
 
-# In three parts, between which processes are killed.
+# In three stages, between which processes are killed.
 LOAD_SECONDS = 60
 CLIENTS = 4
 
@@ -37,13 +37,13 @@ def prometheus(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 class Load:
-    """Clients that call the API in all ways, and count each response by method, route and status."""
+    """Clients that use all of the API and count each response by method, route and status."""
 
     def __init__(self, stack: LocalStack, account: Account) -> None:
         self._stack = stack
         self._account = account
         self._lock = threading.Lock()
-        # Which the services made, and which the gateway did.
+        # The responses of the services, and those of the gateway itself.
         self.served: collections.Counter[Key] = collections.Counter()
         self.own: collections.Counter[int] = collections.Counter()
 
@@ -99,7 +99,7 @@ class Load:
 
 
 def counted(prometheus: Prometheus, *, since: dict[Key, float] | None = None) -> dict[Key, float]:
-    """Return how many requests the services counted, those before left out."""
+    """Return the numbers of requests that the services have counted, minus those of ``since``."""
     labels = "http_request_method", "http_route", "http_response_status_code"
     series = prometheus.query(f"sum by ({', '.join(labels)}) (http_server_request_duration_seconds_count)")
     found = {(of[labels[0]], of[labels[1]], int(of[labels[2]])): value for of, value in series}
@@ -109,7 +109,7 @@ def counted(prometheus: Prometheus, *, since: dict[Key, float] | None = None) ->
 
 
 def without(found: dict[Any, float], before: dict[Any, float]) -> dict[Any, float]:
-    """Return by how much each has grown."""
+    """Return the increase of each value that has changed."""
     return {key: value - before.get(key, 0) for key, value in found.items() if value != before.get(key, 0)}
 
 
@@ -119,13 +119,13 @@ def own(prometheus: Prometheus) -> dict[int, float]:
 
 
 def workers(stack: LocalStack, part: str) -> list[psutil.Process]:
-    """Return the processes in which the part does its work."""
+    """Return the part's worker processes."""
     main = stack.main_process(part)
     return main.children() if main is not None else []
 
 
 def kill_one(stack: LocalStack, prometheus: Prometheus, part: str) -> None:
-    """Kill one of the part's processes, and return when another has taken its place and is counted."""
+    """Kill one of the part's processes; return once another has replaced it and is counted."""
     victim = workers(stack, part)[0]
     before = prometheus.value(f'part_processes{{job="{part}"}}')
     victim.kill()
@@ -162,7 +162,7 @@ def test_sums_equal_what_the_clients_counted(stack: LocalStack, prometheus: Prom
         prometheus.value('sum(tokens_refused_total{reason="invalid"})')
         == load.served["POST", "/api/auth/token/verify", 401]
     )
-    # None of a killed process is left over.
+    # No active request of a killed process remains.
     assert prometheus.value("sum(http_server_active_requests)") == 0
 
 
@@ -170,7 +170,7 @@ def test_files_are_those_of_the_living_and_one_of_each_kind_for_the_dead(
     stack: LocalStack, prometheus: Prometheus
 ) -> None:
     folder = stack.state / "run/metrics/tasks"
-    # granian ends with its third worker in a row, and the supervisor starts it again.
+    # granian exits with its third worker in a row, and the supervisor restarts it.
     for _ in range(3):
         kill_one(stack, prometheus, "tasks")
     wait_until(lambda: responds(f"{stack.url}/readyz"), timeout=30, what="the stack is ready again")

@@ -1,4 +1,4 @@
-"""What deploy/monitoring has: rules, configurations and a dashboard, by promtool and against the code."""
+"""The rules, configurations and dashboard of deploy/monitoring, checked by promtool and against the code."""
 
 import ast
 import json
@@ -16,7 +16,7 @@ ALERTS = [rule for group in RULES["groups"] for rule in group["rules"] if "alert
 RECORDED = {rule["record"] for group in RULES["groups"] for rule in group["rules"] if "record" in rule}
 COMPOSE = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read_text(encoding="utf-8"))
 SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",), "gauge": ("",)}
-# What Prometheus itself has.
+# Series of Prometheus itself.
 OWN = {"up", "ALERTS"}
 
 
@@ -94,7 +94,7 @@ def test_page_of_metrics_lists_each_with_its_labels() -> None:
 
 
 def dashboard_queries() -> Iterator[str]:
-    """Yield each query of the dashboard, with a window in the place of Grafana's variable."""
+    """Yield each query of the dashboard, with a window in place of Grafana's variable."""
     dashboard = json.loads((FOLDER / "grafana/dashboards/task-api.json").read_text(encoding="utf-8"))
     for panel in dashboard["panels"]:
         for target in panel.get("targets", ()):
@@ -102,7 +102,7 @@ def dashboard_queries() -> Iterator[str]:
 
 
 def series() -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield name, kind and labels of the time series of each metric."""
+    """Yield the name, kind and labels of the time series of each metric."""
     for name, kind, labels in metrics():
         base = name.removesuffix("_total")
         for suffix in SUFFIXES[kind]:
@@ -110,7 +110,7 @@ def series() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 
 def metrics() -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield name, kind and labels of each metric that the code makes."""
+    """Yield the name, kind and labels of each metric that the code defines."""
     for path in [*(CHECKOUT / "shared/src").rglob("*.py"), *(CHECKOUT / "services").glob("*/*/**/*.py")]:
         if "tests" in path.parts or ".venv" in path.parts:
             continue

@@ -1,4 +1,4 @@
-"""newman runs the collection as the Postman app does: as imported, and with all its secrets set."""
+"""newman runs the collection like the Postman app: as imported, and with all its secrets set."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from support.stack import LocalStack
 from support.tokens import Seconds
 
 NEWMAN = ENVIRONMENTS / "newman"
-# What the collection's own script checks of every response.
+# The number of checks that the collection's own script makes of every response.
 OF_EVERY_RESPONSE = 3
 WITHIN_SECONDS = 180
 
@@ -53,7 +53,7 @@ def newman(folder: Path, capsys: pytest.CaptureFixture[str], **variables: str) -
         check=False,
     )
     with capsys.disabled():
-        # Sixty rejected calls in a row would drown the rest.
+        # Sixty rejected requests in a row would hide the rest.
         print(re.sub(r"(\[(400|429) [^\n]*\]\n)+(?=\s+POST)", "  […]\n", result.stdout))
     assert result.returncode == 0, "newman reports failures, see above"
     run = json.loads(report.read_text(encoding="utf-8"))["run"]
@@ -63,20 +63,20 @@ def newman(folder: Path, capsys: pytest.CaptureFixture[str], **variables: str) -
 
 
 def sent(executions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the last execution of each request that was sent, by its name."""
+    """Return the last execution of each request that was sent, by name."""
     return {execution["item"]["name"]: execution for execution in executions if "response" in execution}
 
 
-# In this order: the second test waits for beat's first tick, which may come meanwhile.
+# In this order, since the second test waits for beat's first tick, which may come meanwhile.
 def test_as_it_was_imported_it_succeeds_and_skips_what_it_has_no_secrets_for(stack, tmp_path, capsys) -> None:
     executions = newman(tmp_path, capsys, base_url=stack.url)
 
     skipped = {item["name"] for item in requests()} - set(sent(executions))
     assert skipped == {
         *("Expired", "Log in as staff"),
-        *("Jobs", "Runs", "Runs: of a job that is none", "Runs: those that failed"),
+        *("Jobs", "Runs", "Runs: of an unknown job", "Runs: those that failed"),
         *("A run", "A run that does not exist"),
-        *("Run a job now", "The run that was asked for", "Run a job that is none"),
+        *("Run a job now", "The requested run", "Run an unknown job"),
     }
 
 

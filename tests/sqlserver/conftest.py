@@ -1,4 +1,4 @@
-"""Everything here needs the server of `make test-sqlserver`."""
+"""Fixtures for tests on the SQL Server of `make test-sqlserver`."""
 
 import http.client
 import json
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Service:
-    """The tasks service as `make up` runs it, on a unix socket."""
+    """The tasks service as `make up` runs it, on a Unix socket."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self._socket = folder / "tasks.sock"
@@ -47,15 +47,15 @@ class Service:
             stdout=self._log,
             stderr=self._log,
         )
-        wait_until(lambda: self.ask("GET", "/healthz")[0] == 200, timeout=20, what=self._path.read_text)
+        wait_until(lambda: self.request("GET", "/healthz")[0] == 200, timeout=20, what=self._path.read_text)
 
     def durations(self) -> list[float]:
-        """Return the seconds that each request took so far, by the service's log."""
+        """Return the duration in seconds of each request so far, according to the service's log."""
         records = map(json.loads, filter(lambda line: line.startswith("{"), self._path.read_text().splitlines()))
         return [record["duration_ms"] / 1000 for record in records if record["message"] == "request"]
 
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-        """Return status (0 without a response) and body."""
+    def request(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        """Send a request; return its status (0 without a response) and body."""
         connection = http.client.HTTPConnection("tasks", timeout=30)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(30)
@@ -77,9 +77,9 @@ class Service:
 
 
 def warm(service: Service) -> None:
-    """Let every thread open its connection."""
+    """Make every thread open its connection."""
     for _ in range(8):
-        assert service.ask("GET", "/api/tasks")[0] == 200
+        assert service.request("GET", "/api/tasks")[0] == 200
 
 
 @pytest.fixture(scope="module", params=DRIVERS)
@@ -106,9 +106,9 @@ def start(server: Server, database: str, proxy: Proxy, tmp_path: Path) -> Iterat
             **server.env,
             "PATH": os.defpath,
             "DATABASE_URL": url._replace(netloc=f"{credentials}@127.0.0.1:{proxy.port}").geturl(),
-            # Nothing listens; the service goes on without.
+            # Nothing listens there; the service works without Redis.
             "REDIS_URL": f"unix://{tmp_path}/redis.sock",
-            # With the probes' requests in it.
+            # Debug level includes the probes' requests.
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "debug",
             **new_secrets(SECRET),

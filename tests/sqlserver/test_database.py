@@ -1,4 +1,4 @@
-"""`make database` and logins, on a real server and through both drivers."""
+"""`make database` and logins on a real server, through both drivers."""
 
 import json
 import secrets
@@ -13,7 +13,7 @@ from support.waiting import wait_until
 
 
 def execute(url: str, statement: str) -> tuple[str, str]:
-    """Run a statement as the user of the URL; return whether it was done, and its first value or the error."""
+    """Run a statement as the URL's user; return "done" and its first value, or "refused" and the error."""
     result = manage(*program("any/execute"), json.dumps([statement]), DATABASE_URL=url)
     if result.returncode:
         return "refused", result.stderr
@@ -56,7 +56,7 @@ def test_migration_may_take_longer_than_a_query(server: Server, python_driver: s
 def test_migration_does_not_wait_for_a_lock_for_ever(server: Server, python_driver: str) -> None:
     waited = manage(*program("any/migrate_locked_table"), DATABASE_URL=server.create(python_driver=python_driver))
 
-    line = "another connection holds a lock that this needs: wait until it ends, and run this again\n"
+    line = "another connection holds a lock that this needs: wait until it is released, and run this again\n"
     assert (waited.stdout, waited.stderr) == (line, "")
 
 
@@ -105,16 +105,16 @@ def test_login_without_a_user_in_the_database_is_told_the_statement_that_adds_on
         create, role = statements.split("; ")
         assert execute(administrator, create) == ("done", "")
         assert manage("database", "--check", DATABASE_URL=own).returncode == 0
-        # The compatible server has the role, and no way into it.
+        # The compatible server has the role but cannot add members to it.
         outcome, text = execute(administrator, role)
         assert outcome == "done" or "Adding members to db_owner is not currently supported" in text
     finally:
         server.drop(administrator)
         master = url._replace(path="/master").geturl()
-        wait_until(lambda: execute(master, f"DROP LOGIN {login}")[0] == "done", timeout=20, what="the login is gone")
+        wait_until(lambda: execute(master, f"DROP LOGIN {login}")[0] == "done", timeout=20, what="the login is dropped")
 
 
-# Characters with a meaning in ODBC connection strings, URLs, SQL or a shell.
+# Characters with special meaning in ODBC connection strings, URLs, SQL or a shell.
 PASSWORDS = [
     ";{}=@/:%+ #?&aA1",
     "{b9Xyz!A",
@@ -151,5 +151,5 @@ def test_password_of_any_characters_logs_in(server: Server, database: str, passw
             else:
                 assert (outcome, text) == ("done", login)
     finally:
-        # The server may take a moment to see that the login is no longer in use.
-        wait_until(lambda: execute(database, f"DROP LOGIN {login}")[0] == "done", timeout=20, what="the login is gone")
+        # The server may take a moment to notice that the login is no longer in use.
+        wait_until(lambda: execute(database, f"DROP LOGIN {login}")[0] == "done", timeout=20, what="it is dropped")

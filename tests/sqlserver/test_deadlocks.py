@@ -1,4 +1,4 @@
-"""Two real transactions that deadlock: the server ends one of them, and both get done."""
+"""Two real transactions that deadlock: the server aborts one of them, and both complete."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ids of events are given before their transactions commit: no event is skipped, and none of a task is out of order."""
+"""Event ids are assigned before their transactions commit; no event is skipped, and those of a task stay in order."""
 
 import json
 import subprocess
@@ -16,19 +16,19 @@ from support.sqlserver import DRIVERS, Server
 
 
 class Program:
-    """A program that answers each line with a line."""
+    """A program that replies to each line with a line."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
-    def ask(self, line: str) -> str:
+    def send(self, line: str) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline().strip()
-        assert answer, "the program has ended"
-        return answer
+        reply = self._process.stdout.readline().strip()
+        assert reply, "the program has exited"
+        return reply
 
 
 @contextmanager
@@ -44,18 +44,18 @@ def running(service: str, name: str, url: str) -> Iterator[Program]:
 
 
 class Log:
-    """A writer whose transactions stay open as long as a test wants, and the reader."""
+    """A writer whose transactions stay open as long as a test needs, and a reader."""
 
     def __init__(self, writer: Program, reader: Program) -> None:
-        self.ask = writer.ask
+        self.send = writer.send
         self._reader = reader
 
     def create(self, name: str) -> int:
-        return int(self.ask(f"create {name}"))
+        return int(self.send(f"create {name}"))
 
     def relay(self) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._reader.ask("relay"))
-        return answer
+        relayed: dict[str, Any] = json.loads(self._reader.send("relay"))
+        return relayed
 
 
 @pytest.fixture(params=DRIVERS, scope="module")
@@ -72,13 +72,13 @@ def test_events_of_open_transactions_come_late_and_hold_up_nobody(log: Log) -> N
     first, second, third = log.create("a"), log.create("b"), log.create("c")
     assert log.relay()["delivered"] == []
 
-    log.ask("commit c")
+    log.send("commit c")
     assert log.relay() == {"delivered": [[third, "task.created"]], "gaps": 1}
 
-    log.ask("commit a")
+    log.send("commit a")
     assert log.relay() == {"delivered": [[first, "task.created"]], "gaps": 1}
 
-    log.ask("commit b")
+    log.send("commit b")
     assert log.relay() == {"delivered": [[second, "task.created"]], "gaps": 0}
     assert log.relay() == {"delivered": [], "gaps": 0}
 
@@ -89,29 +89,29 @@ def test_writer_that_stalls_for_five_seconds_loses_nothing(log: Log) -> None:
     until = time.monotonic() + 5
     while time.monotonic() < until:
         others.append(log.create("other"))
-        log.ask("commit other")
+        log.send("commit other")
         assert log.relay()["delivered"] == [[others[-1], "task.created"]]
     assert len(others) > 1
-    log.ask("commit stalled")
+    log.send("commit stalled")
     assert log.relay() == {"delivered": [[stalled, "task.created"]], "gaps": 0}
 
 
 def test_events_of_a_task_keep_their_order_beside_an_open_transaction(log: Log) -> None:
     open_one, task = log.create("open"), log.create("task")
-    log.ask("commit task")
-    log.ask(f"rename {task}")
-    log.ask("commit open")
-    log.ask(f"rename {open_one}")
+    log.send("commit task")
+    log.send(f"rename {task}")
+    log.send("commit open")
+    log.send(f"rename {open_one}")
     delivered = log.relay()["delivered"]
     for one in (open_one, task):
         assert [kind for task_id, kind in delivered if task_id == one] == ["task.created", "task.renamed"]
 
 
-# The last one: the gap stays for an hour.
+# Placed last: the gap stays for an hour.
 def test_event_that_was_rolled_back_is_a_gap_and_no_more(log: Log) -> None:
     log.create("never")
     kept = log.create("kept")
-    log.ask("rollback never")
-    log.ask("commit kept")
+    log.send("rollback never")
+    log.send("commit kept")
     assert log.relay() == {"delivered": [[kept, "task.created"]], "gaps": 1}
     assert log.relay() == {"delivered": [], "gaps": 1}

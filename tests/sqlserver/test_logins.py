@@ -1,4 +1,4 @@
-"""SERVICE_LOGINS: each service's login does what the service needs, and nothing else."""
+"""SERVICE_LOGINS: each service's login may do what the service needs, and nothing else."""
 
 import json
 import os
@@ -168,7 +168,7 @@ def test_urls_of_a_database_in_env_are_written_there_once(server: Server, tmp_pa
 def test_login_that_is_there_keeps_its_password(database: str, logins: dict[str, str]) -> None:
     url = logins["TASKS_DATABASE_URL"]
     other = {"TASKS_DATABASE_URL": url.replace(urlsplit(url).password or "", "hidden-Passw0rd")}
-    # It keeps its permissions too: the login may have another owner.
+    # It keeps its permissions too: the login may belong to another owner.
     granted = [f"GRANT DELETE ON jobs_run TO [{urlsplit(url).username}]"]
     assert [outcome for outcome, _ in execute("tasks", {"TASKS_DATABASE_URL": database}, granted)] == ["done"]
 
@@ -187,7 +187,7 @@ def test_right_that_a_service_no_longer_needs_is_taken_from_it(database: str, lo
         f"GRANT SELECT, DELETE ON accounts_session TO {user}",
         f"GRANT SELECT (id, password) ON accounts_user TO {user}",
         f"GRANT INSERT ON django_migrations TO {user}",
-        # The scheduler has column permissions on it as well.
+        # The scheduler also has column permissions on this table.
         f"GRANT SELECT ON tasks_task TO [{urlsplit(logins['SCHEDULER_DATABASE_URL']).username}]",
         # A table of another application.
         "CREATE TABLE ledger (id int)",
@@ -215,24 +215,24 @@ def test_right_that_a_service_no_longer_needs_is_taken_from_it(database: str, lo
 
 
 def test_user_of_a_restored_database_is_given_to_the_login_of_this_server(server: Server) -> None:
-    # A name may hold quotes and brackets; a ] as well, but not on the compatible server.
+    # A name may contain quotes and brackets; also a ], but not on the compatible server.
     url = server.create(suffix=" 'x';[")
     logins = server.create_logins(url)
     parts = urlsplit(logins["TASKS_DATABASE_URL"])
     login = unquote(parts.username or "")
     literal = login.replace("'", "''")
-    # As after a restore on another server: a user that does not belong to this server's login of the same name.
-    made_anew = [f"DROP LOGIN [{login}]", f"CREATE LOGIN [{login}] WITH PASSWORD = N'{parts.password}'"]
+    # As after a restore on another server: the user does not belong to this server's login of the same name.
+    recreate = [f"DROP LOGIN [{login}]", f"CREATE LOGIN [{login}] WITH PASSWORD = N'{parts.password}'"]
     owner = {"TASKS_DATABASE_URL": url}
-    assert [outcome for outcome, _ in execute("tasks", owner, made_anew)] == ["done"] * 2
-    question = f"SELECT CASE WHEN sid = SUSER_SID(N'{literal}') THEN 1 ELSE 0 END FROM sys.database_principals"
-    question += f" WHERE name = N'{literal}'"
-    assert execute("tasks", owner, [question])[0] != ["done", "1"]
+    assert [outcome for outcome, _ in execute("tasks", owner, recreate)] == ["done"] * 2
+    query = f"SELECT CASE WHEN sid = SUSER_SID(N'{literal}') THEN 1 ELSE 0 END FROM sys.database_principals"
+    query += f" WHERE name = N'{literal}'"
+    assert execute("tasks", owner, [query])[0] != ["done", "1"]
 
     made = make_logins(DATABASE_URL=url, **logins)
 
     assert (made.returncode, made.stderr) == (0, "")
-    assert execute("tasks", owner, [question]) == [["done", "1"]]
+    assert execute("tasks", owner, [query]) == [["done", "1"]]
     assert execute("tasks", logins, ["SELECT COUNT(*) FROM tasks_task"]) == [["done", "0"]]
 
 
@@ -255,7 +255,7 @@ def test_member_of_a_role_is_refused(server: Server) -> None:
     result = make_logins(DATABASE_URL=url, **logins)
 
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
-    assert f"{login}: is a member of keepers, and may do more than a service's login is to" in result.stderr
+    assert f"{login}: is a member of keepers, and may do more than a service's login may" in result.stderr
 
 
 def test_two_services_have_two_logins(database: str, logins: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
-"""Every statement of a request uses an index seek, with values bound by the drivers, among PLAN_ROWS rows.
+"""Every statement of a request uses an index seek on PLAN_ROWS rows, with values bound by the drivers.
 
-The servers return the plan of what they ran, with estimates and real rows, as a result after the statement's own:
+The servers return the executed plan, with estimated and actual rows, as a result after the statement's own:
 https://learn.microsoft.com/en-us/sql/t-sql/statements/set-statistics-profile-transact-sql
 """
 
@@ -16,7 +16,7 @@ from support.sqlserver import DRIVERS, Server
 
 ROWS = int(os.environ.get("PLAN_ROWS", "50000"))
 
-# That many tasks of a thousand users, and that many sessions.
+# Creates ROWS tasks and ROWS sessions of a thousand users.
 FILL = f"""
 WITH digits AS (SELECT n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) v (n)),
      numbers AS (
@@ -58,7 +58,7 @@ DELIVERIES = FILL.format(
     f" DATEADD(second, n, {NOW}), n % 1000 + 1"
 )
 
-# SQL Server merges the change of one row with its seek: only such a change has a WHERE, here on the primary key.
+# SQL Server merges a change of one row with its seek: only then does the change have a WHERE, on the primary key.
 SEEK = re.compile(r"Index Seek\(|Clustered Index (?:Update|Delete)\(OBJECT:.* WHERE:\(.*\.\[id\] ?= ?|Index Cond:")
 SCAN = re.compile(r"Table Scan|Index Scan\(|Seq Scan")
 
@@ -76,8 +76,8 @@ def database(server: Server) -> str:
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_statement_seeks(database: str, service: str, python_driver: str) -> None:
     url = f"{database}&python_driver={python_driver}"
-    asked = PROGRAMS / service / "plan_operations.py"
-    result = manage(*program("any/statement_plans"), str(asked), service=service, DATABASE_URL=url)
+    queries = PROGRAMS / service / "plan_operations.py"
+    result = manage(*program("any/statement_plans"), str(queries), service=service, DATABASE_URL=url)
 
     operations: dict[str, list[tuple[str, list[str]]]] = json.loads(output_of(result).splitlines()[-1])
 
@@ -108,7 +108,7 @@ def test_every_statement_seeks(database: str, service: str, python_driver: str) 
     ],
 )
 def test_what_counts_as_a_seek_in_plans_of_sql_server(line: str, seeks: int) -> None:
-    """The plans are from Microsoft's documentation and public examples, not from a server of Microsoft's."""
+    """The plans are from Microsoft's documentation and public examples, not from an actual SQL Server."""
     assert bool(SEEK.search(line) and not SCAN.search(line)) == bool(seeks)
 
 
@@ -117,8 +117,8 @@ def test_no_value_makes_the_server_convert_a_column(server: Server, python_drive
     result = manage(*program("any/bound_types"), DATABASE_URL=server.create(python_driver=python_driver))
     types = json.loads(output_of(result).splitlines()[-1])
 
-    # Where the types differ, the server converts the side whose type is lower in the order of types: that has to be the
-    # value. The compatible server says varchar of every text; test_tables.py holds that no column is one.
+    # Where the types differ, the server converts the side with the lower precedence, which must be the value. The
+    # compatible server reports varchar for every text; test_tables.py checks that no column is a varchar.
     # https://learn.microsoft.com/en-us/sql/t-sql/data-types/data-type-precedence-transact-sql
     assert types["small"] in ("tinyint", "smallint", "int", "bigint")
     assert types["large"] == "bigint"

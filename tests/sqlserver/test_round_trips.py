@@ -1,4 +1,4 @@
-"""A request makes one round trip to SQL Server, once its connection has prepared the statement."""
+"""A request needs one round trip to SQL Server once its connection has prepared the statement."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ REQUESTS = 20
 
 def test_a_request_is_one_round_trip(proxy: Proxy, start: Callable[..., Service]) -> None:
     service = start()
-    path = f"/api/tasks/{service.ask('POST', '/api/tasks', {'title': 'Count', 'duration': 5})[1]['id']}"
+    path = f"/api/tasks/{service.request('POST', '/api/tasks', {'title': 'Count', 'duration': 5})[1]['id']}"
     calls: dict[str, tuple[str, str, Any]] = {
         "list": ("GET", "/api/tasks", None),
         "retrieve": ("GET", path, None),
@@ -20,15 +20,15 @@ def test_a_request_is_one_round_trip(proxy: Proxy, start: Callable[..., Service]
         "rename": ("PATCH", path, {"title": "Counted"}),
     }
     trips = {name: round_trips(service, proxy, call) for name, call in calls.items()}
-    # A thread that had nothing to do for a moment asks first whether its connection works.
+    # A thread that was idle for a moment first checks its connection.
     assert max(trips.values()) < 1.5 * REQUESTS, trips
 
 
 def round_trips(service: Service, proxy: Proxy, call: tuple[str, str, Any]) -> int:
-    """Return the round trips of REQUESTS requests, after enough for every thread to prepare the statement."""
+    """Return the round trips of REQUESTS requests, after enough others that every thread has prepared the statement."""
     for _ in range(10 * THREADS):
-        assert service.ask(*call)[0] < 300
+        assert service.request(*call)[0] < 300
     before = proxy.round_trips
     for _ in range(REQUESTS):
-        assert service.ask(*call)[0] < 300
+        assert service.request(*call)[0] < 300
     return proxy.round_trips - before

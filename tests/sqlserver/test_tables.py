@@ -1,4 +1,4 @@
-"""The reviewed T-SQL of the migrations. A migration that changes it has to change this file as well."""
+"""The reviewed T-SQL of the migrations; a migration that changes it must change this file as well."""
 
 import re
 
@@ -226,7 +226,7 @@ def test_columns_and_constraints(statements: tuple[tuple[str, str], list[str]]) 
 
 def test_keys_and_indexes_after_them(statements: tuple[tuple[str, str], list[str]]) -> None:
     part, lines = statements
-    # Django sends them in no fixed order.
+    # Django creates them in no fixed order.
     assert sorted(line for line in lines if not line.startswith("CREATE TABLE")) == sorted(AFTERWARDS[part])
 
 

@@ -1,4 +1,4 @@
-"""What Django and the backend cost on top of a driver: the service's functions beside the same statements in pyodbc.
+"""Measure the cost of Django and the backend: the service's functions compared with the same statements in pyodbc.
 
     var/env/local/bin/python -m local run tasks python ../../tests/sqlserver/timings.py
 
@@ -42,10 +42,10 @@ WHERE owner_id = ? ORDER BY created_at DESC, id DESC
 
 
 def measure(calls: dict[str, Callable[[], object]]) -> dict[str, tuple[float, float]]:
-    """Return for each call the median of its milliseconds and of those on the processor, made in turn.
+    """Return the median elapsed time and CPU time of each call in milliseconds, running the calls in turn.
 
-    Other work on the machine slows all of them alike. This thread's time on the processor leaves out waiting, for the
-    server too.
+    In turn, so that other work on the machine slows all of them alike. The CPU time is that of this thread, which
+    excludes waiting for the server.
     """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for number in range(WARM_UP + CALLS):
@@ -63,12 +63,12 @@ def _median_ms(values: list[tuple[float, float]], column: int) -> float:
 
 
 def bare_pyodbc() -> pyodbc.Connection:
-    """Connect as the backend does, without it."""
+    """Connect with the backend's connection string, but without the backend."""
     settings = copy.deepcopy(connection.settings_dict)
     settings["OPTIONS"].pop("python_driver", None)
     bare = pyodbc.connect(connection._build_connection_string(settings, "ODBC Driver 18 for SQL Server"))
     bare.autocommit = True
-    # pyodbc does not know datetimeoffset.
+    # pyodbc does not support datetimeoffset.
     bare.add_output_converter(-155, bytes)
     return bare
 
@@ -101,7 +101,7 @@ def main() -> None:
     finally:
         Task.objects.filter(owner_id=OWNER).delete()
         connection.close()
-    print(f"{driver}, {CALLS} calls of each in turn: median ms, of them on the processor, ratios to bare pyodbc")
+    print(f"{driver}, {CALLS} calls of each in turn: median ms, of which CPU, ratios to bare pyodbc")
     for name, (elapsed, busy) in times.items():
         bare_times = times.get(f"{name}, bare")
         ratios = f"  x {elapsed / bare_times[0]:.1f}  x {busy / bare_times[1]:.1f}" if bare_times else ""

@@ -11,7 +11,7 @@ TOKENS_KEPT_SECONDS = 200
 
 
 class Account:
-    """A registered user, whose tokens are valid whenever a test asks for them."""
+    """A registered user, whose tokens are renewed before they expire."""
 
     def __init__(self, stack: Stack, *, user_id: int, username: str, password: str) -> None:
         self.id = user_id
@@ -39,7 +39,7 @@ class Account:
 
 
 def register(stack: Stack, name: str, *, password: str = PASSWORD) -> Account:
-    """Register a user, and log in."""
+    """Register a user and log in."""
     response = stack.call("POST", "/api/auth/register", json={"username": name, "password": password})
     assert response.status_code == 201, response.text
     return Account(stack, user_id=response.json()["id"], username=name, password=password)

@@ -1,4 +1,4 @@
-"""Do something over and over beside a test."""
+"""Repeating an action in the background of a test."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def repeating(action: Callable[[], object], *, pause: float = 0) -> Iterator[None]:
-    """Call it in a thread until the block ends, ``pause`` seconds apart; the block raises what it has raised."""
+    """Call ``action`` in a thread, ``pause`` seconds apart, until the block exits; then raise its exception, if any."""
     ended = threading.Event()
 
     def repeat() -> None:

@@ -1,4 +1,4 @@
-"""Running the project's own programs to their end."""
+"""Running the project's programs to completion."""
 
 import os
 import subprocess
@@ -20,9 +20,9 @@ def run(
     timeout: float = 120,
     stdin: str = "",
 ) -> Completed:
-    """Run a command with exactly these variables, and return its exit code and output.
+    """Run a command with exactly these variables; return its exit code and output.
 
-    Where it takes too long, what it has started ends with it, which subprocess.run() would leave behind.
+    On a timeout the whole process group is killed; subprocess.run() would leave descendants behind.
     """
     pipe = subprocess.PIPE
     with subprocess.Popen(
@@ -41,13 +41,13 @@ def run(
 
 
 def output_of(completed: Completed) -> str:
-    """Return what a command printed; fail with its complaints where it failed."""
+    """Return what a command printed; fail with all of its output if it failed."""
     assert completed.returncode == 0, f"{completed.args}: {completed.stdout}{completed.stderr}"
     return completed.stdout
 
 
 def launcher(command: str, *arguments: str | Path) -> list[str | Path]:
-    """Return the command line of one of the launcher's commands, such as "up"; it has to run in the checkout."""
+    """Return the command line of one of the launcher's commands, such as "up"; run it in the checkout."""
     return [python("local"), *("-E", "-X", "utf8", "-m", "local"), command, *arguments]
 
 
@@ -60,13 +60,13 @@ def run_launcher(
 def program(name: str) -> tuple[str, str]:
     """Return Python's arguments for a program of support/programs, such as "tasks/slow_query".
 
-    As text, since containers and a service's own folder have no path to it.
+    As text, since the file does not exist in a container or in a service's folder.
     """
     return "-c", (PROGRAMS / f"{name}.py").read_text(encoding="utf-8")
 
 
 def run_in_service(service: str, *arguments: str | Path, env: Mapping[str, str], timeout: float = 120) -> Completed:
-    """Run a service's Python in its folder, with these variables and no others but PATH."""
+    """Run a service's Python in its folder, with only PATH and these variables."""
     settings = {"PATH": os.defpath, "DJANGO_SETTINGS_MODULE": f"{service}_service.settings"}
     return run(
         python(service), *arguments, env={**settings, **env}, cwd=CHECKOUT / "services" / service, timeout=timeout
@@ -74,16 +74,16 @@ def run_in_service(service: str, *arguments: str | Path, env: Mapping[str, str],
 
 
 def run_in_launcher(*arguments: str, env: Mapping[str, str], checkout: Path = CHECKOUT, stdin: str = "") -> Completed:
-    """Run the launcher's Python where it finds the package."""
+    """Run the launcher's Python in the checkout, where it can import the package."""
     return run(python("local"), *arguments, env=env, cwd=checkout, stdin=stdin)
 
 
 def manage(*arguments: str, service: str = "tasks", **env: str) -> Completed:
-    """Run a service's manage.py, or with -c a program in its Python, with the local stack's variables and these."""
+    """Run a service's manage.py, or a program in its Python with -c, with the local stack's variables and ``env``."""
     command = arguments if arguments[0] == "-c" else ("manage.py", *arguments)
     return run_launcher("run", service, "python", *command, env={**os.environ, **env})
 
 
 def make_logins(**env: str) -> Completed:
-    """Run the part of `make database` that SERVICE_LOGINS asks for."""
+    """Run the part of `make database` that SERVICE_LOGINS enables."""
     return run_launcher("database-logins", env={**os.environ, "SERVICE_LOGINS": "1", **env})

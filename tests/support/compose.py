@@ -1,4 +1,4 @@
-"""The stack in containers, under a project name of its own: started by `make docker-up`, and always taken down."""
+"""The stack in containers under its own project name: started by `make docker-up` and always removed."""
 
 import json
 import secrets
@@ -17,22 +17,22 @@ from support.paths import CHECKOUT
 from support.ports import free_port
 from support.waiting import wait_until
 
-# Those that run until they are told to stop.
+# The services that run until they are stopped.
 PARTS = ("gateway", "auth", "tasks", "scheduler", "worker", "sender", "beat", "relay", "metrics", "redis")
 IMAGES = ("gateway", "auth", "tasks", "scheduler")
 
 
 class Project:
-    """One Compose project with secrets of its own, on a port of its own."""
+    """One Compose project with its own secrets and port."""
 
     def __init__(self) -> None:
         self.name = f"test-{secrets.token_hex(4)}"
-        # On all that Compose makes for it.
+        # Compose sets it on everything that it creates for the project.
         self.label = f"com.docker.compose.project={self.name}"
         self.port, self.admin_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.started = time.time()
-        # What its start has printed.
+        # The output of `make docker-up`.
         self.start_output = ""
         self.secret = secrets.token_urlsafe(48)
         self.env = inherited() | {
@@ -41,7 +41,7 @@ class Project:
             "GATEWAY_PORT": str(self.port),
             "ADMIN_PORT": str(self.admin_port),
             **new_secrets(self.secret),
-            # All that matters, since .env adds what is not here. Empty means the default.
+            # Every variable that matters, since .env supplies any that is missing. Empty means the default.
             "DATABASE_URL": "",
             "AUTH_DATABASE_URL": "",
             "TASKS_DATABASE_URL": "",
@@ -62,7 +62,7 @@ class Project:
         }
 
     def run(self, *command: str, check: bool = True, **env: str) -> str:
-        """Return what the command prints; fail with its complaints, or return them as well where ``check`` is off."""
+        """Return stdout; fail if the command fails. With ``check`` off, return stdout and stderr for any exit code."""
         done = subprocess.run(
             command, cwd=CHECKOUT, env=self.env | env, capture_output=True, text=True, timeout=300, check=False
         )
@@ -72,7 +72,7 @@ class Project:
         return done.stdout + done.stderr
 
     def compose(self, *arguments: str, check: bool = True, **env: str) -> str:
-        # Some versions erase the line before they write it, also where there is no terminal.
+        # Some versions erase the line before they write it, even without a terminal.
         return self.run("docker", "compose", *arguments, check=check, **env).replace("\x1b[2K", "")
 
     def execute(self, service: str, *command: str, check: bool = True) -> str:
@@ -92,7 +92,7 @@ class Project:
         return described
 
     def images(self) -> list[str]:
-        """Return the ids of all images that were built for the project, with a name or without."""
+        """Return the ids of all images built for the project, tagged or not."""
         return list({*self.run("docker", "images", "--quiet", "--filter", f"label={self.label}").split()})
 
     def health(self, service: str) -> str:
@@ -101,21 +101,21 @@ class Project:
         return status
 
     def crash(self, container: str, *, user: str = "10001") -> None:
-        """Kill all processes of the container but its init, which then ends: Docker takes it for a crash."""
-        # The shell that sends the signal dies of it too, so its exit code says nothing.
+        """Kill all processes of the container except its init, which then exits; to Docker, that is a crash."""
+        # The signal also kills the shell that sends it, so the exit code is meaningless.
         self.run("docker", "exec", "--user", user, container, "sh", "-c", "kill -9 -1", check=False)
 
     def processes(self, service: str) -> list[int]:
-        """Return the ids, in its container, of the processes in which the service's server handles requests."""
+        """Return the ids, inside the container, of the processes that handle the service's requests."""
         return [int(pid) for pid in self.run_program(service, "containers/server_processes").split()]
 
     def signal_process(self, service: str, name: str) -> None:
-        """Send a signal to the first of them."""
+        """Send a signal to the first of these processes."""
         self.run_program(service, "containers/server_processes", name)
 
     @contextmanager
     def locked_database(self) -> Iterator[None]:
-        """Hold the write lock of the database, in a container outside the stack."""
+        """Hold the database's write lock in a container outside the stack."""
         mount, image = f"{self.name}_data:/data", f"{self.name}-tasks"
         run = ("docker", "run", "--rm", "--interactive", "--volume", mount, image)
         with subprocess.Popen(
@@ -145,7 +145,7 @@ class Project:
         return requests.request(method, self.url + path, timeout=timeout, allow_redirects=False, **arguments)
 
     def wait_until_serving(self, service: str, *, count: int = 1, timeout: float = 60) -> None:
-        """Wait until so many containers of the service answer, asked from inside: how soon is another question."""
+        """Wait until ``count`` containers of the service respond, requested from inside, not through the gateway."""
 
         def serves(container: str) -> bool:
             ask = ["docker", "exec", container, "python", *program("containers/ask_healthz")]
@@ -155,29 +155,29 @@ class Project:
             found = self.containers(service)
             return len(found) == count and all(map(serves, found))
 
-        wait_until(all_serve, timeout=timeout, what=f"{count} of {service} answer")
+        wait_until(all_serve, timeout=timeout, what=f"{count} of {service} respond")
 
     def wait_until_ready(self, *, timeout: float = 60) -> None:
         wait_until(lambda: responds(f"{self.url}/readyz"), timeout=timeout, what="/readyz is 200")
 
     def log(self, *services: str, since: float = 0) -> list[str]:
-        """Return what the containers have printed since then (Unix time), each line after its container's name."""
+        """Return the containers' output since ``since`` (Unix time), each line prefixed with its container's name."""
         return self.compose("logs", "--no-color", "--since", f"{since:.3f}", *services).splitlines()
 
 
 @contextmanager
 def running_project() -> Iterator[Project]:
-    """Start a project by `make docker-up`, and remove it with its volumes, also when the start fails."""
+    """Start a project with `make docker-up`; remove it with its volumes, even if the start fails."""
     project = Project()
     try:
         project.start_output = project.run("make", "docker-up")
         yield project
     finally:
         down = ("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
-        # The engine may hold a removed container's place in a network for a moment longer.
+        # The engine may keep a removed container's endpoint in a network for a moment.
         held = "has active endpoints"
         wait_until(lambda: held not in project.compose(*down, check=False), timeout=60, what="the networks are free")
         project.compose(*down)
-        # Not --rmi, which would take the public images too, and leave those whose name a later build has taken.
+        # Not --rmi: it would remove the public images too, and leave images whose tag a later build has reused.
         if images := project.images():
             project.run("docker", "rmi", "--force", *images)

@@ -16,12 +16,12 @@ KID = "e2e"
 
 
 def inherited() -> dict[str, str]:
-    """Return what this process was given, without what the make that runs the tests adds for its own children."""
+    """Return this process's environment without the variables that make adds for its children."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 
 
 def without_project() -> dict[str, str]:
-    """Return a person's shell: what was inherited, without the variables of this project."""
+    """Return the environment of a user's shell: the inherited one without this project's variables."""
     ours = project_variables()
     return {name: value for name, value in inherited().items() if name.removesuffix("_FILE") not in ours}
 
@@ -33,16 +33,16 @@ def new_secrets(secret: str | None = None) -> dict[str, str]:
 
 
 def shell(**changes: str) -> dict[str, str]:
-    """Return a person's shell with fresh secrets and a port for the metrics in it, and ``changes``."""
+    """Return the environment of a user's shell with new secrets, a metrics port and ``changes``."""
     return without_project() | new_secrets() | {"METRICS_PORT": str(free_port())} | changes
 
 
 def for_stack(*, state: Path, port: int, secret: str, **changes: str) -> dict[str, str]:
-    """Return the variables of a stack of its own, whatever .env says: it may name a database and a broker in use."""
+    """Return a separate stack's variables, overriding all of .env, which may name a database and a broker in use."""
     return shell(
         **{
             "DATABASE_URL": f"sqlite:///{state}/db.sqlite3",
-            # In the form in which the launcher recognises its own Redis.
+            # The form by which the launcher recognises its own Redis.
             "REDIS_URL": f"unix://{state}/run/redis.sock",
             "AUTH_RATE_LIMIT": "10",
             "CONNECTIONS_PER_ADDRESS": "256",

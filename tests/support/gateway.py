@@ -1,4 +1,4 @@
-"""The real nginx with the real templates, in front of small servers on unix sockets that record what reached them."""
+"""The real nginx with the real templates, in front of small servers on Unix sockets that record their requests."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ from support.waiting import wait_until
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it reached a service."""
+    """A request as a service received it."""
 
     method: str
     path: str
@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Upstream(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """One service: sends what ``respond`` returns (None: hangs up) and records the requests."""
+    """A service that sends what ``respond`` returns (None: closes the connection) and records the requests."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -81,7 +81,7 @@ class Upstream(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().process_request(request, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        pass  # The gateway hung up; the test looks at what the client got.
+        pass  # The gateway closed the connection; the test checks what the client received.
 
     def stop(self) -> None:
         self.shutdown()
@@ -95,14 +95,14 @@ class Gateway:
 
     port: int
     folder: Path
-    # What it tells the metrics of the responses that it made itself.
-    answers: socket.socket = field(init=False)
+    # Receives the messages that nginx sends to the metrics about its own responses.
+    own_responses: socket.socket = field(init=False)
 
     @contextmanager
     def upstream(
         self, service: str, respond: Callable[[Received], Response | None] = lambda _: Response()
     ) -> Iterator[Upstream]:
-        """Run the service behind the gateway."""
+        """Run a server in the service's place behind the gateway."""
         upstream = Upstream(self.folder / f"{service}.sock")
         upstream.respond = respond
         try:
@@ -111,7 +111,7 @@ class Gateway:
             upstream.stop()
 
     def log(self, *, lines: int = 0) -> str:
-        """Return what nginx has written, once it is this many lines: it logs a request after it has answered it."""
+        """Return nginx's output once it has at least ``lines`` lines: nginx logs a request after responding to it."""
 
         def written() -> str | None:
             text = (self.folder / "output").read_text()
@@ -142,7 +142,7 @@ class Gateway:
 
 @contextmanager
 def running_gateway(*, replace: dict[str, str] | None = None, **settings: str) -> Iterator[Gateway]:
-    """Run nginx as the launcher configures it with these settings; ``replace`` changes lines of the result."""
+    """Run nginx as the launcher configures it with these settings; ``replace`` changes text in its configuration."""
     with short_folder("gateway") as folder:
         gateway = Gateway(free_port(), folder)
         nginx = _configure(gateway, settings)
@@ -151,10 +151,10 @@ def running_gateway(*, replace: dict[str, str] | None = None, **settings: str) -
             for old, new in (replace or {}).items():
                 text = text.replace(old, new)
             path.write_text(text)
-        # Without it, nginx would log an error for each of its own responses.
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gateway.answers:
-            gateway.answers.bind(str(folder / "metrics.sock"))
-            gateway.answers.settimeout(5)
+        # Without this socket, nginx would log an error for each of its own responses.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gateway.own_responses:
+            gateway.own_responses.bind(str(folder / "metrics.sock"))
+            gateway.own_responses.settimeout(5)
             with (folder / "output").open("a") as output:
                 process = subprocess.Popen(
                     [nginx, "-e", "stderr", "-c", folder / "nginx.conf"], stdout=output, stderr=output
@@ -168,7 +168,7 @@ def running_gateway(*, replace: dict[str, str] | None = None, **settings: str) -
 
 
 def _configure(gateway: Gateway, settings: dict[str, str]) -> str:
-    """Write the configuration files, and return the nginx to run."""
+    """Write the configuration files and return the path of the nginx to run."""
     env = {
         "PATH": os.environ["PATH"],
         "RUN_DIR": str(gateway.folder),

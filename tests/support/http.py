@@ -1,4 +1,4 @@
-"""Responses as they come over the wire, and what the contract says of each."""
+"""Responses as sent over the wire, and the checks that the contract requires of each."""
 
 import json
 import re
@@ -14,7 +14,7 @@ import requests
 
 @dataclass(frozen=True, init=False)
 class Response:
-    """A response with every header as it was sent: what a client got, or what a service is to answer."""
+    """A response with every header as sent: one that a client received, or one that a service is to send."""
 
     status: int
     headers: HTTPMessage
@@ -37,7 +37,7 @@ class Response:
 
 def exchange(connection: socket.socket, *parts: bytes, method: str = "GET") -> Response:
     """Send exactly these bytes, and return the response."""
-    # An early refusal closes the connection while we still send.
+    # An early refusal closes the connection while the request is still being sent.
     with suppress(BrokenPipeError, ConnectionResetError):
         for part in parts:
             connection.sendall(part)
@@ -50,7 +50,7 @@ def exchange(connection: socket.socket, *parts: bytes, method: str = "GET") -> R
 
 
 def responds(url: str, *, status: int = 200) -> bool:
-    """Say whether a GET of the URL is answered with this status."""
+    """Return whether a GET of the URL returns this status."""
     try:
         return requests.get(url, timeout=30, allow_redirects=False).status_code == status
     except requests.ConnectionError:
@@ -58,7 +58,7 @@ def responds(url: str, *, status: int = 200) -> bool:
 
 
 def assert_problem(response: Response, status: int, slug: str) -> dict[str, Any]:
-    """Hold a response of the gateway's own against what the contract says of every error; return its body."""
+    """Check the gateway's own response against the contract for every error; return its body."""
     assert response.status == status, response
     assert response.headers["Content-Type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
@@ -72,7 +72,7 @@ def assert_problem(response: Response, status: int, slug: str) -> dict[str, Any]
 
 
 def assert_secured(response: Response) -> None:
-    """Check the headers that every response through the gateway has, once each."""
+    """Check that each header required of every response through the gateway occurs exactly once."""
     for name, value in {
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",

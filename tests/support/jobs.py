@@ -9,9 +9,9 @@ from support.waiting import wait_until
 def request_run(
     stack: Stack, job: str, *, token: str, refused_by: tuple[int, ...] = (409,), timeout: float = 20
 ) -> requests.Response:
-    """Request a run of the job, again while it is refused, and return the response, a 202.
+    """Request a run of the job until it is accepted; return the 202 response.
 
-    The job's own tick may come at the same moment: while that run is active, the response is a 409.
+    The job's own tick may coincide; while its run is active, the response is a 409.
     """
 
     def requested() -> requests.Response | None:

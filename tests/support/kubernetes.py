@@ -15,16 +15,16 @@ from support.paths import CHECKOUT, ENVIRONMENTS
 Object = dict[str, Any]
 
 KUBERNETES = CHECKOUT / "deploy/kubernetes"
-# The folders that are applied, and every option at once.
+# The overlays that are applied, and all optional components.
 OVERLAYS = ("local", "local/migrations", "production", "production/migrations")
 OPTIONS = ("admin", "redis", "sqlite", "ingress", "gateway-api", "availability")
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
-# A part that is a second container in the pod of another one.
+# Parts that run as a second container in another part's pod.
 SIDECARS = {"metrics": "gateway"}
 
 
 def tool(name: str) -> Path:
-    """Return the path of a program of the environment of deploy/."""
+    """Return the path of a program in the environment of deploy/."""
     return ENVIRONMENTS / "deploy/bin" / name
 
 
@@ -36,7 +36,7 @@ def render(overlay: str) -> str:
 
 @cache
 def render_every_option() -> str:
-    """Return the base with each component that there is, and the External Secrets."""
+    """Return the base rendered with every component and the External Secrets."""
     place = CHECKOUT / "var/kubernetes"
     place.mkdir(parents=True, exist_ok=True)
     up = "../../../deploy/kubernetes"
@@ -46,7 +46,7 @@ def render_every_option() -> str:
         "resources": [f"{up}/base", f"{up}/external-secrets"],
         "components": [*components, f"{up}/overlays/production/release", f"{up}/components/restricted"],
     }
-    # Each process of the suite has a folder of its own: another one would read a file that is being written.
+    # Each process of the suite has its own folder, so that none reads a file that another is writing.
     with tempfile.TemporaryDirectory(dir=place) as folder:
         Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
         return output_of(run(tool("kubectl"), "kustomize", folder, env={}))
@@ -54,7 +54,7 @@ def render_every_option() -> str:
 
 @dataclass(frozen=True)
 class Objects:
-    """What one rendered text holds."""
+    """The objects of one rendered text."""
 
     all: tuple[Object, ...]
 
@@ -71,7 +71,7 @@ class Objects:
         return {name: each["spec"]["template"] for name, each in self.kind(*WORKLOADS).items()}
 
     def environment(self, container: Object) -> dict[str, str]:
-        """Return the container's variables, but those that are about the pod itself."""
+        """Return the container's variables, except those taken from the pod itself."""
         maps = self.kind("ConfigMap")
         merged: dict[str, str] = {}
         for source in container.get("envFrom", []):
@@ -80,14 +80,14 @@ class Objects:
 
 
 def container_of(pod: Object) -> Object:
-    """Return the pod's one container that is no sidecar."""
+    """Return the pod's only container that is not a sidecar."""
     container: Object
     [container] = pod["spec"]["containers"]
     return container
 
 
 def containers_of(pod: Object) -> list[Object]:
-    """Return the pod's containers; what begins before the others goes on beside them."""
+    """Return the pod's containers; every init container must be a sidecar, which keeps running."""
     sidecars: list[Object] = pod["spec"].get("initContainers", [])
     assert all(each["restartPolicy"] == "Always" for each in sidecars)
     return [container_of(pod), *sidecars]
@@ -95,7 +95,7 @@ def containers_of(pod: Object) -> list[Object]:
 
 @cache
 def compose_services() -> dict[str, Object]:
-    """Return Compose's services, with the default of each variable in its place."""
+    """Return Compose's services, with each variable replaced by its default."""
     text = (CHECKOUT / "docker-compose.yaml").read_text(encoding="utf-8")
     services: dict[str, Object] = _resolved(yaml.safe_load(text))["services"]
     return services

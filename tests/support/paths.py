@@ -1,4 +1,4 @@
-"""Where the checkout and its environments are."""
+"""The paths of the checkout and its environments."""
 
 import os
 import re
@@ -17,13 +17,13 @@ def python(environment: str) -> Path:
 
 
 def project_variables() -> set[str]:
-    """Return the names of the variables that .env.example explains."""
+    """Return the names of the variables documented in .env.example."""
     example = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
     return set(re.findall(r"^(?:# )?([A-Z][A-Z_]*)=", example, re.MULTILINE))
 
 
 def make_checkout(folder: Path) -> Path:
-    """Make a checkout without a .env: the launcher and the gateway are copies, environments and services are links."""
+    """Create a checkout without a .env: the launcher and the gateway are copied, environments and services linked."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("local", "nginx", "console"):
         shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*_cache"))
@@ -35,7 +35,7 @@ def make_checkout(folder: Path) -> Path:
 
 
 def copy_project(folder: Path) -> None:
-    """Copy the project as a clone has it, without .env and state; the environments are links, to save minutes."""
+    """Copy the project like a fresh clone, without .env and state; environments are linked, which saves minutes."""
     ignored = shutil.ignore_patterns(".git", ".env", "node_modules", "__pycache__", "*_cache")
     shutil.copytree(
         CHECKOUT,
@@ -52,7 +52,7 @@ def copy_project(folder: Path) -> None:
     for environment in ENVIRONMENTS.iterdir():
         if environment.is_dir():
             (environments / environment.name).symlink_to(environment)
-    # make's note of the checkout and the Python. With another one, make would rebuild the environments, by the links.
+    # make records the checkout and the Python here. If they differed, make would rebuild the linked environments.
     note = (ENVIRONMENTS / "python").read_text(encoding="utf-8")
     assert note.startswith(f"{CHECKOUT} "), "the checkout was moved; make test rebuilds the environments"
     (environments / "python").write_text(note.replace(str(CHECKOUT), str(folder), 1), encoding="utf-8")

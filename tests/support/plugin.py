@@ -1,4 +1,4 @@
-"""The options, marks and fixtures of every suite, and the check that none leaves a process behind."""
+"""The options, markers and fixtures of every suite, and the check that no suite leaves a process behind."""
 
 import itertools
 import os
@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite: about the SQLite file; deselected with --sqlserver")
     config.addinivalue_line("markers", "local: about the stack of `make up`; deselected with STACK=containers")
     config.addinivalue_line("markers", "containers: about the stack of `make docker-up`; deselected on a local one")
-    config.addinivalue_line("markers", "alone: about times so short that another test beside it would fail it")
+    config.addinivalue_line("markers", "alone: measures times so short that a concurrent test could make it fail")
     os.environ[processes.MARKER] = processes.SESSION
 
 
@@ -37,13 +37,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def in_containers() -> bool:
-    """Return whether the suites run on containers, not on a local stack."""
+    """Return whether the suites run against containers rather than a local stack."""
     return os.environ.get("STACK") in ("containers", "swarm")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fail the session, and name and kill them, where processes that it has started still run at its end."""
+    """Fail the session if processes that it started are still running at its end; report and kill them."""
     processes.folders.add(tmp_path_factory.getbasetemp())
     yield
     try:
@@ -79,7 +79,7 @@ def swarm() -> Iterator[Swarm]:
 
 @pytest.fixture(autouse=True)
 def each_node_in_turn(request: pytest.FixtureRequest) -> None:
-    """Send the requests of each test through another node than those of the last one, on a Swarm."""
+    """On a Swarm, send each test's requests through the node after the previous test's."""
     if os.environ.get("STACK") == "swarm" and "stack" in request.fixturenames:
         request.getfixturevalue("stack").use(next(_nodes))
 
@@ -89,7 +89,7 @@ _nodes = itertools.cycle(NODES)
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Stack:
-    """The stack that the tests share: `make up` with its own state, or by STACK `make docker-up` or `make swarm-up`."""
+    """The shared stack: `make up` with its own state or, depending on STACK, `make docker-up` or `make swarm-up`."""
     if os.environ.get("STACK") == "swarm":
         return SwarmStack(request.getfixturevalue("swarm"))
     if in_containers():
@@ -111,7 +111,7 @@ def local_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def forge(stack: Stack) -> Callable[..., str]:
-    """Sign access tokens with the stack's own key, or with ``key``."""
+    """Return a function that signs access tokens with the stack's key, or with ``key``."""
 
     def make(*, key: str = stack.secret, **arguments: Any) -> str:
         return make_token(key, **arguments)

@@ -1,15 +1,15 @@
-"""Ports that nothing else uses."""
+"""Free ports for the servers of the tests."""
 
 import os
 import random
 import socket
 
-# Each port that this session was given. Whatever listens on one at the session's end was left behind.
+# Every port given out in this session. A process that listens on one at its end was left behind.
 given: set[int] = set()
 
-# Below those that a system gives to outgoing connections, one of which could take a port before our server does.
+# Below the system's ephemeral ports: an outgoing connection could take one of those before our server binds it.
 FIRST, EACH, PROCESSES = 15_000, 4_000, 4
-# Each process of pytest-xdist draws from ports of its own.
+# Each process of pytest-xdist draws from its own range.
 _process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PROCESSES
 _ports = range(FIRST + _process * EACH, FIRST + (_process + 1) * EACH)
 _random = random.Random()

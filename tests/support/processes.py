@@ -1,4 +1,4 @@
-"""The processes that a session started: their end, and what is left of them."""
+"""The processes that a session has started: killing them, and finding those left behind."""
 
 import os
 import secrets
@@ -12,17 +12,17 @@ import psutil
 from support import ports
 from support.paths import CHECKOUT
 
-# In the environment of every process that inherits ours.
+# Set in the environment of every process that inherits ours.
 MARKER = "STACK_TESTS_SESSION"
 SESSION = secrets.token_hex(16)
-# Folders that only this session uses. A process that was given one, or has a file of one open, is of the session.
+# Folders that only this session uses: a process whose command line, environment or open files name one belongs to it.
 folders: set[Path] = set()
 ENDED_WITHIN_SECONDS = 10
 
 
 @contextmanager
 def short_folder(prefix: str) -> Iterator[Path]:
-    """Make a folder whose path is short enough for sockets, which pytest's may not be."""
+    """Create a temporary folder whose path is short enough for sockets; pytest's may be too long."""
     with tempfile.TemporaryDirectory(prefix=f"{prefix}-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         folders.add(folder)
@@ -30,9 +30,9 @@ def short_folder(prefix: str) -> Iterator[Path]:
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """Kill processes and all that descend from them.
+    """Kill processes and all their descendants.
 
-    All are stopped first: a server that still runs replaces a child that was killed, and the new one outlives it.
+    All are suspended first: a running server would replace a killed child, and the new one would outlive it.
     """
     stopped: set[psutil.Process] = set()
     found = set(processes)
@@ -55,7 +55,7 @@ def _descendants(process: psutil.Process) -> set[psutil.Process]:
 
 
 def with_word(processes: Iterable[psutil.Process], word: str) -> list[psutil.Process]:
-    """Return those whose command line holds the word and whose parent's does not, the oldest first."""
+    """Return the processes whose command line contains the word and whose parent's does not, oldest first."""
     found = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -66,7 +66,7 @@ def with_word(processes: Iterable[psutil.Process], word: str) -> list[psutil.Pro
 
 
 def in_group(group: int) -> list[psutil.Process]:
-    """Return the processes of a process group that still run."""
+    """Return the running processes of a process group."""
     return [process for process in _running() if _group_of(process) == group]
 
 
@@ -77,9 +77,9 @@ def _group_of(process: psutil.Process) -> int | None:
 
 
 def left_behind() -> list[psutil.Process]:
-    """Return every process that this session has started and that still runs, whatever its parent is now.
+    """Return every running process that this session has started, even if it has been reparented.
 
-    nginx overwrites the memory that shows its environment, so its processes are known by their port and their folder.
+    nginx overwrites the memory that shows its environment, so its processes are identified by port and folder.
     """
     ours = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
     return [process for process in _running() if process.pid not in ours and _is_of_session(process)]
@@ -99,7 +99,7 @@ def _is_of_session(process: psutil.Process) -> bool:
         texts = [*process.cmdline(), *process.environ().values(), *(file.path for file in process.open_files())]
         if SESSION in texts or any(str(folder) in text for folder in folders for text in texts):
             return True
-        # A port may have gone to another checkout's session since.
+        # Another checkout's session may be using the port by now.
         cwd = Path(process.cwd())
         return any(cwd.is_relative_to(folder) for folder in (CHECKOUT, *folders)) and bool(
             _listening(process) & ports.given
@@ -113,10 +113,10 @@ def _listening(process: psutil.Process) -> set[int]:
 
 
 def describe(process: psutil.Process) -> str:
-    """Return one line that helps to find out which test a process comes from."""
+    """Return one line that helps to identify the test that started a process."""
     with suppress(psutil.Error):
         return (
             f"{process.pid} (parent {process.ppid()}, group {_group_of(process)}, ports {_listening(process)}):"
             f" {' '.join(process.cmdline())}"
         )
-    return f"{process.pid} (ended meanwhile)"
+    return f"{process.pid} (has exited)"

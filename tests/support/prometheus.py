@@ -1,4 +1,4 @@
-"""A real Prometheus, which scrapes a stack of `make up`."""
+"""A real Prometheus that scrapes a stack of `make up`."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ def program(name: str) -> str:
 
 
 def promtool(*arguments: str | Path, text: str = "") -> str:
-    """Return what promtool prints; fail where it finds something wrong."""
+    """Return what promtool prints; fail if it reports an error."""
     command = [program("promtool"), *arguments]
     done = subprocess.run(command, input=text, capture_output=True, text=True, cwd=FOLDER, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
@@ -54,27 +54,27 @@ class Prometheus:
         return [(series["metric"], float(series["value"][1])) for series in result]
 
     def value(self, expression: str) -> float | None:
-        """Return the value of the one series, None for none."""
+        """Return the value of the only series, or None if there is none."""
         found = self.query(expression)
         assert len(found) <= 1, found
         return found[0][1] if found else None
 
     def wait_for_scrapes(self) -> None:
-        """Return when every target has been scraped again."""
+        """Wait until every target has been scraped again."""
         now = time.time()
         wait_until(lambda: (self.value("min(timestamp(up))") or 0) > now, timeout=20, what="every target is scraped")
 
     def firing(self) -> set[str]:
-        """Return the names of the alerts that fire."""
+        """Return the names of the firing alerts."""
         return {each["labels"]["alertname"] for each in self.get("alerts")["alerts"] if each["state"] == "firing"}
 
     def healthy_targets(self) -> set[str]:
-        """Return the jobs that were scraped."""
+        """Return the jobs with a healthy target."""
         return {each["labels"]["job"] for each in self.get("targets")["activeTargets"] if each["health"] == "up"}
 
 
 def configuration(*, targets: dict[str, int], default: int) -> dict[str, Any]:
-    """Return deploy/monitoring's for `make up`, which scrapes each second: other ports, by job, and the default."""
+    """Return the configuration for `make up`, scraping these ports by job, or the default port, every second."""
     config: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.local.yaml").read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     for scrape in config["scrape_configs"]:
@@ -83,7 +83,7 @@ def configuration(*, targets: dict[str, int], default: int) -> dict[str, Any]:
 
 
 def accelerated(rules: str, *, factor: int) -> str:
-    """Return the rules with every window and every ``for:`` so many times shorter; thresholds stay as they are."""
+    """Return the rules with every window and every ``for:`` divided by ``factor``; thresholds stay unchanged."""
     seconds = {"s": 1, "m": 60, "h": 3600}
 
     def shorter(match: re.Match[str]) -> str:
@@ -94,7 +94,7 @@ def accelerated(rules: str, *, factor: int) -> str:
 
 @contextmanager
 def running_prometheus(folder: Path, config: dict[str, Any], *, rules: str) -> Iterator[Prometheus]:
-    """Run Prometheus on this configuration and these rules, with its data in the folder."""
+    """Run Prometheus with this configuration and these rules, storing its data in the folder."""
     folder.mkdir()
     (folder / "alerts.yaml").write_text(rules, encoding="utf-8")
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")

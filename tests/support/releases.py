@@ -1,6 +1,6 @@
-"""What a release leaves behind: tables with rows in them, and the statements that its code sends to them.
+"""Recorded releases: a release's tables with rows in them, and the statements that its code sends.
 
-`make freeze` records both for the newest version in CHANGELOG.md; tests/upgrades holds the present code against them.
+`make freeze` records both for the newest version in CHANGELOG.md; tests/upgrades checks the current code against them.
 """
 
 import json
@@ -17,28 +17,28 @@ from support.environment import new_secrets
 from support.paths import CHECKOUT, SERVICES
 
 FOLDER = CHECKOUT / "tests/upgrades"
-# The time in the dump, which otherwise would be another one in each.
+# A fixed time for the dump, which would otherwise differ in each.
 MIGRATED_AT = "2000-01-01 00:00:00"
-# Of each service all migrations.
+# All migrations of each service.
 EVERYTHING = tuple((service,) for service in SERVICES)
 
 Rows = list[list[Any]]
 
 
 def newest_version() -> str:
-    """Return the newest version that CHANGELOG.md has."""
+    """Return the newest version in CHANGELOG.md."""
     text = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
     versions: list[str] = re.findall(r"^## (\d+\.\d+\.\d+) ", text, re.MULTILINE)
     return versions[0]
 
 
 def recorded_versions() -> list[str]:
-    """Return the versions that were recorded, the oldest first."""
+    """Return the recorded versions, oldest first."""
     return sorted((path.stem for path in FOLDER.glob("*.sql")), key=lambda version: [*map(int, version.split("."))])
 
 
 def record(version: str) -> None:
-    """Record the present code as a release."""
+    """Record the current code as a release."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "db.sqlite3")
         migrate(path)
@@ -62,19 +62,19 @@ def read(version: str) -> dict[str, Any]:
 
 
 def load(version: str, path: Path) -> None:
-    """Make the database that the release has left."""
+    """Create the database as the release left it."""
     with closing(sqlite3.connect(path)) as database:
         database.executescript((FOLDER / f"{version}.sql").read_text(encoding="utf-8"))
 
 
 def migrate(path: Path, targets: Iterable[tuple[str, ...]] = EVERYTHING) -> None:
-    """Migrate the file by the present code: all of it, or to the targets (service, app, migration)."""
+    """Migrate the file with the current code: everything, or to the targets (service, app, migration)."""
     for service, *target in targets:
         output_of(manage(path, service, "manage.py", "migrate", "--noinput", *target))
 
 
 def use_tables(path: Path, service: str) -> list[dict[str, Any]]:
-    """Write a row into each table of the service, and return the statements that its code sends."""
+    """Insert a row into each of the service's tables; return the statements that its code sends."""
     operations = PROGRAMS / service / "plan_operations.py"
     sent: list[dict[str, Any]] = json.loads(output_of(manage(path, service, *program("any/use_tables"), operations)))
     return sent
@@ -89,13 +89,13 @@ def migration_files(service: str) -> list[dict[str, str]]:
 
 
 def manage(path: Path, service: str, *arguments: str | Path) -> Any:
-    """Run the service's Python on the file, with all of its tables: those of auth's admin too."""
+    """Run the service's Python on the file, with settings for all of its tables, including those of auth's admin."""
     settings = "auth_service.admin_settings" if service == "auth" else f"{service}_service.settings"
     env = {
         "DATABASE_URL": f"sqlite:///{path}",
         "REDIS_URL": "redis://nowhere.invalid",
         "DJANGO_SETTINGS_MODULE": settings,
-        # In which order Django writes the rows of content types.
+        # Fixes the order in which Django inserts the rows of content types.
         "PYTHONHASHSEED": "0",
         **new_secrets(),
     }
@@ -103,7 +103,7 @@ def manage(path: Path, service: str, *arguments: str | Path) -> Any:
 
 
 def replay(database: sqlite3.Connection, statements: Iterable[dict[str, Any]]) -> list[Rows]:
-    """Send the statements, and return the rows of each; what they change is undone."""
+    """Execute the statements and return the rows of each; their changes are rolled back."""
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("BEGIN")
     try:
@@ -120,7 +120,7 @@ def schema(database: sqlite3.Connection) -> set[tuple[str, ...]]:
 
 
 def table_rows(database: sqlite3.Connection, *, columns: dict[str, list[str]] | None = None) -> dict[str, set[str]]:
-    """Return the rows of each table, as text; of the named columns only, where ``columns`` is given."""
+    """Return the rows of each table as text, limited to ``columns`` if given."""
     columns = columns or table_columns(database)
     return {
         table: {repr(row) for row in database.execute(f"SELECT {', '.join(names)} FROM {table}")}

@@ -12,14 +12,14 @@ PASSWORD = f"aA1{secrets.token_urlsafe(32)}"
 
 
 class Server:
-    """A server, and the databases that were created on it."""
+    """A server and the databases created on it."""
 
     def __init__(self) -> None:
-        # What the launcher makes of the shell and of .env.
+        # As the launcher derives them from the shell and .env.
         variables: dict[str, str] = json.loads(output_of(manage(*program("any/database_variables"))))
         self._url = urlsplit(variables.pop("DATABASE_URL"))
         assert self._url.scheme == "mssql", "DATABASE_URL names no SQL Server"
-        # What a process needs besides the URL, if it is not started by the launcher.
+        # Needed besides the URL by a process that the launcher does not start.
         self.env = variables
         self._urls: list[str] = []
 
@@ -27,7 +27,7 @@ class Server:
         return self._url.hostname or "", self._url.port or 1433
 
     def url(self, *, suffix: str = "", **options: str) -> str:
-        """Return the URL of a database of its own, which does not exist yet."""
+        """Return the URL of a new database, which does not exist yet."""
         name = f"{self._url.path.strip('/')}_{secrets.token_hex(4)}{suffix}"
         query = urlencode(dict(parse_qsl(self._url.query)) | options)
         url = self._url._replace(path=f"/{quote(name, safe='')}", query=query).geturl()
@@ -35,7 +35,7 @@ class Server:
         return url
 
     def create(self, *, suffix: str = "", migrate: tuple[str, ...] = (), **options: str) -> str:
-        """Create a database, with the tables of these services, and return its URL."""
+        """Create a database with the tables of these services; return its URL."""
         url = self.url(suffix=suffix, **options)
         output_of(manage("database", DATABASE_URL=url))
         for service in migrate:
@@ -43,7 +43,7 @@ class Server:
         return url
 
     def create_logins(self, url: str) -> dict[str, str]:
-        """Create what SERVICE_LOGINS asks for, tables included; return each service's own URL, by its variable."""
+        """Create the logins that SERVICE_LOGINS enables, and the tables; return each service's URL by variable."""
         parts = urlsplit(url)
         logins = {}
         for service in SERVICES:
@@ -53,7 +53,7 @@ class Server:
         return logins
 
     def drop(self, url: str) -> None:
-        """Drop a database and its logins. A connection that has just ended may still count for a moment."""
+        """Drop a database and its logins."""
         output_of(manage(*program("any/drop_database"), DATABASE_URL=url))
 
     def drop_all(self) -> None:

@@ -1,4 +1,4 @@
-"""A running stack: what `make up` starts on this machine, or `make docker-up` in containers."""
+"""Running stacks: of `make up` on this machine, of `make docker-up` in containers, or of `make swarm-up`."""
 
 import codecs
 import contextlib
@@ -43,7 +43,7 @@ class Stack(ABC):
     def __init__(self, *, url: str, secret: str, client_address: str = "127.0.0.1") -> None:
         self.url = url
         self.secret = secret
-        # Where a client on this machine comes from, as the gateway sees it.
+        # The address of a client on this machine as the gateway sees it.
         self.client_address = client_address
 
     @property
@@ -51,7 +51,7 @@ class Stack(ABC):
         return int(self.url.rpartition(":")[2])
 
     def call(self, method: str, path: str, *, token: str | None = None, **arguments: Any) -> requests.Response:
-        """Make one request. Waits where the gateway asks for it, as a client should."""
+        """Make a request; on a 429, wait for Retry-After and retry, as a client should."""
         headers = arguments.pop("headers", {})
         if token is not None:
             headers = {"Authorization": f"Bearer {token}", **headers}
@@ -68,7 +68,7 @@ class Stack(ABC):
         return self.call(method, path, token=token, data=body, headers={"Content-Type": content_type})
 
     def all_tasks(self, *, token: str, limit: int = 100) -> list[dict[str, Any]]:
-        """Return every task of the user, page after page of ``limit``."""
+        """Return every task of the user, read in pages of ``limit``."""
         tasks: list[dict[str, Any]] = []
         path = f"/api/tasks?limit={limit}"
         while path:
@@ -86,7 +86,7 @@ class Stack(ABC):
         )
 
     def wait_for_entries(self, request_id: str, *, count: int, timeout: float) -> list[dict[str, Any]]:
-        """Return the JSON lines with this id, once there are so many."""
+        """Return the JSON lines with this request id once there are ``count``."""
 
         def found() -> list[dict[str, Any]]:
             entries = [entry for entry in self.log() if entry.get("request_id") == request_id]
@@ -101,27 +101,27 @@ class Stack(ABC):
     @property
     @abstractmethod
     def lines(self) -> list[str]:
-        """Every line that the stack has printed."""
+        """All lines that the stack has printed."""
 
     @abstractmethod
     def connect(self, service: str) -> socket.socket:
-        """Connect to the service itself, behind the gateway."""
+        """Connect to the service directly, bypassing the gateway."""
 
     @abstractmethod
     def frozen_redis(self) -> AbstractContextManager[None]:
-        """Redis accepts connections and does not answer."""
+        """Let Redis accept connections but not respond."""
 
     @abstractmethod
     def locked_database(self) -> AbstractContextManager[None]:
-        """Another process is in the middle of a write."""
+        """Hold the database's write lock, as another process does during a write."""
 
     @abstractmethod
     def show_tasks(self) -> str:
-        """Return what manage.py show_tasks --once prints."""
+        """Return the output of manage.py show_tasks --once."""
 
 
 def log_entry(line: str) -> dict[str, Any] | None:
-    """Return the JSON object of a line, which may follow the name of its process."""
+    """Return the JSON object of a line, which may be prefixed with the name of its process."""
     with suppress(json.JSONDecodeError):
         entry = json.loads(line[line.index("{") :]) if "{" in line else None
         return entry if isinstance(entry, dict) else None
@@ -129,7 +129,7 @@ def log_entry(line: str) -> dict[str, Any] | None:
 
 
 class LocalStack(Stack):
-    """A `make up` of its own, in a pseudo-terminal or without any, and the processes that it has started."""
+    """A separate `make up`, with or without a pseudo-terminal, and the processes that it has started."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class LocalStack(Stack):
             stdout=end,
             stderr=end,
             start_new_session=True,
-            # A session's first terminal has to be claimed; then Ctrl-C in it is a signal.
+            # Make it the session's controlling terminal, so that Ctrl-C in it sends a signal.
             preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if terminal else None,
         )
         os.close(end)
@@ -164,7 +164,7 @@ class LocalStack(Stack):
 
     @property
     def output(self) -> str:
-        """What was printed so far."""
+        """Everything printed so far."""
         return "\n".join([*self.lines, self._screen.unfinished])
 
     @property
@@ -181,7 +181,7 @@ class LocalStack(Stack):
         wait_until(lambda: text in self.output, timeout=timeout, what=lambda: f"{text!r} in\n{self.output}")
 
     def wait_until_ready(self, *, timeout: float = READY_WITHIN_SECONDS) -> "LocalStack":
-        """Return when the stack has printed that it is ready, to the last line of that."""
+        """Return once the stack has printed the last line of its ready message."""
 
         def ready() -> bool:
             assert self.process.poll() is None, f"the stack did not start:\n{self.output}"
@@ -192,21 +192,21 @@ class LocalStack(Stack):
         return self
 
     def family(self) -> set[psutil.Process]:
-        """Return every process of the stack, also those that have left make's group or session since."""
+        """Return every process of the stack, including those that have left make's group or session."""
         with suppress(psutil.NoSuchProcess):
             root = psutil.Process(self.process.pid)
             self._family |= {root, *root.children(recursive=True)}
         return self._family
 
     def part(self, word: str) -> psutil.Process:
-        """Return the process whose command line holds the word; the first of them, where it has children."""
+        """Return the oldest process whose command line contains the word and whose parent's does not."""
         return self.parts(word)[0]
 
     def parts(self, word: str) -> list[psutil.Process]:
         return processes.with_word(self.family(), word)
 
     def main_process(self, name: str) -> psutil.Process | None:
-        """Return the main process of a part by the supervisor's lines, if there is one just now."""
+        """Return a part's main process according to the supervisor's lines, or None if it is not running."""
         self.family()
         pid = int(re.findall(rf"^supervisor: {name} started \(pid (\d+)\)", self.output, re.MULTILINE)[-1])
         with suppress(psutil.NoSuchProcess):
@@ -216,11 +216,11 @@ class LocalStack(Stack):
         return None
 
     def alive(self) -> list[psutil.Process]:
-        """Return the processes of the stack that have not ended."""
+        """Return the processes of the stack that are still running."""
         return psutil.wait_procs(self._family, timeout=0)[1]
 
     def wait(self, *, timeout: float) -> int:
-        """Return make's exit code, once everything that it started has ended."""
+        """Return make's exit code once every process that it started has exited."""
         deadline = time.monotonic() + timeout
         wait_until(lambda: self.process.poll() is not None, timeout=timeout, what=lambda: f"the end:\n{self.output}")
         left = deadline - time.monotonic()
@@ -236,7 +236,7 @@ class LocalStack(Stack):
         return self.wait(timeout=STOPPED_WITHIN_SECONDS)
 
     def end(self) -> None:
-        """Kill whatever is left, and close the terminal."""
+        """Kill the remaining processes and close the terminal."""
         processes.kill(self.family())
         self.process.wait()
         self._screen.close()
@@ -269,7 +269,7 @@ class LocalStack(Stack):
 
 
 class Screen:
-    """Our end of a pseudo-terminal or of a pipe, read by a thread."""
+    """Our end of a pseudo-terminal or a pipe, read by a thread."""
 
     def __init__(self, descriptor: int) -> None:
         self.lines: list[str] = []
@@ -283,12 +283,12 @@ class Screen:
         os.write(self._descriptor, characters)
 
     def finish(self) -> None:
-        """Read what is left when every process that could write has ended."""
+        """Read the remaining output after every writing process has exited."""
         self._reader.join(timeout=5)
 
     def close(self) -> None:
         if not self._closing.is_set():
-            # Not while the thread reads: that would keep the terminal open.
+            # Closing while the thread reads would keep the terminal open.
             self._closing.set()
             self._reader.join()
             os.close(self._descriptor)
@@ -297,7 +297,7 @@ class Screen:
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         while not self._closing.is_set():
             if select.select([self._descriptor], [], [], 0.1)[0]:
-                # Linux says EIO when the last process at the other end of a terminal has ended.
+                # Linux reports EIO once the last process at the other end of a terminal has exited.
                 with suppress(OSError):
                     if data := os.read(self._descriptor, 65536):
                         *lines, self.unfinished = (self.unfinished + decoder.decode(data)).split("\n")
@@ -335,14 +335,14 @@ class ContainerStack(Stack):
 
 
 class SwarmStack(Stack):
-    """The stack of `make swarm-up`, through one node's address at a time."""
+    """The stack of `make swarm-up`, accessed through one node's address at a time."""
 
     def __init__(self, swarm: Swarm) -> None:
         super().__init__(url=swarm.url, secret=swarm.secret, client_address=FIRST_ADDRESS)
         self.swarm = swarm
 
     def use(self, node: int) -> None:
-        """Send the requests to this node from now on."""
+        """Send all further requests to this node."""
         self.url = self.swarm.addresses[node]
 
     @property
@@ -366,7 +366,7 @@ class SwarmStack(Stack):
 
 @contextmanager
 def running_stack(state: Path, **changes: str) -> Iterator[LocalStack]:
-    """Run a stack of its own in the folder, with ``changes`` to its environment; stop it at the end."""
+    """Run a separate stack with its state in the folder and ``changes`` to its environment; stop it at the end."""
     secret = secrets.token_urlsafe(48)
     env = environment.for_stack(state=state, port=free_port(), secret=secret, **changes)
     stack = LocalStack(state, secret=secret, env=env)

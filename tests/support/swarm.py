@@ -1,4 +1,4 @@
-"""The stack on a Docker Swarm of three nodes on this machine, each an engine of its own with an address of its own."""
+"""The stack on a Docker Swarm of three nodes on this machine, each an engine with its own address."""
 
 import json
 import os
@@ -16,14 +16,14 @@ from support.compose import IMAGES, Project
 from support.paths import CHECKOUT
 from support.waiting import wait_until
 
-# The script that makes the nodes and kills them, by the path that .ci/run documents.
+# The script that creates and kills the nodes; .ci/run documents its path.
 RIG = os.environ.get("SWARM_NODES", "../shared/tools/swarm-nodes")
 NODES = (1, 2, 3)
 NETWORK = "172.30.99"
-# Of this machine, from which clients come to each of the nodes.
+# This machine's address, from which clients reach each node.
 FIRST_ADDRESS = f"{NETWORK}.1"
 OVERLAY = "tests/swarm/sqlite.yaml"
-# All but one-shots, and how many tasks of each there are.
+# The number of tasks of each part, except one-shots.
 REPLICAS = dict.fromkeys(("auth", "tasks", "scheduler", "worker", "sender", "relay"), 2) | {
     "gateway": len(NODES),
     "metrics": len(NODES),
@@ -33,14 +33,14 @@ REPLICAS = dict.fromkeys(("auth", "tasks", "scheduler", "worker", "sender", "rel
 
 
 def rig(*arguments: str) -> None:
-    """Do something to the nodes; fail with its complaints."""
+    """Run a command of the script; fail with its output if it fails."""
     done = subprocess.run([RIG, *arguments], cwd=CHECKOUT, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
 
 
 @contextmanager
 def forwarding() -> Iterator[None]:
-    """Let the further nodes reach each other: the engine's firewall also drops what crosses their bridge."""
+    """Let the further nodes reach each other: the engine's firewall also drops packets that cross their bridge."""
     rule = ("DOCKER-USER", "--in-interface", "br-swarm", "--out-interface", "br-swarm", "--jump", "ACCEPT")
     subprocess.run(["iptables", "--insert", *rule], check=True)
     try:
@@ -50,7 +50,7 @@ def forwarding() -> Iterator[None]:
 
 
 class Swarm(Project):
-    """One stack on the nodes, with secrets of its own. What Project does by Compose is not for it."""
+    """One stack on the nodes with its own secrets. Project's methods that use Compose do not apply."""
 
     def __init__(self, data: Path) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Swarm(Project):
         return f"{self.name}_{part}"
 
     def tasks(self, part: str) -> list[dict[str, str]]:
-        """Return the part's tasks that run, by docker's own names of the fields."""
+        """Return the part's running tasks, with docker's field names."""
         lines = self.docker(
             *("service", "ps", "--no-trunc", "--format", "{{json .}}", "--filter", "desired-state=running"),
             self.service(part),
@@ -82,12 +82,12 @@ class Swarm(Project):
         return [task for line in lines if (task := json.loads(line))["CurrentState"].startswith("Running ")]
 
     def nodes_of(self, part: str) -> list[int]:
-        """Return the nodes that the part's running tasks are on."""
+        """Return the nodes of the part's running tasks."""
         return [self.place(task)[0] for task in self.tasks(part)]
 
     def place(self, task: dict[str, str]) -> tuple[int, str]:
-        """Return the node that the task is on, and the name of its container there."""
-        # The first node has this machine's name.
+        """Return the task's node and the name of its container there."""
+        # The first node has this machine's host name.
         number = task["Node"].removeprefix("node")
         return int(number) if number.isdecimal() else 1, f"{task['Name']}.{task['ID']}"
 
@@ -96,11 +96,11 @@ class Swarm(Project):
         return dict(described)
 
     def update_state(self, part: str) -> str:
-        """Return how far the service's last update is: "updating", "completed", "rollback_completed"."""
+        """Return the state of the service's last update: "updating", "completed", "rollback_completed"."""
         return str((self.inspect_service(part).get("UpdateStatus") or {}).get("State", ""))
 
     def wait_for_replicas(self, *, but_on: int | None = None, timeout: float, **counts: int) -> None:
-        """Wait until so many tasks of each part run, on other nodes than the one named."""
+        """Wait until the expected number of tasks of each part runs, not counting those on node ``but_on``."""
         wanted = {**REPLICAS, **counts}
 
         def running() -> dict[str, int]:
@@ -113,8 +113,9 @@ class Swarm(Project):
     def wait_for_managers(self, *, timeout: float = 90) -> None:
         """Wait until all managers have followed one leader for five seconds.
 
-        A manager that is back hears no leader until that connects to it again, which takes up to half a minute. So it
-        calls an election, and the Swarm has no leader for as long again: what runs goes on, but nothing can be changed.
+        A manager that has restarted hears from no leader until the leader reconnects to it, which takes up to half a
+        minute. It therefore calls an election, and the Swarm has no leader for another half minute: running tasks
+        continue, but nothing can be changed.
         """
         followed_since = time.monotonic()
 
@@ -128,7 +129,7 @@ class Swarm(Project):
         wait_until(settled, timeout=timeout, interval=0.5, what="the managers follow one leader")
 
     def execute_task(self, part: str, *command: str) -> str:
-        """Run a command in a container of the part, on whichever node it is."""
+        """Run a command in a container of the part, on any node."""
         [task, *_] = self.tasks(part)
         node, container = self.place(task)
         return self.docker("exec", container, *command, node=node)
@@ -147,11 +148,11 @@ class Swarm(Project):
         return [line for name in services or REPLICAS for task in self.tasks(name) for line in self.task_log(task)]
 
     def task_log(self, task: dict[str, str], *, since: str = "0") -> list[str]:
-        # `docker service logs` may wait for ever for a task that was lost with its node.
+        # `docker service logs` may wait indefinitely for a task that was lost with its node.
         node, container = self.place(task)
         return self.docker("logs", "--since", since, container, node=node).splitlines()
 
-    def answers(self, node: int) -> bool:
+    def is_ready(self, node: int) -> bool:
         try:
             return requests.get(f"{self.addresses[node]}/readyz", timeout=5).status_code == 200
         except requests.RequestException:
@@ -160,9 +161,9 @@ class Swarm(Project):
 
 @contextmanager
 def running_swarm() -> Iterator[Swarm]:
-    """Make the nodes, build the images, start the stack by `make swarm-up`; take all of it away at the end."""
+    """Create the nodes, build the images, start the stack with `make swarm-up`; remove everything at the end."""
     with tempfile.TemporaryDirectory(prefix="swarm-") as folder:
-        # The services' user has to pass through it.
+        # The services' user must be able to traverse it.
         Path(folder).chmod(0o755)
         data = Path(folder, "data")
         data.mkdir()
@@ -179,7 +180,7 @@ def running_swarm() -> Iterator[Swarm]:
         finally:
             rig("down")
             swarm.docker("volume", "rm", "--force", f"{swarm.name}_redis", f"{swarm.name}_gateway-metrics")
-            # By name: an image that another was built from cannot be removed by its id before that one.
+            # By name: by id, an image cannot be removed before the images that were built from it.
             names = "{{.Repository}}:{{.Tag}}"
             images = swarm.docker("images", "--format", names, "--filter", f"reference={swarm.name}-*").split()
             if images:

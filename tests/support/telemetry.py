@@ -1,4 +1,4 @@
-"""Receivers of traces and of error reports: servers on this machine that keep what they get."""
+"""Receivers of traces and of error reports: servers on this machine that store what they receive."""
 
 import gzip
 import json
@@ -17,7 +17,7 @@ Server = TypeVar("Server", bound=ThreadingHTTPServer)
 
 @dataclass(frozen=True)
 class Span:
-    """A span as it arrived; the ids are hexadecimal, and those of its parent may be empty."""
+    """A span as received; the ids are hexadecimal, and the parent's may be empty."""
 
     part: str
     name: str
@@ -36,7 +36,7 @@ class Span:
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes OTLP over HTTP."""
+    """Accepts OTLP over HTTP."""
 
     daemon_threads = True
 
@@ -61,7 +61,7 @@ class Collector(ThreadingHTTPServer):
 
 
 class ReportReceiver(ThreadingHTTPServer):
-    """Takes Sentry's envelopes (https://develop.sentry.dev/sdk/data-model/envelopes/)."""
+    """Accepts Sentry's envelopes (https://develop.sentry.dev/sdk/data-model/envelopes/)."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""Access tokens as the auth service signs them, and as no service would."""
+"""Access tokens as the auth service signs them, and forged ones."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from support.environment import KID
 
 
 class Seconds(int):
-    """A time in a claim, counted from the moment when the token is made."""
+    """A time in a claim, in seconds from the token's creation."""
 
 
 def make_claims(**changes: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def make_claims(**changes: Any) -> dict[str, Any]:
 def make_token(
     secret: str, *, kid: str = KID, header: dict[str, Any] | None = None, algorithm: str = "HS256", **claims: Any
 ) -> str:
-    """Return a signed token, with these members of its header and these claims; one that is None is left out."""
+    """Return a signed token with these header parameters and claims; those that are None are left out."""
     headers = {"kid": kid, **(header or {})}
     present = {name: value for name, value in headers.items() if value is not None}
     return jwt.encode(make_claims(**claims), secret, algorithm=algorithm, headers=present)
@@ -54,7 +54,7 @@ def encode_segment(part: bytes) -> str:
 
 
 def sign_by_hand(*, header: dict[str, Any], key: str | None, **claims: Any) -> str:
-    """Return a token with any header, signed by HMAC-SHA256 with any key or not at all: what PyJWT refuses to make."""
+    """Return a token that PyJWT refuses to create: any header, signed by HMAC-SHA256 with any key or not at all."""
     text = ".".join(encode_segment(json.dumps(part).encode()) for part in (header, make_claims(**claims)))
     signature = b"" if key is None else hmac.digest(key.encode(), text.encode(), hashlib.sha256)
     return f"{text}.{encode_segment(signature)}"

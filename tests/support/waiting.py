@@ -1,4 +1,4 @@
-"""Waiting for a condition in place of sleeping."""
+"""Waiting for a condition instead of sleeping."""
 
 import time
 from collections.abc import Callable
@@ -14,9 +14,9 @@ def wait_until(
     what: str | Callable[[], str] = "the condition holds",
     interval: float = 0.05,
 ) -> T:
-    """Return the condition's value as soon as it is true; fail after ``timeout`` seconds, saying ``what`` was awaited.
+    """Return the condition's value as soon as it is true; after ``timeout`` seconds fail, reporting ``what``.
 
-    A ``what`` that costs something, or that changes meanwhile, is a function.
+    Pass ``what`` as a function if it is expensive or changes in the meantime.
     """
     deadline = time.monotonic() + timeout
     while not (value := condition()):

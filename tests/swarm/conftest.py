@@ -13,13 +13,13 @@ from support.swarm import Swarm
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """A user with an access token, which lives for five minutes: longer than a test."""
+    """A user with an access token, whose five minutes are longer than a test."""
 
     swarm: Swarm
     headers: dict[str, str]
 
     def titles(self) -> Counter[str]:
-        """Return how often each title is among the user's tasks."""
+        """Return the number of the user's tasks with each title."""
         found: Counter[str] = Counter()
         url = f"{self.swarm.url}/api/tasks?limit=100"
         while url:

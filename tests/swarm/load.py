@@ -1,4 +1,4 @@
-"""Clients that read and write all the time through the nodes' addresses, and what they saw."""
+"""Clients that continuously read and write through the nodes' addresses, and their results."""
 
 import dataclasses
 import itertools
@@ -15,8 +15,8 @@ PAUSE_SECONDS = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """One request: when it was sent and how long it took (seconds), and its status, 0 for none."""
+class Outcome:
+    """A request: when it was sent, how long it took (both in seconds), and its status, 0 without a response."""
 
     at: float
     took: float
@@ -25,43 +25,44 @@ class Seen:
 
 @dataclasses.dataclass
 class Load:
-    """What the clients have seen."""
+    """The results of the clients."""
 
-    gets: list[Seen] = dataclasses.field(default_factory=list)
-    posts: list[Seen] = dataclasses.field(default_factory=list)
-    # Titles whose 201 has arrived, after however many tries with the same key.
+    gets: list[Outcome] = dataclasses.field(default_factory=list)
+    posts: list[Outcome] = dataclasses.field(default_factory=list)
+    # Titles acknowledged by a 201, after any number of attempts with the same key.
     acknowledged: list[str] = dataclasses.field(default_factory=list)
 
-    def failed_gets(self, *, since: float = 0) -> list[Seen]:
-        return [seen for seen in self.gets if seen.status != 200 and seen.at >= since]
+    def failed_gets(self, *, since: float = 0) -> list[Outcome]:
+        return [get for get in self.gets if get.status != 200 and get.at >= since]
 
     def __str__(self) -> str:
-        def summary(all_seen: list[Seen]) -> str:
-            slowest = max((seen.took for seen in all_seen), default=0)
-            return f"{len(all_seen)} {dict(Counter(seen.status for seen in all_seen))}, slowest {slowest:.2f} s"
+        def summary(outcomes: list[Outcome]) -> str:
+            slowest = max((outcome.took for outcome in outcomes), default=0)
+            statuses = dict(Counter(outcome.status for outcome in outcomes))
+            return f"{len(outcomes)} {statuses}, slowest {slowest:.2f} s"
 
         return f"GET {summary(self.gets)}; POST {summary(self.posts)}; {len(self.acknowledged)} acknowledged"
 
 
-def ask(method: str, url: str, seen: list[Seen], **arguments: object) -> int:
-    """Send one request over a connection of its own; return its status, 0 for none."""
+def send(method: str, url: str, outcomes: list[Outcome], **arguments: object) -> int:
+    """Send a request over a new connection; return its status, 0 without a response."""
     at = time.monotonic()
     try:
         status = requests.request(method, url, timeout=20, **arguments).status_code  # type: ignore[arg-type]
     except requests.RequestException:
         status = 0
-    seen.append(Seen(at, time.monotonic() - at, status))
+    outcomes.append(Outcome(at, time.monotonic() - at, status))
     return status
 
 
 @contextmanager
 def load(urls: list[str], headers: dict[str, str]) -> Iterator[Load]:
-    """Read through each of the addresses and write through all of them, while the block runs."""
+    """While the block runs, read through each address, and write through all of them in turn."""
     load, stop = Load(), threading.Event()
 
     def read(url: str) -> None:
         while not stop.wait(PAUSE_SECONDS):
-            ask("GET", f"{url}/api/tasks", load.gets, headers=headers)
+            send("GET", f"{url}/api/tasks", load.gets, headers=headers)
 
     def write() -> None:
         addresses = itertools.cycle(urls)
@@ -69,12 +70,12 @@ def load(urls: list[str], headers: dict[str, str]) -> Iterator[Load]:
             create(addresses)
 
     def create(addresses: Iterator[str]) -> None:
-        """Create one task, as a client does that tries again with the same key, at the next address."""
+        """Create a task, retrying with the same key at the next address, as a client does."""
         title = uuid.uuid4().hex
         for url in itertools.islice(addresses, 60):
             key = {"Idempotency-Key": title}
             body = {"title": title, "duration": 1}
-            if ask("POST", f"{url}/api/tasks", load.posts, headers=headers | key, json=body) == 201:
+            if send("POST", f"{url}/api/tasks", load.posts, headers=headers | key, json=body) == 201:
                 load.acknowledged.append(title)
                 return
             time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""A node is killed, releases are rolled out and back, a service is scaled: all while clients read and write."""
+"""A node is killed, releases are rolled out and back, a service is scaled: all under a load of reads and writes."""
 
 import json
 import re
@@ -21,23 +21,23 @@ WORKING = ("auth", "tasks", "scheduler", "worker", "sender", "relay")
 
 def test_every_part_runs_and_every_node_answers(swarm: Swarm) -> None:
     swarm.wait_for_replicas(timeout=10)
-    assert all(map(swarm.answers, NODES))
-    # Two of one service are not on one node.
+    assert all(map(swarm.is_ready, NODES))
+    # The two tasks of a service are on different nodes.
     for part in WORKING:
         assert len(set(swarm.nodes_of(part))) == REPLICAS[part], part
     assert sorted(swarm.nodes_of("gateway")) == [*NODES]
 
 
 def test_each_node_tells_its_gateways_connections_and_own_responses(swarm: Swarm) -> None:
-    def told() -> dict[str, dict[str, str]]:
-        """Return the metrics that each node's part serves, by its address."""
+    def node_metrics() -> dict[str, dict[str, str]]:
+        """Return the gateway's metrics on each node, by address."""
         read = ("python", *program("containers/read_metrics"), "metrics", "/gateway")
         served = json.loads(swarm.execute_task("metrics", *read))
         return {each: dict(re.findall(r"^([^# ].*) (\S+)$", text, re.MULTILINE)) for each, text in served.items()}
 
     def refused() -> dict[str, float]:
         name = 'gateway_responses_total{http_response_status_code="404",limit="none"}'
-        return {each: float(metrics.get(name, 0)) for each, metrics in told().items()}
+        return {each: float(metrics.get(name, 0)) for each, metrics in node_metrics().items()}
 
     before = refused()
     for node in NODES:
@@ -48,7 +48,7 @@ def test_each_node_tells_its_gateways_connections_and_own_responses(swarm: Swarm
         return sorted(count - before[each] for each, count in refused().items())
 
     wait_until(lambda: counted() == [*NODES], timeout=10, what=lambda: f"{counted()} is {[*NODES]}")
-    assert all("gateway_connections" in metrics for metrics in told().values())
+    assert all("gateway_connections" in metrics for metrics in node_metrics().values())
 
 
 def test_secrets_are_files_that_nothing_else_shows(swarm: Swarm) -> None:
@@ -60,7 +60,7 @@ def test_secrets_are_files_that_nothing_else_shows(swarm: Swarm) -> None:
 
 
 def test_a_killed_node_costs_no_get_after_3_s_and_no_acknowledged_write(swarm: Swarm, user: User) -> None:
-    # Redis' own, unless that is the first, which is this machine's engine.
+    # The node of Redis, unless it is the first, which is this machine's engine.
     victim = next((node for part in ("redis", "beat") for node in swarm.nodes_of(part) if node != 1), NODES[-1])
     lost = [part for part in REPLICAS if victim in swarm.nodes_of(part)]
     living = [swarm.addresses[node] for node in NODES if node != victim]
@@ -73,11 +73,11 @@ def test_a_killed_node_costs_no_get_after_3_s_and_no_acknowledged_write(swarm: S
             killed = time.monotonic()
             swarm.wait_for_replicas(but_on=victim, timeout=BACK_WITHIN_SECONDS, **left)
             back = time.monotonic() - killed
-            wait_until(lambda: swarm.answers(1), timeout=90, what="/readyz is 200")
+            wait_until(lambda: swarm.is_ready(1), timeout=90, what="/readyz is 200")
             ready = time.monotonic() - killed
         failed = [round(each.at - killed, 1) for each in seen.failed_gets()]
         print(f"lost {lost}; all back after {back:.0f} s, ready after {ready:.0f} s; {seen}; failed GETs at {failed}")
-        # None is replaced that only waited for Redis.
+        # No task that only waited for Redis was replaced.
         assert survivors <= {task["ID"] for part in WORKING for task in swarm.tasks(part)}
         assert len(seen.gets) > 200
         assert not seen.failed_gets(since=killed + GETS_FAIL_FOR_SECONDS)
@@ -87,7 +87,7 @@ def test_a_killed_node_costs_no_get_after_3_s_and_no_acknowledged_write(swarm: S
         rig("back", str(victim))
         swarm.wait_for_managers()
     swarm.wait_for_replicas(timeout=60)
-    wait_until(lambda: swarm.answers(victim), timeout=60, what="the node that is back answers")
+    wait_until(lambda: swarm.is_ready(victim), timeout=60, what="the restarted node responds")
 
 
 def test_a_release_is_rolled_out_without_a_failed_get_and_a_broken_one_rolled_back(swarm: Swarm, user: User) -> None:
@@ -96,7 +96,7 @@ def test_a_release_is_rolled_out_without_a_failed_get_and_a_broken_one_rolled_ba
             for tag in ("second", "broken"):
                 swarm.docker("tag", swarm.image(part), swarm.image(part, tag), node=node)
     for node in NODES:
-        # Runs, and is never ready.
+        # An image that runs but is never ready.
         broken = f'FROM {swarm.image("tasks")}\nCMD ["sleep", "600"]\n'
         container = swarm.docker("create", swarm.image("tasks"), node=node).strip()
         swarm.docker("commit", "--change", broken.splitlines()[1], container, swarm.image("tasks", "broken"), node=node)
@@ -118,7 +118,7 @@ def test_a_release_is_rolled_out_without_a_failed_get_and_a_broken_one_rolled_ba
                      "--detach", swarm.service("tasks"))  # fmt: skip
         wait_until(lambda: swarm.update_state("tasks") == "rollback_completed", timeout=150, interval=0.5)
         took = time.monotonic() - started
-        # What operators see who deploy while a service is rolled back.
+        # As an operator who deploys during a rollback would see it.
         time.sleep(1)
     print(f"broken image: rolled back by itself after {took:.0f} s; {seen}")
     spec = swarm.inspect_service("tasks")["Spec"]["TaskTemplate"]["ContainerSpec"]

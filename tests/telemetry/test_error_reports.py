@@ -1,4 +1,4 @@
-"""A defect is reported to SENTRY_DSN with its request's id, without what a user wrote or what identifies one."""
+"""A defect is reported to SENTRY_DSN with its request's id, without data written by or identifying a user."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def stack(receiver: ReportReceiver, state: Path) -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="module")
 def ada(stack: LocalStack, state: Path) -> Account:
-    """User 1, with a task that no service can show: its time is none."""
+    """User 1, with a task that no service can return: its time is malformed."""
     account = register(stack, NAME)
     stack.call("POST", "/api/tasks", token=account.access, json={"title": TITLE, "duration": 30})
     with closing(sqlite3.connect(state / "db.sqlite3", timeout=10)) as database, database:
@@ -65,7 +65,7 @@ def test_defect_of_a_service_is_reported_with_the_id_of_its_request(
     assert report["tags"]["part"] == "tasks"
     frames = report["exception"]["values"][-1]["stacktrace"]["frames"]
     assert "tasks/views.py" in [frame["filename"] for frame in frames]
-    # The log has the rest, under the same id.
+    # The log contains the rest under the same id.
     entries = stack.wait_for_entries(report["tags"]["request_id"], count=2, timeout=REPORTED_WITHIN_SECONDS)
     assert [entry["level"] for entry in entries if "exc_info" in entry] == ["ERROR"]
 

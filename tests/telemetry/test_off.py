@@ -1,4 +1,4 @@
-"""What no variable asks for is not even loaded."""
+"""Telemetry that no variable enables is not even imported."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def loaded(service: str, state: Path, **changes: str) -> list[str]:
     env = environment.for_stack(state=state, port=1, secret=SECRET, **changes)
     packages = program("any/loaded_packages")
     output = output_of(run_in_service(service, *packages, MODULES[service], "opentelemetry,sentry_sdk,django", env=env))
-    # A service may log beside it.
+    # A service may also log lines.
     (line,) = [line for line in output.splitlines() if line.startswith("loaded: ")]
     return line.split()[1:]
 

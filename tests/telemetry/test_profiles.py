@@ -1,4 +1,4 @@
-"""`make profile` draws what a service does while it serves."""
+"""`make profile` draws a flame graph of a running service."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from support.commands import run
 from support.paths import CHECKOUT
 from support.stack import LocalStack, running_stack
 
-# Yama's setting, where the kernel has it: https://docs.kernel.org/admin-guide/LSM/Yama.html
+# Yama's setting, if the kernel has it: https://docs.kernel.org/admin-guide/LSM/Yama.html
 RESTRICTED = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
@@ -26,7 +26,7 @@ def test_flame_graph_of_a_service_shows_its_functions(stack: LocalStack) -> None
         done = run("make", "profile", "SERVICE=tasks", "SECONDS=3", env=stack.environment)
 
     if os.geteuid() != 0 and RESTRICTED.exists() and RESTRICTED.read_text() != "0\n":
-        assert "this machine lets only root look into processes: sudo " in done.stderr
+        assert "only root may trace processes on this machine: sudo " in done.stderr
         return
     assert done.returncode == 0, done.stderr
     graph = CHECKOUT / done.stdout.splitlines()[-1].removeprefix("profile: ").partition(" ")[0]

@@ -1,4 +1,4 @@
-"""One trace leads from a request at the gateway to the delivery of its webhook, and another to a requested job."""
+"""One trace follows a request from the gateway to the delivery of its webhook, another one to a requested job."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ def stack(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def wait_for_spans(collector: Collector, trace: str, *names: str) -> dict[str, Span]:
-    """Return the spans of the trace by name, once all of these have arrived."""
+    """Return the trace's spans by name once all of ``names`` have arrived."""
 
     def found() -> dict[str, Span]:
         spans = {span.name: span for span in collector.of_trace(trace)}
@@ -107,6 +107,6 @@ def test_stack_works_and_stops_where_the_collector_is_unavailable(tmp_path: Path
         register(alone, "ada-alone")
         alone.wait_for_line(lambda line: "spans not exported" in line, timeout=EXPORTED_WITHIN_SECONDS)
     lines = [line for line in alone.lines if "spans not exported" in line]
-    # Once for each process that has spans.
+    # At most once per process with spans.
     assert 1 <= len(lines) <= 11
     assert not [line for line in alone.lines if "Traceback" in line or "opentelemetry" in line]

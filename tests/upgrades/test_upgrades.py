@@ -1,8 +1,8 @@
-"""A release's database survives an upgrade, and the release's code survives the migrations that come before it ends.
+"""A release's database survives an upgrade, and the release's code keeps working after the upgrade's migrations.
 
-Of each release, the dump beside this file has its tables and a row in each, and the .json file its migrations and the
-statements of its code: those of the ORM for every model, and the service's own. They are sent to SQLite; SQL Server has
-the same migrations, and its own rules for what may be altered.
+For each release, the dump in this folder contains its tables with a row in each, and the .json file its migrations and
+its code's statements: those of the ORM for every model, and the service's own. They are sent to SQLite; SQL Server uses
+the same migrations but has its own rules for what may be altered.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ VERSIONS = releases.recorded_versions()
 
 @pytest.fixture
 def upgraded(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[sqlite3.Connection]:
-    """The database of the release, migrated by the present code."""
+    """The release's database, migrated by the current code."""
     path = tmp_path / "db.sqlite3"
     releases.load(request.param, path)
     releases.migrate(path)
@@ -41,12 +41,12 @@ def test_the_migrations_of_a_release_are_there_unchanged(version: str, service: 
 
     changed = [migration for migration in released if migration not in present]
 
-    assert changed == [], f"{version} has these migrations: what it needs besides is a migration of its own"
+    assert changed == [], f"{version} contains these migrations; add a new migration instead of changing one"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_migrations_of_a_release_create_its_tables(version: str, tmp_path: Path) -> None:
-    """What a migration refers to, such as a field of ours, may change its tables as well."""
+    """A change to code that a migration refers to, such as a custom field, may change its tables too."""
     migrations = releases.read(version)["migrations"]
     releases.load(version, tmp_path / "released")
 
@@ -64,7 +64,7 @@ def test_every_row_of_a_release_is_there_after_the_upgrade(
     releases.load(version, tmp_path / "released")
     with closing(sqlite3.connect(tmp_path / "released")) as released:
         present = releases.table_columns(upgraded)
-        # A table or a column may go in the release after the one that stopped using it.
+        # A table or column may be dropped in the release after the one that stopped using it.
         kept = {
             table: [name for name in names if name in present[table]]
             for table, names in releases.table_columns(released).items()

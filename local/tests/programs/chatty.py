@@ -1,4 +1,4 @@
-"""Run a command of local/ that prints more than a pipe holds."""
+"""Run a command of local/ whose output exceeds a pipe's capacity."""
 
 import sys
 import types

@@ -33,7 +33,7 @@ else:
 
 
 class LoginForm(AdminAuthenticationForm):
-    """Say so if the password was not checked."""
+    """The login form; shows an error if too many attempts or logins kept the password from being checked."""
 
     password = CharField(
         strip=False,
@@ -47,7 +47,7 @@ class LoginForm(AdminAuthenticationForm):
         except TooManyRequests as refusal:
             raise ValidationError(f"Too many attempts. Try again in {refusal.wait} seconds.") from None
         except ServiceUnavailable:
-            raise ValidationError("Too many people log in at once. Try again.") from None
+            raise ValidationError("Too many people are logging in at once. Try again.") from None
 
 
 class Site(admin.AdminSite):
@@ -63,7 +63,7 @@ site = Site()
 
 
 class NewUserForm(BaseNewUserForm):
-    """The rules of POST /api/auth/register."""
+    """The form for a new user, with the rules of POST /api/auth/register."""
 
     class Meta:
         model = User
@@ -74,7 +74,7 @@ class NewUserForm(BaseNewUserForm):
 
 
 class Logged:
-    """Write what staff do to the log as well, which is not deleted with them."""
+    """Mixin that also writes staff actions to the service's log; Django's entries are deleted with their user."""
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         _log(request, "addition", obj)
@@ -102,9 +102,9 @@ def _log_login(request: HttpRequest, user: User, **kwargs: Any) -> None:
 
 @admin.register(User, site=site)
 class UserAdmin(Logged, BaseUserAdmin):
-    """A user who loses the password, the staff flag or the account loses the sessions too, by User.save()."""
+    """Users. User.save() ends the sessions of a user whose password or rights change."""
 
-    # The counts of failures know a user by the name, so it does not change.
+    # Read-only, since failed attempts are counted by username.
     readonly_fields = ("username", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password", "email", "date_joined")}),
@@ -121,17 +121,17 @@ class UserAdmin(Logged, BaseUserAdmin):
     actions = ("log_out_everywhere",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """Allow a new user's name; protect one's own rights, or the last of the staff could give them up for good."""
+        """Let only new users be named; protect one's own rights, so that the last staff user cannot give them up."""
         if obj is None:
             return ()
         return (*self.readonly_fields, "is_active", "is_staff") if obj == request.user else self.readonly_fields
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Forbid staff to delete themselves."""
+        """Prevent staff from deleting themselves."""
         return obj != request.user and super().has_delete_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
-        """Save only what was changed here: the rest may have changed since it was read, a password for example."""
+        """Save only the changed fields: others, such as the password, may have changed since the form was read."""
         if change:
             obj.save(update_fields=form.changed_data)
         else:
@@ -139,7 +139,7 @@ class UserAdmin(Logged, BaseUserAdmin):
 
     @admin.action(description="Log selected users out everywhere", permissions=["change"])
     def log_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """End all sessions of the users."""
+        """End all sessions of the selected users."""
         for user in queryset:
             with transaction.atomic():
                 end_sessions(user_id=user.pk, reason="staff", client=admin_client(request))
@@ -149,7 +149,7 @@ class UserAdmin(Logged, BaseUserAdmin):
 
 @admin.register(Session, site=site)
 class SessionAdmin(Logged, BaseSessionAdmin):
-    """Show sessions, and end them by deleting."""
+    """Sessions, which staff can view, and end by deleting them."""
 
     list_display = ("user", "created_at", "last_used_at", "expires_at", "address", "user_agent")
     list_select_related = ("user",)
@@ -158,15 +158,15 @@ class SessionAdmin(Logged, BaseSessionAdmin):
 
     @admin.display(description="last used", ordering="rotated_at")
     def last_used_at(self, session: Session) -> Any:
-        """Return when its tokens were last issued."""
+        """Return when the session's tokens were last issued."""
         return session.rotated_at
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Leave it to logins to begin sessions."""
+        """Return False: only a login starts a session."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
-        """Forbid it: a session records what happened."""
+        """Return False: a session is a record of what happened."""
         return False
 
     def delete_model(self, request: HttpRequest, obj: Session) -> None:
@@ -174,6 +174,6 @@ class SessionAdmin(Logged, BaseSessionAdmin):
         end_sessions(user_id=obj.user_id, session_id=obj.pk, reason="staff", client=admin_client(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
-        """End each of them."""
+        """End the sessions."""
         for session in queryset:
             self.delete_model(request, session)

@@ -1,4 +1,4 @@
-"""The app's models, where Django looks for them."""
+"""The app's models, imported where Django looks for them."""
 
 from accounts.credentials.models import AttemptCount
 from accounts.sessions.models import EndedSession, Session

@@ -1,4 +1,4 @@
-"""Describe the views for the OpenAPI document, beyond what they declare. Imported only when the document is built."""
+"""Descriptions of the views for the OpenAPI document. Imported only to generate it."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ from servicekit.openapi.components import Schema, reference
 from servicekit.openapi.operations import UNTRIMMED_PATTERN, IdField, Response, TimeField, describe, operation
 from servicekit.tokens.verifier import LIFETIME_SECONDS, MAXIMUM_TOKEN_LENGTH
 
-TAG = {"name": "auth", "description": "Accounts, and the tokens that all other calls require."}
+TAG = {"name": "auth", "description": "Accounts, and the tokens that all other operations require."}
 
 PASSWORD: Schema = {"type": "string", "maxLength": LONGEST_PASSWORD, "pattern": UNTRIMMED_PATTERN}
 SCHEMAS: dict[str, Schema] = {
@@ -47,10 +47,10 @@ SCHEMAS: dict[str, Schema] = {
         "type": "string",
         "minLength": 1,
         "maxLength": LONGEST_TYPED_NAME,
-        # The ASCII characters that names may hold. Other letters and digits have no pattern that works everywhere.
+        # Restricts only ASCII: no pattern for other scripts' letters and digits works in every implementation.
         "pattern": r"^\s*[^\u0000-*,/:-?\[-^`{-\u009f]+\s*$",
-        "description": "Trimmed, in lower case and normalised (NFKC) it has 1–150 UTF-16 units: letters and digits of "
-        "any script, and `@ . + - _`.",
+        "description": "After trimming, lower-casing and normalisation (NFKC): 1–150 UTF-16 code units, letters and "
+        "digits of any script, and `@ . + - _`.",
     },
     "Password": {**PASSWORD, "minLength": 1},
     "NewPassword": {
@@ -72,7 +72,7 @@ for form, schema in {
     TokenField: "Token",
 }.items():
     extend_schema_field(reference("schemas", schema))(form)
-# What clients call them.
+# The schemas' names in the document.
 for serializer, name in {
     RegisterSerializer: "Registration",
     LoginSerializer: "Credentials",
@@ -88,8 +88,8 @@ class User(serializers.Serializer[Any]):
     """An account, as its owner sees it."""
 
     id = IdField()
-    username = serializers.CharField(max_length=USERNAME_MAXIMUM_UNITS, help_text="As it is stored: in lower case.")
-    email = serializers.CharField(max_length=254, help_text="Empty where none was given.")
+    username = serializers.CharField(max_length=USERNAME_MAXIMUM_UNITS, help_text="As stored: in lower case.")
+    email = serializers.CharField(max_length=254, help_text="Empty if none was given.")
     is_staff = serializers.BooleanField(help_text="Whether the user may see background jobs.")
     date_joined = TimeField()
 
@@ -98,24 +98,24 @@ class Tokens(serializers.Serializer[Any]):
     """A pair of tokens (RFC 6749, section 5.1)."""
 
     access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
-    refresh = serializers.CharField(help_text="Valid for 7 days and one use: exchange it for the next pair.")
+    refresh = serializers.CharField(help_text="Valid for 7 days and for one use: exchange it for the next pair.")
     token_type = serializers.ChoiceField(choices=["Bearer"])
     expires_in = serializers.IntegerField(
         min_value=1,
-        help_text="For how many seconds the access token is valid.",
+        help_text="How long the access token is valid, in seconds.",
     )
 
 
 class Session(serializers.Serializer[Any]):
-    """One login: it goes on as long as its refresh token is exchanged in time."""
+    """One login. It lasts as long as its refresh token is exchanged in time."""
 
     id = serializers.UUIDField()
-    current = serializers.BooleanField(help_text="Whether it is the session of this call's token.")
+    current = serializers.BooleanField(help_text="Whether this request's token belongs to the session.")
     created_at = TimeField()
     last_used_at = TimeField(help_text="When its refresh token was last exchanged.")
     expires_at = TimeField()
     user_agent = serializers.CharField(help_text="The client's User-Agent header.")
-    address = serializers.CharField(help_text="The IP address that it was used from.")
+    address = serializers.CharField(help_text="The IP address from which it was last used.")
 
 
 VALID = {"type": "object", "maxProperties": 0}
@@ -127,7 +127,7 @@ USER = {
     "is_staff": False,
     "date_joined": "2026-01-31T09:30:00.123456Z",
 }
-# Not valid: they only look like tokens.
+# Not valid tokens; they only look like ones.
 ACCESS = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIiwidHlwIjoiSldUIn0.eyJ0b2tlbl90eXBlIjoiYWNjZXNzIn0.c2lnbmF0dXJl"
 REFRESH = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIiwidHlwIjoiSldUIn0.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl"
 PAIR = {
@@ -146,7 +146,7 @@ SESSION = {
     "address": "192.0.2.17",
 }
 LIMITED = ("RateLimit-Policy",)
-# Of the tokens above.
+# The error for the example tokens above.
 UNKNOWN_KEY = "The token is not signed by a known key."
 
 describe(
@@ -154,13 +154,13 @@ describe(
     post=operation(
         name="register",
         summary="Create an account",
-        description="The username is trimmed, put into lower case and normalised (NFKC), and may hold letters, digits "
-        "and `@ . + - _`. The password has 8–128 characters, is not common, not only digits and not like the username.",
+        description="The username is trimmed, lower-cased and normalised (NFKC), and may contain letters, digits and "
+        "`@ . + - _`. The password has 8–128 characters and must not be common, all digits or similar to the username.",
         request=RegisterSerializer,
         example=CREDENTIALS,
         responses={
             201: Response(
-                description="The new account. This does not log in.",
+                description="The new account. Registering does not log in.",
                 body=User,
                 example=USER,
                 headers=("Location", *LIMITED),
@@ -174,8 +174,8 @@ describe(
     post=operation(
         name="logIn",
         summary="Log in",
-        description="Begins a session. Unknown user, wrong password and inactive account are the same 401. "
-        "`last_refresh` is optional: any refresh token that this account got in the last 30 days, expired or not. "
+        description="Starts a session. An unknown user, a wrong password and an inactive account get the same 401. "
+        "`last_refresh` is optional: any refresh token issued to this account in the last 30 days, expired or not. "
         "With it, wrong passwords that others send for the account cannot delay you.",
         request=LoginSerializer,
         example=CREDENTIALS,
@@ -189,8 +189,8 @@ describe(
     post=operation(
         name="refreshTokens",
         summary="Exchange the refresh token",
-        description="A refresh token is valid for one use. Sent again within 10 seconds it gets the same response; "
-        "later, that is a replay, which ends the session.",
+        description="A refresh token is valid for one use. If it is sent again within 10 seconds, the response is the "
+        "same; later, it is a replay, which ends the session.",
         request=RefreshSerializer,
         example={"refresh": REFRESH},
         responses={200: Response(description="The next pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
@@ -203,7 +203,7 @@ describe(
     post=operation(
         name="verifyToken",
         summary="Verify a token",
-        description="Takes a token of either type. 401 if it is not valid or its session has ended.",
+        description="Accepts either type of token. 401 if it is not valid or its session has ended.",
         request=VerifySerializer,
         example={"token": ACCESS},
         responses={200: Response(description="The token is valid.", body=VALID, example={})},
@@ -216,8 +216,8 @@ describe(
     post=operation(
         name="logOut",
         summary="Log out",
-        description="Ends the session of a refresh token: that token at once, the access token everywhere within two "
-        "seconds. Also 204 if the token is no longer valid.",
+        description="Ends the session of a refresh token. That token is refused immediately, the access token "
+        "everywhere within two seconds. Also 204 if the token is no longer valid.",
         request=RefreshSerializer,
         example={"refresh": REFRESH},
         responses={204: Response(description="The session has ended.")},
@@ -240,7 +240,7 @@ describe(
     get=operation(
         name="listSessions",
         summary="List your sessions",
-        description="Your logins, the session used last first.",
+        description="Your sessions, most recently used first.",
         responses={200: Response(description="The sessions.", body=Session(many=True), example=[SESSION])},
     ),
     delete=operation(
@@ -255,7 +255,7 @@ describe(
     delete=operation(
         name="endSession",
         summary="End a session",
-        description="It must be yours; another user's is the same 404 as none.",
+        description="The session must be yours; another user's gets the same 404 as a missing one.",
         parameters=[
             OpenApiParameter(
                 "session_id",
@@ -277,13 +277,13 @@ describe(
     get=operation(
         name="getMe",
         summary="Read your account",
-        description="The user to whom the token belongs.",
+        description="The user that the token belongs to.",
         responses={200: Response(description="The account.", body=User, example=USER)},
     ),
     patch=operation(
         name="updateMe",
         summary="Change your e-mail address",
-        description="Only the e-mail address can change here; an empty one removes it.",
+        description="Only the e-mail address can be changed; an empty one removes it.",
         request=ProfileSerializer,
         example={"email": "ada@example.org"},
         responses={200: Response(description="The account.", body=User, example={**USER, "email": "ada@example.org"})},

@@ -1,4 +1,4 @@
-"""The security events that the service logs and counts; docs/logs.md lists them, and a test holds the two together."""
+"""The security events that the service logs and counts. docs/logs.md lists them; a test compares the two."""
 
 import logging
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ EVENTS = Counter("auth_security_events", "Security events, by the message of the
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A kind of log line."""
+    """A kind of security event: the level and message of its log line."""
 
     level: int
     message: str
 
     def __post_init__(self) -> None:
-        # From 0, so that the first one shows as an increase.
+        # Start at 0, so that the first event is an increase.
         EVENTS.labels(self.message)
 
 
@@ -39,9 +39,9 @@ REFRESH_TOKEN_REPLAYED = Event(WARNING, "refresh token replayed")
 
 
 def log_event(event: Event, *, user_id: int | None, client: str | None, **fields: Any) -> None:
-    """Count the event, and log it with its account and the IP address of the client; None if there is none.
+    """Count the event, and log it with the user's id and the client's IP address, each None if there is none.
 
-    Never pass a name that was typed: people type passwords into the field for the name.
+    Never pass a name that was typed: people type passwords into the username field.
     """
     EVENTS.labels(event.message).inc()
     logger.log(event.level, event.message, extra={"user_id": user_id, "client": client, **fields})

@@ -1,4 +1,4 @@
-"""The routes, each with or without a trailing slash."""
+"""The app's routes, each with an optional trailing slash."""
 
 from django.urls import re_path
 

@@ -1,4 +1,4 @@
-"""The sessions of the admin: Django's, but none lasts longer because a clock ran ahead when it began."""
+"""Django's sessions for the admin, except that a clock that ran ahead does not make a session last longer."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from servicekit.tokens.verifier import LEEWAY_SECONDS
 
 
 class SessionStore(DatabaseSessionStore):
-    """Refuse a session that expires later than one that begins now."""
+    """Database sessions; rejects one that expires later than a session started now would."""
 
     def _get_session_from_db(self) -> Session | None:
         session: Session | None = super()._get_session_from_db()  # type: ignore[misc] # not in the stubs

@@ -1,7 +1,7 @@
-"""The settings of the admin, a process and a port of its own (docs/adr/0009-admin.md).
+"""The settings of the admin, which runs as a separate process on its own port (docs/adr/0009-admin.md).
 
-They add Django's admin to the service's settings, and `manage.py` runs with them, since only here are all the apps that
-have tables.
+They add Django's admin to the service's settings. `manage.py` uses them too, since only they include every app that has
+tables.
 """
 
 from auth_service import settings as service
@@ -40,30 +40,30 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "auth_service.admin_urls"
 WSGI_APPLICATION = "auth_service.admin_wsgi.application"
-# Reached on the machine itself or through a tunnel; any other name would be a web page that rebinds its DNS to here.
+# The admin is reached from the machine itself or through a tunnel. Any other host name would be a DNS rebinding attack.
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
-# Counts attempts and hashes as the API does.
+# Counts attempts and limits hashing as the API does.
 AUTHENTICATION_BACKENDS = ["accounts.credentials.backends.CountingBackend"]
 LOGIN_URL = "admin:login"
 
 SESSION_ENGINE = "auth_service.admin_sessions"
-# Not sessionid: a browser sends a cookie to every port of its host.
+# Not the default sessionid: browsers send a cookie to every port of its host.
 SESSION_COOKIE_NAME = "auth_admin_session"
 CSRF_COOKIE_NAME = "auth_admin_csrf"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_AGE = 8 * 60 * 60
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 
-# The gateway's limit for the API.
+# The same limit as the gateway's for the API.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 
 STATIC_URL = "static/"
-# Straight from the packages: a few files for a few people need no collectstatic.
+# Serve static files from the packages: a few files for a few users need no collectstatic.
 WHITENOISE_USE_FINDERS = True
 
 SILENCED_SYSTEM_CHECKS = [
-    # It speaks plain HTTP on loopback, where browsers do not keep HSTS and some no secure cookies either.
+    # The admin uses plain HTTP on loopback, where browsers ignore HSTS and some ignore secure cookies as well.
     "security.W004",
     "security.W008",
     "security.W012",

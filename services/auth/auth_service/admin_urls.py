@@ -1,4 +1,4 @@
-"""Every route of the admin. The gateway leads to none of them."""
+"""The routes of the admin. The gateway exposes none of them."""
 
 from django.urls import path
 from django.views.generic import RedirectView

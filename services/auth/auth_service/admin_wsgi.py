@@ -8,7 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auth_service.admin_settings")
 
 application = service_application("admin")
 
-# After Django is set up: the announcer needs its models.
+# Imported after Django is set up, since the announcer needs the models.
 from accounts.sessions.announcements import announcer  # noqa: E402
 
 announcer.start()

@@ -1,4 +1,4 @@
-"""The auth service's settings. README.md and the project's .env.example list every variable that it reads."""
+"""The auth service's settings. README.md and the project's .env.example list every variable that they read."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -16,16 +16,15 @@ STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
 
 JWT_KEYS = keys_from_env()
 SECRET_KEY = shared.secret_key("AUTH_SECRET_KEY", jwt_keys=JWT_KEYS)
-# Tells the other services which sessions ended before their access tokens expire.
+# Through it the other services learn which sessions ended before their access tokens expired.
 REDIS_URL = redis_url_from_env()
 
 DEBUG = False
-# Nothing here builds a URL from the Host header, and only the gateway reaches this service.
+# No code builds a URL from the Host header, and only the gateway reaches this service.
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "auth_service.urls"
 WSGI_APPLICATION = "auth_service.wsgi.application"
-# simplejwt cannot be imported without the first two, and the last brings its management commands. The admin adds more:
-# admin_settings.py.
+# simplejwt requires the first two; servicekit provides management commands. admin_settings.py adds more apps.
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "accounts", "servicekit"]
 MIDDLEWARE = shared.MIDDLEWARE
 REST_FRAMEWORK = {
@@ -37,24 +36,25 @@ APPEND_SLASH = False
 
 DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
 DATABASE_ROUTERS = ["accounts.routers.NoGroupTables"]
-# Django's own alter columns, which not every server supports (docs/adr/0009-admin.md). auth's tables are left out.
+# Django's own migrations alter columns, which not every server supports (docs/adr/0009-admin.md). The app auth gets no
+# tables.
 MIGRATION_MODULES = {
     "auth": None,
     "contenttypes": "accounts.contrib_migrations.contenttypes",
     "admin": "accounts.contrib_migrations.admin",
 }
-# One pool only: Django's persistent connections, not the ODBC driver manager's as well.
+# Use only Django's persistent connections, not the ODBC driver manager's pool as well.
 DATABASE_CONNECTION_POOLING = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
-# The first makes new hashes; the others are accepted and replaced at the next login.
+# The first creates new hashes; hashes of the others are accepted and replaced at the next login.
 PASSWORD_HASHERS = [
     "accounts.users.hashers.Argon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 SHORTEST_PASSWORD = 8
-# How many of a process's threads may hash a password or wait to, so that a flood of logins leaves a third of them free.
+# How many threads of a process may hash a password or wait to: a flood of logins leaves a third of them free.
 PASSWORD_THREADS = max(1, env.integer("AUTH_WEB_THREADS", 12, minimum=1, maximum=1000) * 2 // 3)
 AUTH_PASSWORD_VALIDATORS = [
     {
@@ -74,7 +74,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 SIMPLE_JWT = {
     "ALGORITHM": ALGORITHM,
-    # Never the default, which is SECRET_KEY. Tokens are signed by accounts.sessions.tokens, with the key's name.
+    # Override the default, which is SECRET_KEY. accounts.sessions.tokens signs the tokens and names the key.
     "SIGNING_KEY": JWT_KEYS[0].secret,
     "ACCESS_TOKEN_LIFETIME": timedelta(seconds=LIFETIME_SECONDS["access"]),
     "REFRESH_TOKEN_LIFETIME": timedelta(seconds=LIFETIME_SECONDS["refresh"]),

@@ -1,4 +1,4 @@
-"""Every route of the service."""
+"""The routes of the service."""
 
 from django.urls import include, path
 

@@ -8,7 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auth_service.settings")
 
 application = service_application("auth")
 
-# After Django is set up: the announcer needs its models.
+# Imported after Django is set up, since the announcer needs the models.
 from accounts.sessions.announcements import announcer  # noqa: E402
 
 announcer.start()

@@ -1,4 +1,4 @@
-"""Helpers to call the API as a user."""
+"""Helpers to send requests as a user."""
 
 from django.utils import timezone
 
@@ -9,7 +9,7 @@ from servicekit.testing import make_token
 
 
 def begin_session_of(user: User) -> Session:
-    """Return a stored session, begun now."""
+    """Create a session that starts now, and return it."""
     now = timezone.now()
     return Session.objects.create(
         user=user,
@@ -24,6 +24,6 @@ def begin_session_of(user: User) -> Session:
 
 
 def bearer(user: User, *, session: Session | None = None) -> dict[str, str]:
-    """Return the headers of a request by the user, in the given session or a new one."""
+    """Return the headers of a request by the user, in the given session or in a new one."""
     session = session or begin_session_of(user)
     return {"Authorization": f"Bearer {make_token(user.pk, is_staff=user.is_staff, sid=str(session.id))}"}

@@ -1,4 +1,4 @@
-"""Fixtures of several test modules."""
+"""Fixtures that several test modules use."""
 
 import pytest
 
@@ -9,8 +9,8 @@ pytest_plugins = ["servicekit.pytest_plugin"]
 
 @pytest.fixture
 def announced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ended sessions that Redis was told of; with a real one, see tests/e2e of the whole project."""
-    told: list[str] = []
-    monkeypatch.setattr(announcements, "announced_sessions", lambda client: frozenset(told))
-    monkeypatch.setattr(announcements, "announce_ended_sessions", lambda client, sessions: told.extend(sessions))
-    return told
+    """The ended sessions that were announced; the project's tests/e2e use a real Redis."""
+    ids: list[str] = []
+    monkeypatch.setattr(announcements, "announced_sessions", lambda client: frozenset(ids))
+    monkeypatch.setattr(announcements, "announce_ended_sessions", lambda client, sessions: ids.extend(sessions))
+    return ids

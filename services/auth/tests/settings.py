@@ -1,6 +1,6 @@
-"""The service's own settings, read from an environment that the tests make, so that a bare `pytest` works.
+"""The service's own settings, read from an environment that is set here, so that a bare `pytest` works.
 
-This is a settings module and no conftest.py, since pytest-django and mypy read the settings before any conftest.
+This is a settings module and not a conftest.py, since pytest-django and mypy read the settings before any conftest.
 """
 
 import os
@@ -17,11 +17,11 @@ os.environ.update(
         "LOG_LEVEL": "info",
     }
 )
-# DATABASE_URL is left as it is: the same tests run on SQL Server where it names one.
+# DATABASE_URL is not set here: if it names a SQL Server, the same tests run on that.
 
 from auth_service.admin_settings import *  # noqa: E402, F403
 from auth_service.settings import ALLOWED_HOSTS, DATABASES, MIDDLEWARE, ROOT_URLCONF  # noqa: E402, F401
 
 if DATABASES["default"]["ENGINE"] == "servicekit.database.sqlite":
-    # A file, as in a run: a database in memory knows nothing of the locks that some tests are about.
+    # A file, as in production: an in-memory database lacks the locks that some tests are about.
     DATABASES["default"]["TEST"] = {"NAME": f"{tempfile.mkdtemp(prefix='auth-tests-')}/db.sqlite3"}

@@ -1,4 +1,4 @@
-"""Record the statements that the ORM sends; Django's own log of queries differs between drivers."""
+"""Recording of the statements that the ORM sends; Django's own query log differs between drivers."""
 
 import re
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from django.db import connection
 
 @contextmanager
 def statements() -> Iterator[list[tuple[str, list[Any]]]]:
-    """Each statement in the block, with its parameters."""
+    """Yield a list to which each statement in the block is added, with its parameters."""
     sent: list[tuple[str, list[Any]]] = []
 
-    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        # What the backend of SQL Server puts before a statement is none of ours.
+    def record(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        # Strip the prefix that the SQL Server backend adds.
         sent.append((re.sub(r"^SET NOCOUNT (ON|OFF);?\s*", "", sql), list(params or ())))
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(note):
+    with connection.execute_wrapper(record):
         yield sent

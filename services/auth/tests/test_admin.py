@@ -1,4 +1,4 @@
-"""The admin: who gets in, what it lets them do, and that it ends what it should."""
+"""The admin: login, permitted actions, and the sessions that it ends."""
 
 import re
 from datetime import timedelta
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _admin_process(settings: Any) -> None:
-    """The suite runs with the routes and middlewares of the API."""
+    """Use the admin's routes and middleware; the suite otherwise runs with those of the API."""
     for name in ("ROOT_URLCONF", "MIDDLEWARE"):
         setattr(settings, name, getattr(admin_settings, name))
 
@@ -52,8 +52,8 @@ def log_in(client: Client, name: str, password: str = PASSWORD, **headers: str) 
     return client.post("/admin/login/?next=/admin/", {"username": name, "password": password}, headers=headers)
 
 
-def errors(answer: Any) -> str:
-    return " ".join(re.findall(r'<p class="errornote">\s*(.*?)\s*</p>', answer.text, flags=re.DOTALL))
+def errors(response: Any) -> str:
+    return " ".join(re.findall(r'<p class="errornote">\s*(.*?)\s*</p>', response.text, flags=re.DOTALL))
 
 
 def begin(user: User) -> str:
@@ -78,10 +78,10 @@ class TestTheDoor:
     ) -> None:
         User.objects.filter(pk=staff.pk).update(**changes)
         client = Client()
-        answer = log_in(client, "grace", password)
+        response = log_in(client, "grace", password)
         unknown = log_in(Client(), "nobody", password)
-        assert (answer.status_code, errors(answer)) == (200, errors(unknown))
-        assert "correct username and password" in errors(answer)
+        assert (response.status_code, errors(response)) == (200, errors(unknown))
+        assert "correct username and password" in errors(response)
         assert client.get("/admin/accounts/user/").status_code == 302
 
     def test_counts_guesses_together_with_the_api_and_believes_no_forwarded_address(
@@ -95,7 +95,7 @@ class TestTheDoor:
         assert Client().post("/api/auth/token", body, content_type="application/json").status_code == 429
 
     def test_ignores_names_longer_than_any_can_be(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Normalising one of a megabyte takes seconds."""
+        """Normalising a name of one megabyte takes seconds."""
         monkeypatch.setattr(backends, "check_credentials", None)
         assert "correct username" in errors(log_in(Client(), "\ufdfa" * 601))
         assert log_in(Client(), "x" * 70_000).status_code == 400
@@ -109,7 +109,7 @@ class TestTheDoor:
     def test_a_session_from_a_clock_that_was_ahead_is_not_valid(
         self, staff: User, time_machine: TimeMachineFixture, hours: int, status: int
     ) -> None:
-        """Or it would last longer than 8 hours."""
+        """Otherwise it would last longer than 8 hours."""
         now = timezone.now()
         time_machine.move_to(now + timedelta(hours=hours), tick=False)
         admin = Client()
@@ -161,16 +161,16 @@ class TestUsers:
             ({"username": "GRACE"}, "already exists"),
             ({"username": "a b"}, "letters, digits"),
             ({"username": "𝒳" * 150 + "😀"}, "at most 150"),
-            ({"password1": "\u2800" * 8, "password2": "\u2800" * 8}, "can be seen"),
+            ({"password1": "\u2800" * 8, "password2": "\u2800" * 8}, "visible characters"),
             ({"password1": "short", "password2": "short"}, "too short"),
             ({"password1": "x" * 129, "password2": "x" * 129}, "more than 128"),
-            ({"password1": "ada-and-more", "password2": "ada-and-more"}, "hold the username"),
+            ({"password1": "ada-and-more", "password2": "ada-and-more"}, "contain the username"),
         ],
     )
     def test_are_not_added_against_them(self, admin: Client, fields: dict[str, str], message: str) -> None:
-        answer = self.add(admin, **fields)
-        assert answer.status_code == 200
-        assert message in answer.text
+        response = self.add(admin, **fields)
+        assert response.status_code == 200
+        assert message in response.text
         assert User.objects.count() == 1
 
     @pytest.mark.parametrize("lost", ["is_active", "is_staff"])
@@ -179,8 +179,8 @@ class TestUsers:
         user.refresh_from_db()
         begin(user)
         rights = {name: "on" for name in ("is_active", "is_staff") if name != lost}
-        answer = admin.post(f"/admin/accounts/user/{user.pk}/change/", {"email": "", **rights})
-        assert answer.status_code == 302
+        response = admin.post(f"/admin/accounts/user/{user.pk}/change/", {"email": "", **rights})
+        assert response.status_code == 302
         assert not getattr(User.objects.get(pk=user.pk), lost)
         assert not Session.objects.filter(user=user).exists()
         assert LogEntry.objects.get().object_id == str(user.pk)
@@ -232,7 +232,7 @@ class TestUsers:
 
 
 class TestWhatIsEndedHere:
-    """Told to every service, as from anywhere else."""
+    """Sessions that the admin ends are announced to every service, like any others."""
 
     @pytest.mark.parametrize("how", ["user", "users", "session", "sessions"])
     def test_is_announced(

@@ -1,4 +1,4 @@
-"""Tests that commit flush their tables afterwards, on a server whose constraints hold at each statement too."""
+"""Flushing the tables after tests that commit, also on a server that checks constraints after each statement."""
 
 import re
 

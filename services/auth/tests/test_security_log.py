@@ -1,4 +1,4 @@
-"""The security events: what happened, to which account, and from where; never what was typed."""
+"""The security events, with the account and the client's address, and without any typed text."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ def user() -> User:
 
 @pytest.fixture
 def events(caplog: pytest.LogCaptureFixture) -> Events:
-    """The events so far: their messages and fields."""
+    """A function that returns the messages and fields of the events so far."""
     caplog.set_level(logging.INFO)
     usual = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "service", "request_id"}
 
@@ -46,7 +46,7 @@ def events(caplog: pytest.LogCaptureFixture) -> Events:
 
 @pytest.fixture(autouse=True)
 def commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run what waits for a commit, which never comes in a test that is rolled back."""
+    """Run on_commit callbacks immediately, since these tests are rolled back."""
     monkeypatch.setattr("django.db.transaction.on_commit", lambda callback: callback())
 
 
@@ -76,7 +76,7 @@ def test_a_failed_login(client: Client, user: User, events: Events, active: bool
 def test_a_login_by_a_name_without_an_account(
     client: Client, events: Events, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """People type their password into the field for the name."""
+    """People type their password into the username field."""
     for _ in range(6):
         call(client, "token", {"username": "Tr0ub4dor", "password": "hunter2hunter2"})
     assert events() == [

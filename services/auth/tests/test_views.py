@@ -1,4 +1,4 @@
-"""The HTTP contract of /api/auth, by Django's client."""
+"""The HTTP contract of /api/auth, tested with Django's client."""
 
 import json
 import logging
@@ -64,7 +64,7 @@ class TestRegister:
         ("password", "reason"),
         [
             ("short12", "too short"),
-            # One character that is stored as eighteen.
+            # One character that normalises to eighteen.
             ("\ufdfa", "too short"),
             ("12345678901", "entirely numeric"),
             ("password123", "too common"),
@@ -116,7 +116,7 @@ class TestRegister:
         assert list(response.json()["errors"]) == ["email"]
 
     def test_hashes_outside_of_the_transaction(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Else each registration would keep SQLite's one writer's lock for as long as a hash takes."""
+        """Otherwise each registration would hold SQLite's write lock while it hashes."""
         hashing_in = []
         real = User.set_password
         monkeypatch.setattr(
@@ -206,13 +206,13 @@ class TestToken:
     def test_unknown_wrong_and_inactive_are_one_answer(self, client: Client, user: User) -> None:
         User.objects.create_user("gone", PASSWORD)
         User.objects.filter(username="gone").update(is_active=False)
-        answers = [
+        responses = [
             post(client, "token", {"username": name, "password": password})
             for name, password in [("nobody", PASSWORD), ("ada", "wrong horse"), ("gone", PASSWORD), ("a b", "x")]
         ]
-        bodies = [{k: v for k, v in answer.json().items() if k != "request_id"} for answer in answers]
-        assert [answer.status_code for answer in answers] == [401] * 4
-        assert {answer.headers["WWW-Authenticate"] for answer in answers} == {'Bearer realm="api"'}
+        bodies = [{k: v for k, v in response.json().items() if k != "request_id"} for response in responses]
+        assert [response.status_code for response in responses] == [401] * 4
+        assert {response.headers["WWW-Authenticate"] for response in responses} == {'Bearer realm="api"'}
         assert all(body == bodies[0] for body in bodies)
 
     def test_upgrades_an_old_hash(self, client: Client, user: User) -> None:
@@ -288,8 +288,8 @@ class TestRefresh:
 class TestVerify:
     def test_takes_both_types_of_token(self, client: Client, user: User) -> None:
         pair = post(client, "token", {"username": "ada", "password": PASSWORD}).json()
-        answers = [post(client, "token/verify", {"token": pair[name]}) for name in ("access", "refresh")]
-        assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {}), (200, {})]
+        responses = [post(client, "token/verify", {"token": pair[name]}) for name in ("access", "refresh")]
+        assert [(response.status_code, response.json()) for response in responses] == [(200, {}), (200, {})]
 
     @pytest.mark.parametrize("token", ["a.b.c", "é.ü.😀", "eyJhbGciOiJub25lIn0.e30."])
     def test_refuses_a_bad_one(self, client: Client, token: str) -> None:
@@ -376,20 +376,20 @@ def test_any_text_in_any_field_is_taken_as_it_is_or_refused(
         "token": {"username": "ada", "password": PASSWORD},
         "password": {"current": PASSWORD, "new": "another horse battery"},
     }.get(path, {}) | {field: text}
-    answer = client.generic(
+    response = client.generic(
         "PATCH" if path == "me" else "POST",
         f"/api/auth/{path}",
         json.dumps(body),
         content_type="application/json",
         headers=bearer(user),
     )
-    if answer.status_code in (400, 401):
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        assert answer.json()["status"] == answer.status_code
+    if response.status_code in (400, 401):
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.json()["status"] == response.status_code
         return
-    assert answer.status_code in (200, 201, 204)
+    assert response.status_code in (200, 201, 204)
     if field == "email":
-        assert answer.json()["email"] == text
+        assert response.json()["email"] == text
     elif path in ("register", "password"):
         credentials = {"username": body.get("username", "ada"), "password": body.get("new", body.get("password"))}
         assert post(client, "token", credentials).status_code == 200

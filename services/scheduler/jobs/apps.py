@@ -1,13 +1,13 @@
-"""The app's declaration."""
+"""The app's configuration."""
 
 from django.apps import AppConfig
 
 
 class JobsConfig(AppConfig):
-    """Background jobs: the one domain of this service."""
+    """Background jobs and their runs."""
 
     name = "jobs"
 
     def ready(self) -> None:
-        """Import jobs.health now: it takes the time of its import for the start of the process."""
+        """Import jobs.health now, since it records the time of its import as the start of the process."""
         import jobs.health  # noqa: F401

@@ -1,17 +1,17 @@
-"""The job delete-old-runs."""
+"""The work of the job delete-old-runs."""
 
 import time
 
 from jobs.job import Progress, Work
 from jobs.services import delete_old_runs
 
-# Yields SQLite's lock to waiting writers, which in their first 150 ms try again every 25 ms or sooner.
+# Yields SQLite's lock to waiting writers, which retry at least every 25 ms during their first 150 ms.
 # https://sqlite.org/src/file/src/main.c (sqliteDefaultBusyCallback)
 PAUSE_SECONDS = 0.03
 
 
 def delete_old_runs_in_batches(checkpoint: str) -> Work:
-    """Delete every run that is older than RUNS_KEPT_DAYS, a batch at a time."""
+    """Delete all runs older than RUNS_KEPT_DAYS, in batches."""
     deleted = int(checkpoint or "0")
     while batch := delete_old_runs():
         deleted += batch

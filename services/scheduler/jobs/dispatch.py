@@ -1,4 +1,4 @@
-"""The relay's step for runs: have the worker start those that wait, and continue those that lost their worker."""
+"""The relay's step for runs: it sends queued runs, and those that lost their worker, to a worker."""
 
 import datetime
 import logging
@@ -18,9 +18,9 @@ from jobs.services import NOT_TAKEN, give_up
 from jobs.tasks import continue_
 from servicekit.process.context import as_request
 
-# A message may be lost, or wait for a free worker; a second one is harmless.
+# A message may be lost, or wait for a free worker; sending a second one is harmless.
 RESEND_SECONDS = 15.0
-# A run whose worker is lost this often without progress has failed.
+# A run that loses its worker this many times without progress has failed.
 MAXIMUM_LOSSES = 3
 
 logger = logging.getLogger("jobs.dispatch")
@@ -28,7 +28,7 @@ logger = logging.getLogger("jobs.dispatch")
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """End the run in this state, with this outcome."""
+    """The decision to end a run with this state and outcome."""
 
     run: Run
     state: str
@@ -37,7 +37,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Tell the worker to start the run."""
+    """The decision to have a worker start or continue a run."""
 
     run: Run
 
@@ -49,7 +49,7 @@ def decide(
     unchanged_for: Callable[[Run], float],
     now: datetime.datetime,
 ) -> list[GiveUp | Send]:
-    """Return what to do with each active run; leave out a run that goes on well."""
+    """Return the decisions for the active runs; a run that needs no action has none."""
     busy = {run.job for run in runs if run.state == RUNNING}
     decisions: list[GiveUp | Send] = []
     for run in runs:
@@ -73,19 +73,19 @@ _LOST = f"Its worker was lost {MAXIMUM_LOSSES} times."
 
 
 def _expired(run: Run, *, job: Job, now: datetime.datetime) -> bool:
-    """Return whether a tick's run is as late as its message may be, or as early; a requested run may wait."""
+    """Return whether a scheduled run's slot is too far from now, past or future. A requested run never expires."""
     return not run.requested_by and abs(now - run.slot) > datetime.timedelta(seconds=job.expires_seconds)
 
 
 class DispatchRuns:
-    """Do this step for ``manage.py relay``, which calls it in each round."""
+    """The step of ``manage.py relay`` that carries out these decisions."""
 
     def __init__(self) -> None:
         self._leases = Watch()
         self._sent: dict[tuple[int, str], float] = {}
 
     def __call__(self) -> None:
-        """Do one round; raises errors of the database and the broker."""
+        """Carry out the decisions of one round; raises errors of the database and the broker."""
         runs = active_runs()
         self._leases.forget_all_but([run.id for run in runs])
         held = {(run.id, run.holder) for run in runs}

@@ -1,4 +1,4 @@
-"""Define a job: a name, a schedule, and work that is done piece by piece."""
+"""The definition of a job: a name, a schedule, and work that is done piece by piece."""
 
 import datetime
 from collections.abc import Callable, Generator, Iterator
@@ -12,10 +12,10 @@ MINUTE = datetime.timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come: ``done`` of ``total`` units; 0 of 0 means unknown.
+    """The progress of a run: ``done`` of ``total`` units; 0 of 0 means unknown.
 
-    ``checkpoint``, at most 500 characters, is what the work needs to go on from here in another process. Empty means
-    that it can only start again.
+    ``checkpoint``, at most 500 characters, is what the work needs to continue from here in another process. If it is
+    empty, the work has to start over.
     """
 
     done: int = 0
@@ -23,46 +23,46 @@ class Progress:
     checkpoint: str = ""
 
 
-# Yields between two pieces of work, and returns the outcome in words, at most 200 characters. A piece should take about
-# a second and must take less than PIECE_SECONDS of jobs.runner. No transaction may be open at a yield.
+# A generator that yields between two pieces of work and returns the outcome in words, at most 200 characters. A piece
+# should take about a second, and must take less than jobs.runner.PIECE_SECONDS. No transaction may be open at a yield.
 Work = Generator[Progress, None, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that runs on a schedule, once for each slot, and when staff request it; one run at a time."""
+    """Work that runs once per slot of a schedule and when staff request it, one run at a time."""
 
     name: str
     description: str
     # Minute, hour, day of the month, month, day of the week; in UTC.
     cron: str
-    # Starts the work at this checkpoint, or at its beginning if it is empty.
+    # Starts the work at the given checkpoint, or at the beginning if that is empty.
     work: Callable[[str], Work]
-    # The limit of a run's working time in all. Work that may take more than a minute yields checkpoints.
+    # The limit for a run's total working time. Work that may take more than a minute should yield checkpoints.
     limit_seconds: float
-    # After this time a tick that no worker has taken is dropped, and its slot is missed: longer than the redelivery of
-    # a killed worker's message takes, and below a period, so that the ticks of an outage do not pile up.
+    # After this time a tick that no worker has taken is dropped, and its slot is missed. Longer than the redelivery of
+    # a killed worker's message takes, and shorter than a period, so that ticks do not pile up during an outage.
     expires_seconds: int = 55
 
     @property
     def schedule(self) -> crontab:
-        """Return the times as Celery's beat understands them."""
+        """Return the schedule as a Celery crontab."""
         return crontab.from_string(self.cron)
 
     def next_due(self, now: datetime.datetime) -> datetime.datetime:
-        """Return the first time after ``now`` at which the job is due."""
+        """Return the next time after ``now`` at which the job is due."""
         last, step, _ = self.schedule.remaining_delta(now, tz=datetime.UTC)
         due: datetime.datetime = last + step
         return due
 
 
 def slot_of(time: datetime.datetime) -> datetime.datetime:
-    """Return the minute of this time, the finest unit of a crontab."""
+    """Return the time truncated to the minute, the finest unit of a crontab, in UTC."""
     return time.astimezone(datetime.UTC).replace(second=0, microsecond=0)
 
 
 def is_due(schedule: Any, slot: datetime.datetime) -> bool:
-    """Return whether this minute, in UTC, is one of the crontab's, whose sets celery-types does not know."""
+    """Return whether the crontab, whose sets celery-types does not declare, contains this minute, in UTC."""
     return (
         slot.minute in schedule.minute
         and slot.hour in schedule.hour
@@ -84,16 +84,16 @@ def slots_between(
 
 
 def slot_text(slot: datetime.datetime) -> str:
-    """Return the slot as text for a message."""
+    """Return the slot in ISO 8601 format, for a message."""
     return slot_of(slot).isoformat()
 
 
 def parse_slot(text: object) -> datetime.datetime:
-    """Reverse slot_text; raises ValueError for anything else, since a message may contain anything."""
+    """Return the slot that slot_text formatted; raises ValueError for anything else, which a message may contain."""
     try:
         slot = datetime.datetime.fromisoformat(text) if isinstance(text, str) else None
         if slot is not None and slot_text(slot) == text:
             return slot
     except OverflowError:
-        pass  # The first and last hours of the calendar, in another zone.
+        pass  # In UTC, the time is before year 1 or after year 9999.
     raise ValueError("not a slot")

@@ -1,4 +1,4 @@
-"""The tables of runs and of the relay's lease, and the columns of tasks that the report prints."""
+"""The models of runs and of the relay's lease, and a read-only one of the tasks that the report prints."""
 
 import datetime
 
@@ -11,7 +11,7 @@ SUCCEEDED = "succeeded"
 FAILED = "failed"
 MISSED = "missed"
 STATES = (QUEUED, RUNNING, SUCCEEDED, FAILED, MISSED)
-# The run is not over.
+# The states of a run that has not ended.
 ACTIVE = (QUEUED, RUNNING)
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -19,43 +19,43 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 class Run(models.Model):
-    """One execution of a job: for one slot of its schedule, or by request."""
+    """One execution of a job, for a slot of its schedule or by request."""
 
     id = models.BigAutoField(primary_key=True)
     job = models.CharField(max_length=64)
-    # The minute that the job was due in, or the time of the request.
+    # The minute in which the job was due, or the time of the request.
     slot = models.DateTimeField()
-    # The id of the user who requested it; 0 for the schedule.
+    # The id of the user who requested the run; 0 for a scheduled one.
     requested_by = models.BigIntegerField(default=0)
     state = models.CharField(max_length=16)
-    # See turn_of(): the constraint lets one run of a job be running, and one be queued.
+    # See turn_of(). The constraint allows a job one running and one queued run.
     turn = models.BigIntegerField()
-    # Not NULL, which the drivers send without a type, so that not every server can read it as a time; serializers.py
-    # says in which states these two are meaningful.
+    # Never NULL, which the drivers send without a type, so that not every server can read it as a time. serializers.py
+    # shows in which states these two are meaningful.
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField()
     outcome = models.CharField(max_length=200, default="")
     # One, plus one for each lost worker.
     attempts = models.IntegerField(default=0)
-    # A random name for each stretch of work; only the one stored here may write to the row.
+    # A random name for each stretch of work; only the current holder may update the row.
     holder = models.CharField(max_length=32, default="")
-    # Counts the renewals by the holder; 0 if it has handed the run back.
+    # The number of renewals by the holder; 0 if it has handed the run back.
     lease = models.BigIntegerField(default=0)
-    # How many workers in a row were lost without progress beyond the checkpoint.
+    # How many workers in a row were lost without a new checkpoint.
     losses = models.IntegerField(default=0)
-    # The progress as of the last renewal: units, and the milliseconds that they took.
+    # The progress as of the last renewal: units, and working time in milliseconds.
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
     spent_ms = models.BigIntegerField(default=0)
     checkpoint = models.CharField(max_length=500, default="")
-    # The id in the log lines of the run: that of the request, or of the tick's message.
+    # The id in the run's log lines: that of the request, or of the tick's message.
     request_id = models.CharField(max_length=32)
 
     class Meta:
         indexes = (
-            # Serves the list of all jobs' runs, newest first, and the oldest; the constraint serves that of one job.
+            # Serves the list of all runs, newest first, and the oldest runs; jobs_run_once serves the list of one job.
             models.Index(fields=["-slot", "-id"], name="jobs_run_newest"),
-            # Serves the few active runs among the many that have ended, and the list of one state.
+            # Finds the few active runs among the many that have ended, and serves the list of one state.
             models.Index(fields=["state", "-slot", "-id"], name="jobs_run_state"),
         )
         constraints = (
@@ -72,19 +72,19 @@ class Run(models.Model):
 def turn_of(state: str, slot: datetime.datetime) -> int:
     """Return 0 for a job's running run, 1 for its queued one, and a unique number for one that has ended.
 
-    UNIQUE (job, turn) then does what a partial index on the state would do, on every engine.
+    UNIQUE (job, turn) thus replaces a partial unique index on the state, and works on every engine.
     """
     fixed = {RUNNING: 0, QUEUED: 1}
     return fixed[state] if state in fixed else (slot - _EPOCH) // _MICROSECOND
 
 
 class RelayLease(models.Model):
-    """The one row that says which relay leads. The holder increments ``beats``, and leads as long as it does."""
+    """The single row that records which relay leads. The holder leads as long as it keeps incrementing ``beats``."""
 
     id = models.IntegerField(primary_key=True)
     holder = models.CharField(max_length=32)
     beats = models.BigIntegerField()
-    # For operators and /readyz; the relays themselves compare no clocks.
+    # For operators and /readyz; the relays themselves do not compare clocks.
     seen_at = models.DateTimeField()
 
     class Meta:
@@ -95,7 +95,7 @@ class RelayLease(models.Model):
 
 
 class Task(models.Model):
-    """A task as the tasks service stores it: only the columns that the report needs, and read-only."""
+    """A task of the tasks service: read-only, with only the columns that the report needs."""
 
     id = models.BigAutoField(primary_key=True)
     owner_id = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""Describe the views for the OpenAPI document, beyond what they declare. Imported only when the document is built."""
+"""Descriptions of the views for the OpenAPI document. Imported only to generate it."""
 
 from typing import Any
 
@@ -13,42 +13,44 @@ from servicekit.http.problems import CONFLICT
 from servicekit.openapi.components import Schema, reference
 from servicekit.openapi.operations import BEFORE, IdField, Response, TimeField, describe, identifier, limit, operation
 
-TAG = {"name": "jobs", "description": "Background jobs, their runs, and starting one now. For staff only."}
+TAG = {"name": "jobs", "description": "Background jobs and their runs, which can also be requested. For staff only."}
 SCHEMAS: dict[str, Schema] = {"JobName": {"type": "string", "enum": list(JOBS)}}
 
 
 class Progress(serializers.Serializer[Any]):
     """A run's progress; at most a few seconds old while it is running."""
 
-    done = serializers.IntegerField(min_value=0, help_text="Units of whatever the job counts.")
+    done = serializers.IntegerField(min_value=0, help_text="In units that depend on the job.")
     total = serializers.IntegerField(min_value=1, allow_null=True, help_text="null if unknown.")
 
 
 class Run(serializers.Serializer[Any]):
-    """One run of a job: at most one for each slot of its schedule, and one at a time."""
+    """One run of a job. A job has at most one run for each slot of its schedule, and one run at a time."""
 
     id = IdField()
     job = serializers.CharField()
-    slot = TimeField(help_text="The minute that the run is for; of a requested run, the time of the request.")
+    slot = TimeField(help_text="The minute in which the run was due; for a requested run, the time of the request.")
     state = serializers.ChoiceField(
         choices=list(STATES),
         help_text="`missed` if it never started.",
     )
     started_at = TimeField(allow_null=True, help_text="null if it has not started.")
     finished_at = TimeField(allow_null=True, help_text="null until it has succeeded or failed.")
-    outcome = serializers.CharField(allow_null=True, help_text="In words; null until the run has ended.")
-    attempts = serializers.IntegerField(min_value=0, help_text="More than one if a worker was lost meanwhile.")
-    progress = Progress(allow_null=True, help_text="null if there is none to show.")
+    outcome = serializers.CharField(allow_null=True, help_text="The result in words; null until the run has ended.")
+    attempts = serializers.IntegerField(min_value=0, help_text="More than one if a worker was lost during the run.")
+    progress = Progress(allow_null=True, help_text="null if there is none.")
     requested_by = IdField(allow_null=True, help_text="The user who requested it; null for the schedule.")
 
 
 class Queue(serializers.Serializer[Any]):
-    """The runs that wait to be started."""
+    """A job's queued runs."""
 
     length = serializers.IntegerField(min_value=0)
-    oldest_seconds = serializers.FloatField(min_value=0, allow_null=True, help_text="null if none waits.")
+    oldest_seconds = serializers.FloatField(min_value=0, allow_null=True, help_text="null if no run is queued.")
     relay_lag_seconds = serializers.FloatField(
-        min_value=0, allow_null=True, help_text="Since the last sign of life of the relay, which starts queued runs."
+        min_value=0,
+        allow_null=True,
+        help_text="Time since the last sign of life of the relay, which starts queued runs.",
     )
 
 
@@ -57,11 +59,11 @@ class Job(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     description = serializers.CharField()
-    schedule = serializers.CharField(help_text="In cron's form: minute, hour, day of month, month, day of week.")
-    last_run = Run(allow_null=True, help_text="That of the newest slot.")
+    schedule = serializers.CharField(help_text="In cron format: minute, hour, day of month, month, day of week.")
+    last_run = Run(allow_null=True, help_text="The run of the newest slot.")
     next_due = TimeField()
     healthy = serializers.BooleanField()
-    trouble = serializers.CharField(allow_null=True, help_text="Why it is not healthy, in words.")
+    trouble = serializers.CharField(allow_null=True, help_text="Why the job is not healthy, in words.")
     queue = Queue()
 
 
@@ -96,7 +98,7 @@ describe(
     get=operation(
         name="listJobs",
         summary="List jobs",
-        description="Every job with its schedule, last run, next due time and health, and the runs that wait.",
+        description="Every job with its schedule, last run, next due time, health and queue.",
         responses={
             200: Response(
                 description="The jobs.",
@@ -123,7 +125,7 @@ describe(
         name="requestRun",
         summary="Run a job now",
         description="Queue a run, which starts within seconds. A job has one run at a time: while one is queued or "
-        "running, the call is a 409. Follow `Location` to see its progress. No body is needed.",
+        "running, the response is a 409. Follow `Location` to see the progress. No body is needed.",
         parameters=[OpenApiParameter("name", NAME, OpenApiParameter.PATH, description="The job's name.")],
         request=RequestRunSerializer,
         example={},
@@ -137,8 +139,8 @@ describe(
     get=operation(
         name="listRuns",
         summary="List runs",
-        description="The runs of every job, or those that the query selects, newest slot first. If there are more, the "
-        "`Link` header leads to the next page.",
+        description="The runs of all jobs, or those that the parameters select, newest slot first. If there are more, "
+        "the `Link` header leads to the next page.",
         parameters=[
             OpenApiParameter("job", NAME, description="Only the runs of this job."),
             OpenApiParameter(
@@ -157,7 +159,7 @@ describe(
     get=operation(
         name="getRun",
         summary="Read a run",
-        description="One run of a job, and its progress.",
+        description="One run of a job, with its progress.",
         parameters=[identifier("run_id", "The run's id.")],
         responses={200: Response(description="The run.", body=Run, example=RUN)},
     ),

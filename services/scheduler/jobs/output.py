@@ -1,4 +1,4 @@
-"""Write log lines. The report's lines are its result, so one that cannot be written fails the run."""
+"""The log handler for standard output. The report's lines are its result, so a failure to write one fails the run."""
 
 import logging
 
@@ -6,7 +6,7 @@ STRICT_LOGGER = "jobs.report"
 
 
 class StdoutHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Raise errors of writing the report's lines; ignore those of other lines, as logging does."""
+    """A stream handler that raises errors in writing the report's lines; other lines' errors are handled as usual."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         if record.name == STRICT_LOGGER:

@@ -1,6 +1,6 @@
-"""The relay: a process that starts work that waits in the database. ``manage.py relay`` runs it.
+"""The relay: the process that starts work waiting in the database. ``manage.py relay`` runs it.
 
-Several may run. One of them leads and does the work; another takes over when the leader's counter stands still.
+Several relays may run. One of them leads and does the work; another takes over when the leader's counter stops.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from jobs.models import RelayLease
 from servicekit.metrics import Gauge
 
 INTERVAL_SECONDS = 0.5
-# Longer than a step usually takes. If Redis or the database does not respond, two relays may do the same step.
+# Longer than a step usually takes. If Redis or the database hangs, two relays may do the same step.
 LEASE_SECONDS = 10.0
 
 _ROW = 1
@@ -36,14 +36,14 @@ DEPENDENCY_UP = Gauge(
 
 
 class Watch:
-    """Measure how long things have stayed unchanged, by a monotonic clock."""
+    """A record of how long things have been unchanged, by a monotonic clock."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[Hashable, tuple[Hashable, float]] = {}
 
     def unchanged_for(self, thing: Hashable, state: Hashable) -> float:
-        """Return the seconds since the thing was first seen in this state."""
+        """Return the seconds since the thing was first seen in its current state."""
         now = self._clock()
         before, since = self._seen.get(thing, (None, now))
         if before != state:
@@ -52,19 +52,19 @@ class Watch:
         return now - since
 
     def forget_all_but(self, things: Iterable[Hashable]) -> None:
-        """Forget the things that no longer exist."""
+        """Forget all things except these."""
         self._seen = {thing: self._seen[thing] for thing in things if thing in self._seen}
 
 
 class Leadership:
-    """The process's claim to be the leader."""
+    """A process's claim to lead the relays."""
 
     def __init__(self, *, watch: Watch | None = None) -> None:
         self._name = uuid.uuid4().hex
         self._watch = watch or Watch()
 
     def hold(self) -> bool:
-        """Renew the lease, or take it if its holder has not renewed it for LEASE_SECONDS, or has given it up."""
+        """Renew the lease, or acquire it if it was released or has expired; return whether this process holds it."""
         now = timezone.now()
         RelayLease.objects.filter(id=_ROW, holder=self._name).update(beats=F("beats") + 1, seen_at=now)
         row = RelayLease.objects.filter(id=_ROW).first()
@@ -80,7 +80,7 @@ class Leadership:
         return RelayLease.objects.filter(id=_ROW, holder=self._name).exists()
 
     def give_up(self) -> None:
-        """Let another relay lead at once."""
+        """Release the lease, so that another relay can lead immediately."""
         RelayLease.objects.filter(id=_ROW, holder=self._name).update(holder="")
 
     def _insert(self) -> bool:
@@ -93,18 +93,18 @@ class Leadership:
 
 
 class Step(Protocol):
-    """A step of the leader's rounds. It must be safe to interrupt, and for two relays to do at once."""
+    """A step of the leader's rounds. It must be safe to interrupt, and to run in two relays simultaneously."""
 
     def __call__(self) -> None: ...
 
 
 def make_steps() -> dict[str, Step]:
-    """Instantiate each class that RELAY_STEPS names; return the instances by that name."""
+    """Return an instance of each class in RELAY_STEPS, by its dotted path."""
     return {path: import_string(path)() for path in settings.RELAY_STEPS}
 
 
 class Relay:
-    """The loop over all steps."""
+    """The main loop: rounds of all steps while this relay leads."""
 
     def __init__(self, steps: dict[str, Step], *, leadership: Leadership | None = None) -> None:
         self._steps = steps
@@ -114,7 +114,7 @@ class Relay:
         self._failing: set[str] = set()
 
     def stop(self) -> None:
-        """End run() after the current round. Takes no lock, so signal handlers may call it."""
+        """Make run() return after the current round. Takes no lock, so signal handlers may call it."""
         self._stopped = True
 
     def run(self) -> None:
@@ -132,17 +132,17 @@ class Relay:
     def _lead(self) -> None:
         led, self._leads = self._leads, False
         self._leads = self._leadership.hold()
-        # On a full disk the container's check fails, but the steps go on.
+        # If the disk is full, the container's health check fails, but the steps continue.
         with contextlib.suppress(OSError):
             settings.RELAY_PULSE_FILE.touch()
         if led != self._leads:
             logger.info("relay leads" if self._leads else "relay stands by")
 
     def _try(self, name: str, step: Callable[[], None]) -> None:
-        """Run the step. The next round is the retry, so an error is logged when it begins and when it is over."""
+        """Run the step. The next round is the retry, so only the first error in a row, and the recovery, are logged."""
         try:
             step()
-        # Whatever the error is, the other steps and the next rounds go on.
+        # No error may stop the other steps or the next rounds.
         except Exception:
             if name not in self._failing:
                 logger.exception("relay step failed", extra={"step": name})

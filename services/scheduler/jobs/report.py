@@ -1,4 +1,4 @@
-"""The job report-user-tasks."""
+"""The work of the job report-user-tasks."""
 
 import logging
 
@@ -9,12 +9,12 @@ from jobs.models import Task
 from jobs.selectors import count_tasks, task_pages
 from servicekit.http.times import iso_utc
 
-# jobs.output lets a line that cannot be written fail the run.
+# jobs.output makes the run fail if one of these lines cannot be written.
 logger = logging.getLogger("jobs.report")
 
 
 def report_user_tasks(checkpoint: str) -> Work:
-    """Write the newest REPORT_LIMIT tasks of REPORT_USER_ID to the log, and how many there are; 0 means all of them."""
+    """Log the newest REPORT_LIMIT tasks (0: all) of the user REPORT_USER_ID, and how many tasks the user has."""
     owner_id = settings.REPORT_USER_ID
     count = count_tasks(owner_id=owner_id)
     wanted = min(count, settings.REPORT_LIMIT or count)

@@ -1,7 +1,7 @@
-"""Carry out a run piece by piece; between the pieces, check the deadline, renew the lease and obey a stop.
+"""The runner: executes a run piece by piece, and between pieces checks the deadline, the lease and for a stop.
 
-So no job can forget to, and no exception interrupts a piece. What cannot wait for the end of a piece is left to the
-kernel: a process whose piece outlasts its lease is killed before another process may take over the run.
+So no job can forget these checks, and no exception interrupts a piece. The kernel handles pieces that take too long: a
+process whose piece outlasts the lease is killed before another process may take over the run.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from servicekit.metrics import Histogram
 from servicekit.process.context import set_request_id
 from servicekit.telemetry import spans
 
-# A renewal is a statement, so do not renew after each piece of a few milliseconds.
+# A renewal is a database statement, too expensive after each piece of a few milliseconds.
 RENEW_SECONDS = 1.0
-# More than the 10 s of a query's timeout (servicekit.database.url).
+# Longer than the 10 s of a query's timeout (servicekit.database.url).
 PIECE_SECONDS = 12
-# After this time a run with a checkpoint makes room for other runs and continues in its turn, since there may be more
-# long runs than the worker has processes.
+# After this time a run with a checkpoint yields to other runs and is continued later, since there may be more long runs
+# than the worker has processes.
 TURN_SECONDS = 30.0
-# How long a lease has to stand still before the run counts as lost. More than PIECE_SECONDS, which begin before the
+# How long a lease must be unchanged before the run counts as lost. Longer than PIECE_SECONDS, which start before the
 # renewal that the relay sees.
 LEASE_SECONDS = 14.0
 
@@ -37,22 +37,22 @@ logger = logging.getLogger("jobs.run")
 
 DURATION = Histogram(
     "job_run_duration_seconds",
-    "Time that runs of background jobs were worked on, by job and state.",
+    "Working time of background jobs' runs, by job and state.",
     ["job_name", "state"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0),
 )
 
 
 class DatabaseUnavailable(Exception):
-    """The database is unavailable. The run has not ended: the message has to be delivered again."""
+    """The database is unavailable. The run has not ended, so the message has to be redelivered."""
 
 
 class _Ended(Exception):
-    """The stretch of work has ended, but the run has not."""
+    """The attempt has ended, but the run has not."""
 
 
 def run_slot(*, job: Job, slot: datetime.datetime, request_id: str, stopping: Callable[[], bool]) -> None:
-    """Carry out the slot's run, unless it was claimed before. Raises DatabaseUnavailable."""
+    """Carry out the slot's run, unless it is already claimed. Raises DatabaseUnavailable."""
     with _database_errors(), _ended_before_the_lease():
         run = claim_slot(job=job, slot=slot, request_id=request_id)
         if run is None:
@@ -63,7 +63,7 @@ def run_slot(*, job: Job, slot: datetime.datetime, request_id: str, stopping: Ca
 
 
 def continue_run(*, job: Job, run_id: int, holder: str, stopping: Callable[[], bool]) -> None:
-    """Carry out a run that is queued or has lost its worker, from its checkpoint. Raises DatabaseUnavailable."""
+    """Carry out a run that is queued, handed back or lost, from its checkpoint. Raises DatabaseUnavailable."""
     with _database_errors(), _ended_before_the_lease():
         run = claim_run(run_id=run_id, holder=holder)
         if run is None:
@@ -75,7 +75,7 @@ def continue_run(*, job: Job, run_id: int, holder: str, stopping: Callable[[], b
 
 def _carry_out(*, job: Job, run: Run, stopping: Callable[[], bool]) -> None:
     name = f"job {job.name}"
-    # A tick has no request.
+    # A scheduled run belongs to no request.
     with spans.part_of_request(name) if run.requested_by else spans.root(name) as span:
         span.describe(slot=iso_utc(run.slot))
         _do(job=job, run=run, stopping=stopping, span=span)
@@ -106,7 +106,7 @@ def _do(*, job: Job, run: Run, stopping: Callable[[], bool], span: spans.Span) -
 
 
 class _Attempt:
-    """One stretch of work on a run, and how far the run has come."""
+    """A continuous stretch of work on a run, and the run's progress."""
 
     def __init__(self, *, job: Job, run: Run, stopping: Callable[[], bool]) -> None:
         self.progress = Progress(done=run.done, total=run.total, checkpoint=run.checkpoint)
@@ -116,22 +116,22 @@ class _Attempt:
         self._started_at = self._renewed_at = time.monotonic()
 
     def spent_ms(self) -> int:
-        """Return how long the run has been worked on, including the stretches before this one."""
+        """Return the run's working time in milliseconds, including earlier attempts."""
         return self._run.spent_ms + round((time.monotonic() - self._started_at) * 1000)
 
     def work(self) -> tuple[str, str]:
-        """Return state and outcome; raises _Ended, and errors of a database that is unavailable."""
+        """Return the run's state and outcome; raises _Ended, and the error if the database is unavailable."""
         try:
             with contextlib.closing(self._job.work(self._run.checkpoint)) as pieces:
                 return self._pieces(pieces)
         except _Ended:
             raise
-        # This is the boundary of the job: any exception is logged here, and ends the run.
+        # This is the boundary of the job's code: any exception is logged here, and fails the run.
         except Exception as error:
             if is_unavailable(error):
                 raise
             logger.exception("job failed")
-            return FAILED, "It failed; the worker's log says why."
+            return FAILED, "It failed; see the worker's log."
 
     def _pieces(self, pieces: Work) -> tuple[str, str]:
         while True:
@@ -156,10 +156,10 @@ class _Attempt:
 
 @contextlib.contextmanager
 def _ended_before_the_lease() -> Iterator[None]:
-    """Let SIGALRM, by its default action, end this process PIECE_SECONDS after the last renewal.
+    """Have SIGALRM, by its default action, terminate this process PIECE_SECONDS after the last renewal.
 
-    The kernel uses a clock that cannot be set, and counts also while the process is frozen: when it resumes, it ends
-    before it can do anything. The relay then restarts the run.
+    The kernel's timer uses a clock that cannot be set, and keeps running while the process is frozen: when the process
+    resumes, it is terminated before it can do anything. The relay then restarts the run.
     """
     signal.alarm(PIECE_SECONDS)
     try:

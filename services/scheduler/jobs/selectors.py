@@ -1,4 +1,4 @@
-"""Read runs, the relay's lease and tasks."""
+"""Queries for runs, the relay's lease and tasks."""
 
 import datetime
 from collections.abc import Iterable, Iterator
@@ -11,16 +11,16 @@ from servicekit.http.pagination import Cursor, Page
 
 TASKS_AT_ONCE = 500
 
-# How far in the future a time may be because two machines' clocks differ. A later one was written before a clock was
-# set back, and says nothing about now.
+# How far in the future a time may be because the clocks of two machines differ. A later time was written before a clock
+# was set back, and means nothing now.
 CLOCK_SKEW = datetime.timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class JobRuns:
-    """The runs that show a job's health."""
+    """The runs that determine a job's health."""
 
-    # The newest slot, scheduled or requested, and the newest scheduled one.
+    # The run with the newest slot, and the scheduled run with the newest slot.
     last: Run | None = None
     last_scheduled: Run | None = None
     running: Run | None = None
@@ -28,12 +28,11 @@ class JobRuns:
 
 
 def job_runs(*, names: Iterable[str], now: datetime.datetime) -> dict[str, JobRuns]:
-    """Return the runs that show each job's health, by its name: one statement, with two seeks for each job."""
+    """Return the runs that determine each job's health, by the job's name, in one statement with two seeks per job."""
     past = Run.objects.filter(slot__lte=now + CLOCK_SKEW).order_by("-slot")
     newest = [past.filter(job=name) for name in names]
     newest += [query.filter(requested_by=0) for query in newest]
     ids = [Subquery(query.values("id")[:1]) for query in newest]
-    # The stubs do not know that In accepts expressions.
     rows = list(Run.objects.filter(Q(id__in=ids) | Q(state__in=ACTIVE)).order_by("-slot"))
     return {name: _select([row for row in rows if row.job == name], now=now) for name in names}
 
@@ -49,7 +48,7 @@ def _select(rows: list[Run], *, now: datetime.datetime) -> JobRuns:
 
 
 def list_runs(*, job: str | None, state: str | None, page: Page) -> tuple[list[Run], bool]:
-    """Return a page of runs, newest slot first, of the job and in the state if given, and whether there are more."""
+    """Return a page of runs, newest slot first, filtered by job and state if given, and whether there are more."""
     query = Run.objects.order_by("-slot", "-id")
     if job is not None:
         query = query.filter(job=job)
@@ -62,17 +61,17 @@ def list_runs(*, job: str | None, state: str | None, page: Page) -> tuple[list[R
 
 
 def retrieve_run(*, run_id: int) -> Run | None:
-    """Return the run of this id."""
+    """Return the run with this id, or None."""
     return Run.objects.filter(id=run_id).first()
 
 
 def active_runs() -> list[Run]:
-    """Return the runs that are queued or running: two of each job at most."""
+    """Return the queued and running runs, at most two per job, oldest slot first."""
     return list(Run.objects.filter(state__in=ACTIVE).order_by("slot", "id"))
 
 
 def last_tick(*, now: datetime.datetime) -> datetime.datetime | None:
-    """Return the newest slot of any job that a tick has reached."""
+    """Return the newest slot of any job for which a worker received a tick."""
     ticks = Run.objects.filter(slot__lte=now + CLOCK_SKEW, requested_by=0).exclude(state=MISSED)
     return ticks.order_by("-slot", "-id").values_list("slot", flat=True).first()
 
@@ -83,14 +82,14 @@ def relay_seen_at() -> datetime.datetime | None:
 
 
 def count_tasks(*, owner_id: int) -> int:
-    """Return how many tasks the user has; an index alone answers it."""
+    """Return the number of the user's tasks; an index covers the query."""
     return Task.objects.filter(owner_id=owner_id).count()
 
 
 def task_pages(*, owner_id: int, limit: int) -> Iterator[list[Task]]:
-    """Yield the newest tasks of the user, ``limit`` at most, newest first.
+    """Yield pages of the user's newest tasks, newest first, at most ``limit`` tasks in all.
 
-    They are read in pages by key, so neither memory nor the life of a cursor or transaction grows with their number.
+    Pages are read by key, so neither memory nor the lifetime of a cursor or transaction grows with the number of tasks.
     """
     query = Task.objects.filter(owner_id=owner_id).order_by("-created_at", "-id")
     rest = query

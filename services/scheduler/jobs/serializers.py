@@ -1,4 +1,4 @@
-"""Parse what clients send, and render what they get."""
+"""The serializer of a request for a run, and the functions that render jobs and runs."""
 
 import datetime
 from typing import Any
@@ -12,13 +12,13 @@ from servicekit.http.times import iso_utc
 
 
 class RequestRunSerializer(StrictSerializer):
-    """An object without members, or no body."""
+    """The body of POST /api/jobs/{name}/runs: an empty object, or none."""
 
 
 def represent_job(
     *, job: Job, runs: JobRuns, relay_seen_at: datetime.datetime | None, now: datetime.datetime
 ) -> dict[str, Any]:
-    """Render a job: its schedule, its last run, and what waits."""
+    """Return the API's representation of a job: its schedule, last run, health and queue."""
     trouble = trouble_of(job=job, runs=runs, now=now)
     return {
         "name": job.name,
@@ -37,7 +37,7 @@ def represent_job(
 
 
 def represent_run(run: Run) -> dict[str, Any]:
-    """Render a run; what does not apply to its state is null."""
+    """Return the API's representation of a run; fields that do not apply to its state are null."""
     return {
         "id": run.id,
         "job": run.job,

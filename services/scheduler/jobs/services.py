@@ -1,7 +1,7 @@
-"""Write runs, from the slot to the end.
+"""Creating, claiming, renewing, finishing and deleting runs.
 
-Ticks can be sent twice (two beats), delivered twice (a killed worker) and late (an outage). The rows ensure one run for
-each slot, and one at a time for each job: the database's constraints decide, not an earlier read.
+Ticks can be sent twice (two beats), delivered twice (a killed worker) and late (an outage). The rows ensure one run per
+slot, and one at a time per job: the database's constraints decide, not an earlier read.
 """
 
 import datetime
@@ -19,9 +19,9 @@ from servicekit.database.deadlocks import retries_deadlocks
 from servicekit.http.times import iso_utc
 from servicekit.metrics import Counter
 
-# So few that a writer waits only a few milliseconds for one batch.
+# Small enough that a batch blocks other writers for only a few milliseconds.
 OLD_RUNS_AT_ONCE = 100
-# An hour of the report: enough to show what happened, without a flood after a long stop.
+# An hour of the report: enough to show what happened, without a flood of rows after a long outage.
 MISSED_AT_ONCE = 60
 
 NOT_TAKEN = "No worker took it in time."
@@ -29,11 +29,11 @@ STILL_BUSY = "Other runs of the job took too long."
 
 logger = logging.getLogger("jobs.run")
 
-MISSED_SLOTS = Counter("job_slots_missed", "Scheduled runs that no worker took in time.", ["job_name"])
+MISSED_SLOTS = Counter("job_slots_missed", "Scheduled runs that no worker started in time.", ["job_name"])
 
 
 class RunActive(Exception):
-    """A run of the job is queued or running."""
+    """A run of the job is already queued or running."""
 
 
 @retries_deadlocks
@@ -42,7 +42,7 @@ def request_run(*, job: Job, user_id: int, request_id: str) -> Run:
     if Run.objects.filter(job=job.name, state__in=ACTIVE).exists():
         raise RunActive
     run = _new_run(job=job, slot=timezone.now(), state=QUEUED, request_id=request_id, requested_by=user_id)
-    # A concurrent request may have been faster.
+    # A concurrent request may have been first.
     if not _insert(run):
         raise RunActive
     return run
@@ -50,9 +50,9 @@ def request_run(*, job: Job, user_id: int, request_id: str) -> Run:
 
 @retries_deadlocks
 def claim_slot(*, job: Job, slot: datetime.datetime, request_id: str) -> Run | None:
-    """Return the slot's run for the caller to carry out; None if it is already claimed, or has to wait.
+    """Return the slot's run for the caller to carry out; None if it is already claimed or has to wait.
 
-    While another run of the job goes on it is queued, and if one is queued already it is missed.
+    If another run of the job is running, this one is queued; if one is already queued, this one is missed.
     """
     run = _new_run(job=job, slot=slot, state=RUNNING, request_id=request_id)
     if _insert(run):
@@ -68,15 +68,15 @@ def claim_slot(*, job: Job, slot: datetime.datetime, request_id: str) -> Run | N
         Run.objects.filter(id=existing.id, state=existing.state).exclude(state__in=ACTIVE).delete()
         if _insert(run):
             return run
-        # Another run goes on, so the row stays as it is.
+        # Another run is in progress, so leave the row as it was.
         transaction.set_rollback(True)
         return None
 
 
 def _clock_was_set_back_since(run: Run) -> bool:
-    """Return whether slots well before the run's were claimed after it, so that its slot is still to come.
+    """Return whether slots well before this run's slot were claimed after it: the clock was set back in between.
 
-    A message is at most a minute late. Missed slots do not count: they are recorded long after they were due.
+    A message is at most a minute late. Missed slots do not count, since they are recorded long after they were due.
     """
     later = Run.objects.filter(job=run.job, id__gt=run.id, slot__lt=run.slot - 2 * MINUTE, requested_by=0)
     return later.exclude(state=MISSED).exists()
@@ -84,9 +84,9 @@ def _clock_was_set_back_since(run: Run) -> bool:
 
 @retries_deadlocks
 def claim_run(*, run_id: int, holder: str) -> Run | None:
-    """Return the active run if this is still its last holder; None if another worker was faster, or it has to wait.
+    """Claim and return the active run if ``holder`` is still its last holder; None if it was claimed or has to wait.
 
-    The caller knows that this holder, if any, has lost its lease or handed the run back.
+    The caller must know that this holder, if any, has lost its lease or handed the run back.
     """
     run = Run.objects.filter(id=run_id, holder=holder, state__in=ACTIVE).first()
     if run is None:
@@ -105,7 +105,7 @@ def claim_run(*, run_id: int, holder: str) -> Run | None:
         with transaction.atomic():
             before.update(**{column: getattr(run, column) for column in columns})
     except IntegrityError:
-        # Another run of the job goes on.
+        # Another run of the job is in progress.
         return None
     # Not the number of changed rows, which drivers may report as -1.
     return run if _held(run).exists() else None
@@ -113,7 +113,7 @@ def claim_run(*, run_id: int, holder: str) -> Run | None:
 
 @retries_deadlocks
 def renew_lease(*, run: Run, progress: Progress, spent_ms: int) -> bool:
-    """Record that the attempt goes on, and its progress; False if it was taken over and has to end."""
+    """Renew the attempt's lease and record its progress; return False if it was taken over and has to stop."""
     advanced = {"losses": 0} if progress.checkpoint != run.checkpoint else {}
     _held(run).update(lease=F("lease") + 1, **_columns(progress, spent_ms), **advanced)
     return _held(run).exists()
@@ -121,13 +121,13 @@ def renew_lease(*, run: Run, progress: Progress, spent_ms: int) -> bool:
 
 @retries_deadlocks
 def hand_back(*, run: Run, progress: Progress, spent_ms: int) -> None:
-    """Release the run, so that the relay has it continued."""
+    """Release the run and record its progress, so that the relay has a worker continue it."""
     _held(run).update(lease=0, losses=0, **_columns(progress, spent_ms))
 
 
 @retries_deadlocks
 def finish_run(*, run: Run, state: str, outcome: str, progress: Progress, spent_ms: int) -> None:
-    """Record the end of the run, unless another attempt has taken over."""
+    """Record the run's final state and outcome, unless another attempt has taken over."""
     _held(run).update(
         state=state,
         turn=turn_of(state, run.slot),
@@ -139,16 +139,16 @@ def finish_run(*, run: Run, state: str, outcome: str, progress: Progress, spent_
 
 @retries_deadlocks
 def give_up(*, run: Run, state: str, outcome: str) -> None:
-    """End a run that no worker carries out, unless one has meanwhile begun to."""
+    """Record the final state of a run without a worker, unless a worker has claimed it in the meantime."""
     Run.objects.filter(id=run.id, holder=run.holder, lease=run.lease, state=run.state).update(
         state=state, turn=turn_of(state, run.slot), outcome=outcome, finished_at=timezone.now()
     )
 
 
 def record_missed_slots(*, job: Job, run: Run) -> None:
-    """Record as missed the slots between this run's and the previous scheduled one: their ticks are overdue.
+    """Record as missed the slots between the previous scheduled run and this one: their ticks are overdue.
 
-    If a tick arrives after all, claim_slot lets it run.
+    If such a tick arrives after all, claim_slot lets its run start.
     """
     before = Run.objects.filter(job=job.name, slot__lt=run.slot, requested_by=0).order_by("-slot")
     last = before.values_list("slot", flat=True).first()
@@ -169,10 +169,10 @@ def record_missed_slots(*, job: Job, run: Run) -> None:
 
 @retries_deadlocks
 def delete_old_runs() -> int:
-    """Delete the oldest runs that are older than RUNS_KEPT_DAYS, OLD_RUNS_AT_ONCE at most; return how many."""
+    """Delete ended runs older than RUNS_KEPT_DAYS, at most OLD_RUNS_AT_ONCE, oldest first; return their number."""
     kept_since = timezone.now() - datetime.timedelta(days=settings.RUNS_KEPT_DAYS)
     old = Run.objects.filter(slot__lt=kept_since).exclude(state__in=ACTIVE).order_by("slot", "id")
-    # Read first: not every engine can limit a DELETE, and usually there is no such row.
+    # Select first: not every engine can limit a DELETE, and usually there is nothing to delete.
     if ids := list(old.values_list("id", flat=True)[:OLD_RUNS_AT_ONCE]):
         Run.objects.filter(id__in=ids).delete()
     return len(ids)
@@ -200,7 +200,7 @@ def _new_run(
 
 
 def _insert(run: Run) -> bool:
-    """Store the run; return False if its slot or its turn is taken."""
+    """Insert the run; return False if its slot or its turn is taken."""
     try:
         with transaction.atomic():
             run.save(force_insert=True)

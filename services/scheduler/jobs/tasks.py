@@ -1,4 +1,4 @@
-"""The worker's Celery tasks, each of which makes one call of the runner."""
+"""The worker's Celery tasks, each a call to the runner."""
 
 import contextlib
 import logging
@@ -13,7 +13,7 @@ from jobs.schedule import JOBS
 from scheduler_service.celery import app, is_stopping
 from servicekit.process.context import request_id
 
-# The pause between two deliveries of a message while the database is unavailable, which prevents a busy loop.
+# The pause before a message is requeued while the database is unavailable, to prevent a busy loop.
 PAUSE_SECONDS = 1.0
 
 logger = logging.getLogger("jobs.tasks")
@@ -21,7 +21,7 @@ logger = logging.getLogger("jobs.tasks")
 
 @app.task(name="jobs.tick")
 def tick(*, job: str, slot: str) -> None:
-    """Run the job for this slot, on a message from beat."""
+    """Run the job for this slot; sent by beat."""
     try:
         known, minute = JOBS[job], parse_slot(slot)
     except (KeyError, TypeError, ValueError):
@@ -33,7 +33,7 @@ def tick(*, job: str, slot: str) -> None:
 
 @app.task(name="jobs.continue")
 def continue_(*, job: str, run_id: int, holder: str) -> None:
-    """Start or continue this run, of which this was the last holder, on a message from the relay."""
+    """Start or continue this run if ``holder`` is still its last holder; sent by the relay."""
     if job not in JOBS:
         logger.error("job unknown", extra={"job": job})
         return
@@ -48,5 +48,5 @@ def _delivered_again_after_an_outage() -> Iterator[None]:
     except DatabaseUnavailable as unavailable:
         logger.warning("database unavailable", extra={"error": str(unavailable.__cause__)})
         time.sleep(PAUSE_SECONDS)
-        # Return the message to the broker, until it expires. A retry would be a new message, lost without Redis.
+        # Requeue the message until it expires. A Celery retry would be a new message, which is lost without Redis.
         raise Reject(unavailable, requeue=True) from unavailable

@@ -1,4 +1,4 @@
-"""Serve the calls, for staff only: parse, one domain call, render."""
+"""Views for jobs and runs, for staff only: each parses, calls one service or selector and renders."""
 
 from django.http import Http404
 from django.utils import timezone
@@ -21,7 +21,7 @@ from servicekit.tokens.permissions import IsStaff
 
 LIST_LENGTH = 20
 LARGEST_ID = 2**63 - 1
-# The values of a filter, and the error for any other.
+# The accepted values of each filter, and the error for any other.
 FILTERS = {
     "job": (JOBS, "There is no such job; GET /api/jobs lists them."),
     "state": (STATES, f"Must be one of {', '.join(STATES)}."),
@@ -34,7 +34,7 @@ class JobListView(APIView):
     permission_classes = (IsStaff,)
 
     def get(self, request: Request) -> Response:
-        """Return every job with its schedule, its last run, its next due time, and its health."""
+        """Return every job with its schedule, last run, next due time, health and queue."""
         now = timezone.now()
         runs = job_runs(names=JOBS, now=now)
         seen_at = relay_seen_at()
@@ -49,7 +49,7 @@ class JobRunsView(APIView):
     permission_classes = (IsStaff,)
 
     def post(self, request: Request, name: str) -> Response:
-        """Request a run of the job now."""
+        """Queue a run of the job; 409 while one is queued or running."""
         if name not in JOBS:
             raise Http404
         RequestRunSerializer(data=request.data).is_valid(raise_exception=True)
@@ -67,7 +67,7 @@ class RunListView(APIView):
     permission_classes = (IsStaff,)
 
     def get(self, request: Request) -> Response:
-        """Return the runs of every job, or those that the query selects, newest first."""
+        """Return a page of runs, newest slot first, filtered by job and state."""
         filters = self._filters(request)
         page = Page.from_request(request, default_limit=LIST_LENGTH)
         runs, more = list_runs(job=filters.get("job"), state=filters.get("state"), page=page)
@@ -93,7 +93,7 @@ class RunDetailView(APIView):
     def get(self, request: Request, run_id: str) -> Response:
         """Return the run."""
         number = int(run_id)
-        # An id that does not fit a bigint is not found, like any missing run.
+        # An id that does not fit a bigint is a 404, as for any missing run.
         run = retrieve_run(run_id=number) if 1 <= number <= LARGEST_ID else None
         if run is None:
             raise Http404

@@ -1,8 +1,8 @@
-"""The scheduler of Celery's beat, which remembers only the last minute that it handled.
+"""The scheduler for Celery's beat, which remembers only the last minute that it handled.
 
-Celery's own schedulers record when each entry was last sent, one of them on disk, and send nothing until a clock that
-was set back has caught up. Here, any minute other than the last one is a new slot. A repeated tick is harmless: the
-table of runs knows its slot.
+Celery's own schedulers record when each entry was last sent, one of them on disk, and after the clock was set back send
+nothing until it has caught up. Here, any minute other than the last one is a new slot. A repeated tick is harmless,
+since the table of runs has a row for each slot.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from jobs.schedule import JOBS
 from jobs.tasks import tick
 from servicekit.process.redis_library import redis
 
-# The interval at which a change of the clock is noticed, and a tick that Redis did not accept is sent again.
+# How soon a change of the clock is noticed, and how soon a tick that Redis did not accept is sent again.
 LONGEST_SLEEP_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 
@@ -29,7 +29,7 @@ logger = logging.getLogger("jobs.beat")
 
 
 class SlotScheduler(beat.Scheduler):
-    """Send the tick of each due job once a minute, at its beginning or when beat starts."""
+    """A scheduler that sends the tick of each due job once a minute, at its start or when beat starts."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -38,7 +38,7 @@ class SlotScheduler(beat.Scheduler):
         self._fails = False
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due; return the seconds until the next call."""
+        """Send the due ticks; return the number of seconds until the next call."""
         now = timezone.now()
         slot = slot_of(now)
         if slot != self._slot:
@@ -50,12 +50,12 @@ class SlotScheduler(beat.Scheduler):
         return min((slot + MINUTE - timezone.now()).total_seconds(), LONGEST_SLEEP_SECONDS)
 
     def _sent(self, job: Job, slot: datetime.datetime) -> bool:
-        """Return whether the broker accepted the job's tick; log when it stops doing so, and when it resumes."""
+        """Send the job's tick; return whether the broker accepted it. Logs when it fails and when it recovers."""
         try:
-            # The next call is the retry; by then, the slot may be another.
+            # The next call of tick() is the retry, possibly in another slot.
             tick.apply_async(
                 kwargs={"job": job.name, "slot": slot_text(slot)},
-                # The id of the run's trace, which samplers need to be random; Celery's own has fixed digits (UUID 4).
+                # Also the id of the run's trace, which samplers need to be random; Celery's has fixed digits (UUID 4).
                 task_id=secrets.token_hex(16),
                 expires=job.expires_seconds,
                 retry=False,
@@ -68,7 +68,7 @@ class SlotScheduler(beat.Scheduler):
         if self._fails:
             logger.info("broker available")
         self._fails = False
-        # On a full disk, the check of the container fails, and no tick does.
+        # If the disk is full, the container's health check fails, but ticks continue.
         with contextlib.suppress(OSError):
             settings.BEAT_TICK_FILE.touch()
         logger.info("tick", extra={"job": job.name, "slot": slot_text(slot)})

@@ -1,4 +1,4 @@
-"""Convert REDIS_URL to kombu's form, for Celery."""
+"""The conversion of REDIS_URL to kombu's format, for Celery."""
 
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -10,11 +10,11 @@ VARIABLE = "REDIS_URL"
 
 
 def broker_url(redis_url: str) -> str:
-    """Return kombu's form of a URL that servicekit.process.redis_url describes.
+    """Return kombu's form of a URL in the format of servicekit.process.redis_url.
 
-    The two agree on plain TCP. With TLS, kombu checks no certificate unless the URL says so. For a socket it has a
-    scheme of its own, and calls the database a virtual host. It wants a URL for each Sentinel. Raises
-    ConfigurationError, which never shows the password.
+    The two are the same for plain TCP. With TLS, kombu verifies no certificate unless the URL requires it. It has its
+    own scheme for sockets, in which the database is a virtual host, and requires a URL for each Sentinel. Raises
+    ConfigurationError, whose message never contains the password.
     """
     try:
         if sentinels := sentinels_of(redis_url):
@@ -35,13 +35,13 @@ def broker_url(redis_url: str) -> str:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     database = options.pop("db", "0")
     if options or parts.fragment or not database.isdecimal():
-        # Do not name it: it may be part of a password that was not percent-encoded.
+        # Do not name the option: it may be part of a password that was not percent-encoded.
         raise ConfigurationError(VARIABLE, "has an unknown option; a socket has one, db=number")
     return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={database}"
 
 
 def transport_options(redis_url: str) -> dict[str, Any]:
-    """Return kombu's options for a URL of Sentinels, none for another; broker_url has checked the URL."""
+    """Return kombu's options for a URL of Sentinels, none for any other; broker_url must have checked the URL."""
     sentinels = sentinels_of(redis_url)
     if sentinels is None:
         return {}

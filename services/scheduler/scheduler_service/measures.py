@@ -1,7 +1,7 @@
-"""What waits, and for how long, as the relay finds it every few seconds.
+"""Metrics of waiting work and its age, which the relay updates every few seconds.
 
-The numbers are about the database and Redis, and not about a process, so one process measures for all: the relay that
-leads. Where it stops, what it found last grows stale, which RELAY_MEASURED_AT tells.
+They are about the database and Redis, not about a process, so only the leading relay measures them. If it stops, its
+last values become stale, which RELAY_MEASURED_AT shows.
 """
 
 import json
@@ -25,51 +25,47 @@ QUEUES = (settings.CELERY_TASK_DEFAULT_QUEUE, *(route["queue"] for route in sett
 
 RELAY_MEASURED_AT = Gauge(
     "relay_measured_timestamp_seconds",
-    "When the relay last found how much waits, in Unix time.",
+    "When the relay last measured the waiting work, in Unix time.",
     multiprocess_mode="livemostrecent",
 )
 LAST_TICK_AT = Gauge(
     "job_last_tick_timestamp_seconds",
-    "The minute of the last tick that beat sent and a worker took, in Unix time.",
+    "The minute of the last tick that a worker received from beat, in Unix time.",
     multiprocess_mode="livemostrecent",
 )
-QUEUED_RUNS = Gauge("job_runs_queued", "Runs that wait for a worker.", multiprocess_mode="livemostrecent")
+QUEUED_RUNS = Gauge("job_runs_queued", "Queued runs.", multiprocess_mode="livemostrecent")
 OLDEST_RUN = Gauge(
-    "job_oldest_queued_run_age_seconds", "Age of the oldest run that waits.", multiprocess_mode="livemostrecent"
+    "job_oldest_queued_run_age_seconds", "Age of the oldest queued run.", multiprocess_mode="livemostrecent"
 )
 EVENT_LAG = Gauge(
     "webhook_oldest_unread_event_age_seconds",
-    "Age of the oldest event that no deliveries were made of yet.",
+    "Age of the oldest event for which no deliveries have been created yet.",
     multiprocess_mode="livemostrecent",
 )
-DUE_ENDPOINTS = Gauge(
-    "webhook_endpoints_due", "Endpoints to which something is due.", multiprocess_mode="livemostrecent"
-)
+DUE_ENDPOINTS = Gauge("webhook_endpoints_due", "Endpoints with due deliveries.", multiprocess_mode="livemostrecent")
 OLDEST_DUE = Gauge(
     "webhook_oldest_due_delivery_age_seconds",
-    "How long the oldest delivery has been due that no worker has taken.",
+    "How long the oldest delivery not claimed by a worker has been due.",
     multiprocess_mode="livemostrecent",
 )
-MESSAGES = Gauge(
-    "celery_queue_messages", "Messages that wait in a queue.", ["queue"], multiprocess_mode="livemostrecent"
-)
+MESSAGES = Gauge("celery_queue_messages", "Messages waiting in a queue.", ["queue"], multiprocess_mode="livemostrecent")
 OLDEST_MESSAGE = Gauge(
     "celery_queue_oldest_message_age_seconds",
-    "Age of the oldest message that waits in a queue.",
+    "Age of the oldest message waiting in a queue.",
     ["queue"],
     multiprocess_mode="livemostrecent",
 )
 
 
 class Measure:
-    """A step of the relay's."""
+    """The relay's step that updates these metrics."""
 
     def __init__(self) -> None:
         self._redis = connect()
         self._next_at = 0.0
 
     def __call__(self) -> None:
-        """Measure every INTERVAL_SECONDS. Raises what the database raises."""
+        """Measure every INTERVAL_SECONDS; raises errors of the database."""
         if time.monotonic() < self._next_at:
             return
         self._next_at = time.monotonic() + INTERVAL_SECONDS
@@ -88,7 +84,7 @@ class Measure:
 
 
 def measure_database() -> None:
-    """Set what the tables tell."""
+    """Set the metrics about the tables."""
     found = jobs.measures() | webhooks.measures()
     QUEUED_RUNS.set(found["queued_runs"] or 0)
     OLDEST_RUN.set(found["oldest_queued_run_seconds"] or 0)
@@ -101,15 +97,15 @@ def measure_database() -> None:
 
 
 def measure_queue(client: "redis.Redis", queue: str) -> None:
-    """Set how many messages wait, and since when the first has; raises redis.RedisError."""
-    # Messages are pushed at the left, and taken from the right.
+    """Set the number of messages in the queue and the age of the oldest; raises redis.RedisError."""
+    # Messages are pushed on the left and popped from the right.
     key = f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}{queue}"
     MESSAGES.labels(queue).set(client.llen(key))
     OLDEST_MESSAGE.labels(queue).set(_age(cast(Any, client.lindex(key, -1))))
 
 
 def _age(message: str | None) -> float:
-    """Return the age of a message in seconds; 0 for none, and for one that does not tell."""
+    """Return the age of a message in seconds; 0 for None, and for a message without a time of sending."""
     if message is None:
         return 0.0
     try:

@@ -1,4 +1,4 @@
-"""Every route of the service."""
+"""The routes of the service."""
 
 from django.urls import include, path
 
@@ -12,7 +12,7 @@ urlpatterns = [
     path("", include("webhooks.urls")),
     *health_urls(
         service="scheduler",
-        # In this order: without a database, the later ones do not wait for one a second time.
+        # The database comes first: if it is unavailable, the later checks do not wait for it again.
         checks={
             "database": check_database(Run),
             "redis": check_redis,

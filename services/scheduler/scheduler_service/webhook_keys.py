@@ -1,4 +1,4 @@
-"""Read WEBHOOK_SECRET_KEY, the keys that encrypt the secrets of webhooks."""
+"""WEBHOOK_SECRET_KEY, the keys that encrypt the secrets of webhooks."""
 
 import os
 
@@ -10,9 +10,9 @@ VARIABLE = "WEBHOOK_SECRET_KEY"
 
 
 def webhook_secret_keys(*, jwt_keys: tuple[Key, ...]) -> tuple[str, ...]:
-    """Return the keys, which commas separate: the first encrypts, all decrypt.
+    """Return the comma-separated keys: the first encrypts, all decrypt.
 
-    Raises ConfigurationError if there is none, one is too short, or one equals another secret.
+    Raises ConfigurationError if there are none, or if one is too short or equals another secret.
     """
     keys = tuple(key.strip() for key in env.require(VARIABLE).split(","))
     if any(len(key.encode()) < MINIMUM_SECRET_BYTES for key in keys):

@@ -1,4 +1,4 @@
-"""The WSGI application that the server loads."""
+"""The service's WSGI application."""
 
 import os
 

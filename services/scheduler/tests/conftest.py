@@ -1,4 +1,4 @@
-"""What several test modules use."""
+"""Fixtures and helpers that several test modules use."""
 
 import datetime
 import logging
@@ -24,7 +24,7 @@ MINUTE = datetime.timedelta(minutes=1)
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Add the tables that the tasks service owns to those of this service's migrations."""
+    """Create the tables that the tasks service owns, in addition to those of this service's migrations."""
     with django_db_blocker.unblock():
         with connection.schema_editor() as editor:
             editor.create_model(Task)
@@ -33,7 +33,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 def _make_flushable() -> None:
-    """Drop the test database's foreign keys where the server cannot disable them, as Django does to empty tables."""
+    """Drop the test database's foreign keys if the server cannot disable them, as Django does to flush tables."""
     if connection.vendor != "microsoft":
         return
     with connection.cursor() as cursor:
@@ -46,14 +46,14 @@ def _make_flushable() -> None:
 
 
 class API:
-    """The service as one user sees it, or an anonymous client if there is no user."""
+    """A client that sends requests as one user, or anonymously if there is no user."""
 
     def __init__(self, user_id: int | None = None, *, is_staff: bool = False) -> None:
         self._client = Client(raise_request_exception=False)
         self._identity = {} if user_id is None else {"user_id": user_id, "is_staff": is_staff}
 
     def __call__(self, method: str, path: str, body: str = "") -> Any:
-        # A token is made for each request, since the tests move the clock.
+        # Each request gets a new token, since the tests change the clock.
         headers = bearer(**self._identity) if self._identity else {}
         content_type = "application/json" if body else ""
         return self._client.generic(method, path, body, content_type=content_type, headers=headers)
@@ -70,15 +70,15 @@ def anonymous() -> API:
 
 
 def note_request(record: logging.LogRecord) -> bool:
-    """Keep in the record the request's id that its line would have: a filter for caplog's handler."""
+    """Store in the record the request id of its log line; a filter for caplog's handler."""
     record.of_request = request_id()
     return True
 
 
 def make_run(**values: Any) -> Run:
-    """A run of the report that succeeded, with ``values`` in place of its own."""
+    """Store a run, by default one of the report that succeeded, with these values, and return it."""
     slot, state = values.get("slot", SLOT), values.get("state", "succeeded")
-    begun = state in ("running", "succeeded", "failed")
+    started = state in ("running", "succeeded", "failed")
     defaults = {
         "job": "report-user-tasks",
         "slot": slot,
@@ -87,9 +87,9 @@ def make_run(**values: Any) -> Run:
         "started_at": slot + SECOND,
         "finished_at": slot + 2 * SECOND,
         "outcome": "3 of 3 tasks" if state == "succeeded" else "",
-        "attempts": int(begun),
-        "holder": "a-holder" if begun else "",
-        "lease": int(begun),
+        "attempts": int(started),
+        "holder": "a-holder" if started else "",
+        "lease": int(started),
         "request_id": "0" * 32,
     }
     return Run.objects.create(**{**defaults, **values})

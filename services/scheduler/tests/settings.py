@@ -1,6 +1,6 @@
-"""The service's own settings, read from an environment that the tests make, so that a bare `pytest` works.
+"""The service's own settings, read from an environment that is set here, so that a bare `pytest` works.
 
-This is a settings module and no conftest.py, since pytest-django and mypy read the settings before any conftest.
+This is a settings module and not a conftest.py, since pytest-django and mypy read the settings before any conftest.
 """
 
 import os
@@ -21,13 +21,13 @@ os.environ.update(
         "WEBHOOK_SECRET_KEY": "only-for-the-tests-of-the-webhooks-of-the-scheduler",
         "WEBHOOK_ALLOW_PRIVATE_NETWORKS": "0",
         "REDIS_URL": "unix:///nonexistent/redis.sock",
-        # The runs of the tests are of another year than the clock.
+        # The tests' runs are in a different year from the clock.
         "RUNS_KEPT_DAYS": "36500",
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "info",
     }
 )
-# DATABASE_URL is left as it is: the same tests run on SQL Server where it names one. Else Django's test database is
-# one in memory, and no file is made.
+# DATABASE_URL is not set here: if it names a SQL Server, the same tests run on that. Otherwise Django's test database
+# is in memory, and no file is created.
 
 from scheduler_service.settings import *  # noqa: E402, F403

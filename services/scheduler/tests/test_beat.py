@@ -1,4 +1,4 @@
-"""What beat sends, whatever the clock does."""
+"""The ticks that beat sends, including when the clock changes or the broker fails."""
 
 import datetime
 import logging
@@ -23,7 +23,7 @@ BOTH_DUE = SLOT - 23 * MINUTE
 
 
 class Broker:
-    """Takes ticks, or raises what it is told to."""
+    """A stand-in for the broker that records ticks, or raises ``error``."""
 
     def __init__(self) -> None:
         self.slots: list[tuple[str, str]] = []
@@ -91,7 +91,7 @@ def test_it_keeps_nothing_from_one_start_to_the_next(broker):
     assert [slot for _, slot in broker.slots] == ["11:30", "09:30"]
 
 
-# MISCONF is what Redis answers when it cannot write to its disk.
+# MISCONF is the error of a Redis that cannot write to its disk.
 @pytest.mark.parametrize("error", [OperationalError("refused"), ResponseError("MISCONF disk"), ConnectionResetError()])
 def test_tick_that_the_broker_does_not_take_is_sent_again_within_its_minute(beat, broker, error, caplog, settings):
     caplog.set_level(logging.INFO, logger="jobs.beat")
@@ -139,7 +139,7 @@ def test_message_has_its_job_and_slot_and_expires(late, settings, tmp_path, monk
 
 
 def test_ids_are_random_in_every_digit(beat, broker):
-    """A tick's id is that of its trace, of which samplers take a share by the second half."""
+    """A tick's id is also its trace's id, whose second half samplers use to select a share of the traces."""
     tick_at(beat, *(SLOT + number * MINUTE for number in range(100)))
     assert len(broker.ids) >= 100
     assert all(re.fullmatch("[0-9a-f]{32}", identifier) for identifier in broker.ids)

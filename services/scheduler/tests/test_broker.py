@@ -1,4 +1,4 @@
-"""REDIS_URL means the same to redis-py, which the probe uses, and to kombu, which carries the messages."""
+"""REDIS_URL has the same meaning for redis-py, which the probe uses, and for kombu, which sends the messages."""
 
 import ssl
 
@@ -54,7 +54,7 @@ def test_both_connect_alike(url):
 )
 @pytest.mark.parametrize("start", ["rediss://:p%40ss@redis:6380/3", "rediss+sentinel://:p%40ss@one,two/tasks/3"])
 def test_certificate_is_checked_unless_the_url_says_otherwise(start, options, expected):
-    """Kombu by itself checks none."""
+    """By default, kombu verifies no certificate."""
     connection = Connection(broker_url(start + options))
 
     assert connection.ssl == expected

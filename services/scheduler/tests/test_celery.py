@@ -1,4 +1,4 @@
-"""Celery's options: that Celery knows them, that they fit together, and what they do. tests/chaos has the rest."""
+"""Celery's options: that they exist, are consistent and take effect. tests/chaos covers the rest."""
 
 import json
 import os
@@ -36,19 +36,19 @@ def test_worker_and_beat_find_the_application():
 def test_times_fit_together():
     visibility = app.conf.broker_transport_options["visibility_timeout"]
     for job in JOBS.values():
-        # Expired, a message of a worker that was killed would not run again; longer than a period, ticks would pile up.
+        # A killed worker's message must be redelivered before it expires, and expire within a period, or ticks pile up.
         assert visibility < job.expires_seconds < 60
-    # The socket would time out while it waits for the next message, which kombu does for a second.
+    # Kombu waits for a second for the next message, which must not exceed the socket's timeout.
     assert app.conf.broker_transport_options["socket_timeout"] > 1
 
 
 def test_no_time_limit_raises_into_a_job():
-    """The runner looks at the deadline between pieces, and the kernel ends a process that cannot get there."""
+    """The runner checks the deadline between pieces, and the kernel kills a process whose piece takes too long."""
     assert (app.conf.task_soft_time_limit, app.conf.task_time_limit) == (None, None)
 
 
 def test_a_job_that_may_take_long_is_one_that_can_be_continued():
-    """Or it would keep its place in the worker, and a deploy would have it start again."""
+    """Otherwise it would occupy a process of the worker, and start over after a deployment."""
     assert [job.name for job in JOBS.values() if job.limit_seconds > LONGEST_SILENCE_SECONDS] == ["delete-old-runs"]
 
 
@@ -63,7 +63,7 @@ def test_message_in_another_form_than_json_is_refused():
 
 
 def test_pool_process_leaves_the_workers_group():
-    """In a process of its own, since pytest would leave its terminal's."""
+    """Runs in a separate process, since otherwise pytest would leave its terminal's process group."""
     program = (
         "import os; from celery import signals; import scheduler_service.celery; before = os.getpgrp();"
         "signals.worker_process_init.send(sender=None); print(before != os.getpgrp() == os.getpid())"
@@ -74,10 +74,10 @@ def test_pool_process_leaves_the_workers_group():
 def test_pool_process_knows_that_the_worker_stops():
     program = (
         "import os; from celery import signals; from scheduler_service.celery import is_stopping;"
-        "ask, answer = os.pipe(), os.pipe(); child = os.fork() == 0;"
-        "child and (os.read(ask[0], 1), os.write(answer[1], b'%d' % is_stopping()), os._exit(0));"
-        "before = is_stopping(); signals.worker_shutting_down.send(sender=None); os.write(ask[1], b'?');"
-        "print(before, os.read(answer[0], 1))"
+        "request, reply = os.pipe(), os.pipe(); child = os.fork() == 0;"
+        "child and (os.read(request[0], 1), os.write(reply[1], b'%d' % is_stopping()), os._exit(0));"
+        "before = is_stopping(); signals.worker_shutting_down.send(sender=None); os.write(request[1], b'?');"
+        "print(before, os.read(reply[0], 1))"
     )
     assert python(program) == "False b'1'\n"
 

@@ -1,4 +1,4 @@
-"""The job delete-old-runs."""
+"""The work of the job delete-old-runs."""
 
 import datetime
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def pauses(settings, monkeypatch):
-    """Where all runs of SLOT's day are too old, and batches are of two."""
+    """The pauses of the job, with batches of two, at a time when all runs of SLOT's day are too old."""
     settings.RUNS_KEPT_DAYS = 30
     monkeypatch.setattr(services, "OLD_RUNS_AT_ONCE", 2)
     pauses: list[float] = []

@@ -1,4 +1,4 @@
-"""The check of the worker's container, on what Redis says of its clients; tests/containers has it on a real one."""
+"""The health check of the worker's container, on lists of Redis clients; tests/containers uses a real Redis."""
 
 import os
 import subprocess
@@ -10,18 +10,18 @@ from scheduler_service.consuming import LONGEST_SILENCE_SECONDS, is_consuming
 from tests.conftest import ROOT
 
 WORKER = {"name": "celery@this", "cmd": "brpop", "idle": "1"}
-ITS_OTHER = {"name": "celery@this", "cmd": "evalsha", "idle": "0"}
-ANOTHERS = {"name": "celery@other", "cmd": "brpop", "idle": "0"}
+OTHER_CONNECTION = {"name": "celery@this", "cmd": "evalsha", "idle": "0"}
+OTHER_WORKER = {"name": "celery@other", "cmd": "brpop", "idle": "0"}
 
 
 @pytest.mark.parametrize(
     ("clients", "consumes"),
     [
-        ([ITS_OTHER, WORKER], True),
-        # It is busy with as many jobs as it takes.
+        ([OTHER_CONNECTION, WORKER], True),
+        # All processes of the worker are busy.
         ([{**WORKER, "idle": str(LONGEST_SILENCE_SECONDS)}], True),
         ([{**WORKER, "idle": str(LONGEST_SILENCE_SECONDS + 1)}], False),
-        ([ITS_OTHER, ANOTHERS], False),
+        ([OTHER_CONNECTION, OTHER_WORKER], False),
         ([], False),
     ],
     ids=["waits", "busy", "silent", "another worker's", "no client"],
@@ -39,4 +39,4 @@ def test_without_redis_it_says_so():
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (1, "Redis does not answer: ConnectionError\n")
+    assert (done.returncode, done.stderr) == (1, "Redis does not respond: ConnectionError\n")

@@ -1,4 +1,4 @@
-"""Which runs the relay has started, continued or given up."""
+"""The runs that the relay starts, continues or gives up."""
 
 import logging
 
@@ -43,7 +43,7 @@ def test_run_of_another_job_is_not_waited_for():
 
 @pytest.mark.parametrize("seconds", [56, -56])
 def test_queued_slot_expires_as_its_tick_would(seconds):
-    """Also one that lies ahead, from before the clock was set back."""
+    """So does a slot in the future, from before the clock was set back."""
     queued = run("queued")
     assert decided(queued, after=seconds * SECOND) == [GiveUp(queued, "missed", NOT_TAKEN)]
 
@@ -74,8 +74,8 @@ def test_run_that_takes_its_worker_down_every_time_is_given_up():
 
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_run_of_a_job_that_is_gone_is_given_up(state):
-    gone = run(state, job="gone")
-    assert decided(gone) == [GiveUp(gone, "failed", "The job no longer exists.")]
+    orphan = run(state, job="removed")
+    assert decided(orphan) == [GiveUp(orphan, "failed", "The job no longer exists.")]
 
 
 class Broker:
@@ -93,7 +93,7 @@ class Broker:
 class TestStep:
     @pytest.fixture
     def clock(self, monkeypatch):
-        """Seconds, which the test sets."""
+        """The monotonic time in seconds, which the test sets."""
         clock = [0.0]
         monkeypatch.setattr(dispatch.time, "monotonic", lambda: clock[0])
         return clock

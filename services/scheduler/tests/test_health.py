@@ -1,4 +1,4 @@
-"""/readyz names what fails, and nothing else does."""
+"""The checks of /readyz, each of which fails independently of the others, and the health of jobs."""
 
 import datetime
 import socket
@@ -26,13 +26,13 @@ CHECKS = {"database": "ok", "redis": "ok", "beat": "ok", "relay": "ok", "webhook
 
 @pytest.fixture
 def redis_up(monkeypatch):
-    """Redis answers."""
+    """Redis is available."""
     monkeypatch.setattr(shared_health, "_redis", lambda: SimpleNamespace(ping=lambda: True))
 
 
 @pytest.fixture
 def redis_socket(settings, tmp_path):
-    """Where Redis should listen, and does not."""
+    """The path of REDIS_URL's socket, on which no server listens."""
     path = str(tmp_path / "redis.sock")
     settings.REDIS_URL = f"unix://{path}"
     shared_health._redis.cache_clear()
@@ -58,8 +58,8 @@ def test_all_well(anonymous, redis_up, started):
     with time_machine.travel(SLOT + 5 * MINUTE + 89 * SECOND), CaptureQueriesContext(connection) as queries:
         response = anonymous("GET", "/readyz")
     assert (response.status_code, checks(response)) == (200, CHECKS)
-    # One for each check of the database's content and three for webhooks; two and four for the measures. Whether it
-    # takes writes is a PRAGMA on SQLite, and a property of the database on SQL Server.
+    # One for each check of the database's content and three for webhooks; two and four for the measures. Whether the
+    # database is writable is a PRAGMA on SQLite, and a property of the database on SQL Server.
     assert len([query for query in queries if not query["sql"].startswith(("PRAGMA", "SELECT CAST"))]) == 12
 
 
@@ -158,7 +158,7 @@ def test_measures(anonymous, redis_up, started):
 
 @pytest.mark.parametrize("check", [health.check_beat, health.check_relay])
 def test_unavailable_database_is_not_waited_for_twice(monkeypatch, django_assert_num_queries, check):
-    """An attempt to connect takes up to 3 s, and the gateway does not wait for two."""
+    """An attempt to connect takes up to 3 s, and the gateway does not wait long enough for two."""
     monkeypatch.setattr(health, "connection", SimpleNamespace(connection=None))
     with django_assert_num_queries(0), pytest.raises(NotReady, match="is unknown without the database"):
         check()
@@ -182,7 +182,7 @@ def test_liveness_touches_nothing(anonymous, django_assert_num_queries):
 
 
 class TestTrouble:
-    """What GET /api/jobs says of a job."""
+    """The trouble of a job in GET /api/jobs."""
 
     def trouble(self, *, job=REPORT_USER_TASKS, after=0 * SECOND) -> str | None:
         now = SLOT + after
@@ -216,7 +216,7 @@ class TestTrouble:
 
     @pytest.mark.parametrize(("after", "silent"), [(150, False), (151, True)])
     def test_silence(self, started, after, silent):
-        """Due a minute after the last slot, and 90 s for that."""
+        """A run is due a minute after the last slot, and has 90 s to start."""
         make_run()
         trouble = self.trouble(after=after * SECOND)
         assert trouble == ("Nothing has run since 2026-01-31 09:30 UTC." if silent else None)

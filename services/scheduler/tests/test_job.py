@@ -1,4 +1,4 @@
-"""When jobs are due, and what their slots are called."""
+"""The due times of jobs, and the text form of their slots."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""What the relay measures, and what the worker counts."""
+"""The metrics that the relay measures, and the header from which it computes the age of messages."""
 
 import json
 import time
@@ -26,7 +26,7 @@ NOW = time.time()
 
 @pytest.fixture(autouse=True)
 def empty_log():
-    # The table is the tasks service's, and Django empties only tables of its own.
+    # The table belongs to the tasks service, and Django flushes only managed tables.
     Event.objects.all().delete()
 
 
@@ -35,7 +35,7 @@ def value(name, **labels):
 
 
 class Broker:
-    """A queue in Redis, the oldest message last; broken where it is None."""
+    """A queue in Redis, oldest message last; Redis is unavailable if ``messages`` is None."""
 
     def __init__(self, messages):
         self.messages = messages
@@ -85,7 +85,7 @@ def test_nothing_that_waits_is_zero():
     [
         ([], 0),
         ([message(**{"task-api-published-at": 1}), message(**{"task-api-published-at": NOW - 50})], 50),
-        # From a clock that is ahead, from another version, and from somebody else.
+        # From a clock that is ahead, without the header, and from another program.
         ([message(**{"task-api-published-at": NOW + 50})], 0),
         ([message()], 0),
         (["no JSON"], 0),
@@ -101,7 +101,7 @@ def test_queue_has_a_length_and_an_oldest_message(messages, age):
 
 
 def test_message_tells_when_it_was_sent():
-    """As the relay reads it: in the form that it has in the broker."""
+    """In the broker's form, in which the relay reads it."""
     sent = []
     with app.connection_for_write("memory://") as connection:
         connection.default_channel.queue_declare(queue="task-api.jobs", auto_delete=False)

@@ -1,4 +1,4 @@
-"""The constraints of the table of runs."""
+"""The constraints and indexes of the table of runs, and the index that counts tasks."""
 
 import pytest
 from django.core.management import call_command
@@ -66,7 +66,7 @@ def test_reads_seek_and_do_not_sort(query, seek):
 
 @pytest.mark.sqlite
 def test_an_index_alone_counts_the_tasks():
-    """As the owner makes it; the test database has the table without its indexes."""
+    """The index is created here as the tasks service does, since the test database's table has no indexes."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE INDEX tasks_newest ON tasks_task (owner_id, created_at DESC, id DESC)")
     assert (

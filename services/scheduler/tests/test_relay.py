@@ -1,4 +1,4 @@
-"""One relay leads, another takes over, and one step's trouble is not the others'."""
+"""The relays' leadership and its takeover, and the isolation of failing steps."""
 
 import json
 import logging
@@ -94,7 +94,7 @@ class TestLeadership:
 
 
 class Rounds:
-    """A step that counts its rounds, raises in those that it is told to, and stops the relay after the last."""
+    """A step that counts its rounds, raises in the rounds of ``fails_in``, and stops the relay after the last one."""
 
     def __init__(self, rounds: int, *, fails_in: tuple[int, ...] = ()) -> None:
         self.done = 0
@@ -112,7 +112,7 @@ class Rounds:
 
 @pytest.fixture(autouse=True)
 def pulse(monkeypatch, settings, tmp_path):
-    """The file that is touched in each round; and no pause between rounds."""
+    """The file that is touched in each round; rounds follow without pauses."""
     monkeypatch.setattr(relay, "INTERVAL_SECONDS", 0)
     settings.RELAY_PULSE_FILE = tmp_path / "relay-pulse"
     return settings.RELAY_PULSE_FILE
@@ -146,11 +146,11 @@ def test_failing_step_is_logged_when_it_begins_and_ends_and_harms_no_other(caplo
 def test_lease_that_cannot_be_renewed_ends_the_work_until_it_can(monkeypatch):
     class Unavailable:
         def __init__(self) -> None:
-            self.asked = 0
+            self.calls = 0
 
         def hold(self) -> bool:
-            self.asked += 1
-            if self.asked in (2, 3):
+            self.calls += 1
+            if self.calls in (2, 3):
                 raise OperationalError("no connection")
             return True
 
@@ -159,7 +159,7 @@ def test_lease_that_cannot_be_renewed_ends_the_work_until_it_can(monkeypatch):
     step, leadership = Rounds(3), Unavailable()
     step.relay = Relay({"step": step}, leadership=leadership)
     step.relay.run()
-    assert (step.done, leadership.asked) == (3, 5)
+    assert (step.done, leadership.calls) == (3, 5)
 
 
 def test_pulse_is_touched_where_the_database_answers(pulse, monkeypatch):

@@ -1,4 +1,4 @@
-"""What report-user-tasks prints."""
+"""The output of report-user-tasks."""
 
 import datetime
 import io
@@ -29,7 +29,7 @@ def make_task(number: int, **values: object) -> Task:
 
 
 def report() -> tuple[list[Progress], str]:
-    """What the report yields, and its outcome."""
+    """Run the report; return the progress that it yields, and its outcome."""
     work, yielded = report_user_tasks(""), []
     while True:
         try:
@@ -110,7 +110,7 @@ def test_pages_neither_skip_nor_repeat_tasks_of_one_moment(monkeypatch, printed,
 
 @pytest.fixture
 def full_disk():
-    """The report's logger writes where nothing can be written."""
+    """Have the report's logger write to a full disk."""
 
     class Full(io.StringIO):
         def flush(self) -> None:

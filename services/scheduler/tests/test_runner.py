@@ -1,4 +1,4 @@
-"""The outcome of a run, whatever its job does: the runner owns deadline, lease, stop and outcome."""
+"""The runner, which controls the deadline, lease, stop and outcome of a run, regardless of the job's code."""
 
 import logging
 import signal
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Clock:
-    """In the place of time.monotonic; each piece of Counting takes as long as it says."""
+    """Replacement for time.monotonic, which Counting advances with each piece."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -31,12 +31,12 @@ class Clock:
 
 
 class Counting:
-    """A job that counts to ten, a second for each, and does what it is told to on its way."""
+    """A job that counts to ten in pieces of 1.1 s, and calls ``at`` with each number."""
 
     def __init__(
         self, clock: Clock, *, at: Callable[[int], None] = lambda number: None, resumable: bool = True
     ) -> None:
-        self.begun_at: list[str] = []
+        self.started_from: list[str] = []
         self.counted: list[int] = []
         self.closed = False
         self._clock = clock
@@ -44,7 +44,7 @@ class Counting:
         self._resumable = resumable
 
     def __call__(self, checkpoint: str) -> Work:
-        self.begun_at.append(checkpoint)
+        self.started_from.append(checkpoint)
         try:
             for number in range(int(checkpoint or "0") + 1, 11):
                 self._clock.now += 1.1
@@ -72,7 +72,7 @@ def run(work: Callable[[str], Work], *, stopping: Callable[[], bool] = lambda: F
     return Run.objects.get(slot=SLOT)
 
 
-def go_on(work: Callable[[str], Work], before: Run) -> Run:
+def resume(work: Callable[[str], Work], before: Run) -> Run:
     continue_run(job=job_of(work), run_id=before.id, holder=before.holder, stopping=lambda: False)
     return Run.objects.get(id=before.id)
 
@@ -104,7 +104,7 @@ def test_slot_that_was_claimed_is_passed_over(clock, caplog):
     work = Counting(clock)
     run(work)
     run(work)
-    assert work.begun_at == [""]
+    assert work.started_from == [""]
     assert [record.getMessage() for record in caplog.records] == ["job"]
 
 
@@ -113,7 +113,7 @@ def test_short_run_takes_three_statements_beside_its_work(django_assert_num_quer
         yield Progress()
         return ""
 
-    # The claim between BEGIN and COMMIT, the look for missed slots, the end.
+    # The claim between BEGIN and COMMIT, the search for missed slots, the final update.
     with django_assert_num_queries(5):
         run_slot(job=job_of(nothing), slot=SLOT, request_id="", stopping=lambda: False)
 
@@ -136,11 +136,11 @@ class TestDeadline:
         work = Counting(clock)
         run(work, limit_seconds=3)
         row = run(work, limit_seconds=3)
-        assert (row.attempts, work.begun_at) == (1, [""])
+        assert (row.attempts, work.started_from) == (1, [""])
 
     def test_counts_earlier_stretches_of_work(self, clock):
         make_run(job="count", state="running", lease=0, checkpoint="5", spent_ms=59_000)
-        row = go_on(Counting(clock), Run.objects.get())
+        row = resume(Counting(clock), Run.objects.get())
         assert (row.state, row.done) == ("failed", 6)
 
 
@@ -174,7 +174,7 @@ class TestLease:
         assert [record.getMessage() for record in caplog.records] == ["job interrupted"]
 
     def test_times_fit_together(self):
-        """A statement ends before the process does, and the process before another one takes the run over."""
+        """A statement times out before its process is killed, and that is before another process takes over the run."""
         assert RENEW_SECONDS < QUERY_TIMEOUT_SECONDS < PIECE_SECONDS < LEASE_SECONDS
 
     def test_alarm_stands_while_work_is_done_and_not_after(self, clock, monkeypatch):
@@ -185,13 +185,13 @@ class TestLease:
 
     @pytest.mark.parametrize("frozen", [False, True])
     def test_process_whose_piece_outlasts_it_is_ended_by_the_kernel(self, frozen):
-        """Also one that was frozen in the meantime, before it could do a thing."""
+        """A frozen process is also killed, before it can do anything after it resumes."""
         program = (
             "import signal, sys, time\n"
             "from jobs import runner\n"
             "runner.PIECE_SECONDS = 1\n"
             "with runner._ended_before_the_lease():\n"
-            "    print('begun', flush=True)\n"
+            "    print('started', flush=True)\n"
             "    while True:\n"
             "        try: time.sleep(60)\n"
             "        except BaseException: print('interrupted', flush=True)\n"
@@ -203,7 +203,7 @@ class TestLease:
             text=True,
         )
         assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
+        assert process.stdout.readline() == "started\n"
         if frozen:
             process.send_signal(signal.SIGSTOP)
             with pytest.raises(subprocess.TimeoutExpired):
@@ -221,7 +221,7 @@ class TestHandingBack:
         assert (row.state, row.lease, row.checkpoint, row.done, row.spent_ms) == ("running", 0, "4", 4, 4_400)
         assert [record.getMessage() for record in caplog.records] == ["job interrupted"]
 
-        row = go_on(work, row)
+        row = resume(work, row)
         assert work.counted == list(range(1, 11))
         assert (row.state, row.attempts, row.spent_ms) == ("succeeded", 1, 11_000)
 
@@ -237,7 +237,7 @@ class TestHandingBack:
         before = make_run(job="count", state="queued", requested_by=7, request_id="7" * 32)
         seen = []
         try:
-            go_on(Counting(clock, at=lambda number: seen.append(request_id())), before)
+            resume(Counting(clock, at=lambda number: seen.append(request_id())), before)
         finally:
             set_request_id("")
         assert set(seen) == {"7" * 32}
@@ -248,7 +248,7 @@ def test_job_that_fails_is_recorded_without_its_error_and_is_over(clock, error, 
     work = Counting(clock, at=raises(error))
     run(work)
     row = run(work)
-    assert (work.begun_at, row.state, row.outcome) == ([""], "failed", "It failed; the worker's log says why.")
+    assert (work.started_from, row.state, row.outcome) == ([""], "failed", "It failed; see the worker's log.")
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert (record.getMessage(), record.exc_info[1]) == ("job failed", error)
 
@@ -268,7 +268,7 @@ def test_database_that_is_lost_in_mid_job_leaves_the_run_to_be_continued(clock, 
     row = Run.objects.get()
     assert (row.state, row.checkpoint) == ("running", "2")
 
-    row = go_on(Counting(clock), row)
+    row = resume(Counting(clock), row)
     assert (row.state, row.attempts) == ("succeeded", 2)
 
 

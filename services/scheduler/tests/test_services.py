@@ -1,4 +1,4 @@
-"""Exactly one run for each job and slot, one at a time: who may claim, who may go on, and what is recorded."""
+"""Exactly one run per job and slot, one at a time: claims, leases, and the rows that record them."""
 
 import datetime
 import os
@@ -39,7 +39,7 @@ def finish(run: Run, state: str = "succeeded") -> None:
     finish_run(run=run, state=state, outcome="3 of 3 tasks", progress=Progress(done=3, total=3), spent_ms=20)
 
 
-def ask() -> Run:
+def request() -> Run:
     return request_run(job=JOB, user_id=7, request_id="2" * 32)
 
 
@@ -135,7 +135,7 @@ class TestSlots:
 class TestRequests:
     @time_machine.travel(SLOT + SECOND, tick=False)
     def test_run_is_queued_for_who_asked(self):
-        run = Run.objects.get(id=ask().id)
+        run = Run.objects.get(id=request().id)
         assert (run.state, run.slot, run.requested_by, run.attempts) == ("queued", SLOT + SECOND, 7, 0)
         assert run.request_id == "2" * 32
 
@@ -143,24 +143,24 @@ class TestRequests:
     def test_active_run_refuses_another(self, state):
         make_run(state=state)
         with pytest.raises(RunActive):
-            ask()
+            request()
 
     def test_two_that_look_at_once_queue_one(self, monkeypatch):
         make_run(state="queued")
         monkeypatch.setattr(services, "ACTIVE", ())
         with pytest.raises(RunActive):
-            ask()
+            request()
         assert Run.objects.count() == 1
 
     def test_runs_that_are_over_do_not_refuse(self):
         for number, state in enumerate(("succeeded", "failed", "missed")):
             make_run(slot=SLOT + number * MINUTE, state=state)
-        assert ask().state == "queued"
+        assert request().state == "queued"
 
 
 class TestContinuing:
     def test_queued_run_begins(self):
-        queued = ask()
+        queued = request()
         with time_machine.travel(queued.slot + SECOND, tick=False):
             run = claim_run(run_id=queued.id, holder="")
         assert (run.state, run.attempts, run.losses, run.started_at) == ("running", 1, 0, queued.slot + SECOND)
@@ -178,7 +178,7 @@ class TestContinuing:
         assert (second.attempts, second.losses, second.checkpoint, second.spent_ms) == (1, 0, "5", 100)
 
     def test_one_of_two_messages_gets_it(self):
-        queued = ask()
+        queued = request()
         assert claim_run(run_id=queued.id, holder="") is not None
         assert claim_run(run_id=queued.id, holder="") is None
 
@@ -188,7 +188,7 @@ class TestContinuing:
         assert claim_run(run_id=run.id, holder=run.holder) is None
 
     def test_queued_run_waits_for_the_running_one(self):
-        queued = ask()
+        queued = request()
         assert claim() is not None
         assert claim_run(run_id=queued.id, holder="") is None
         assert Run.objects.get(id=queued.id).state == "queued"
@@ -243,7 +243,7 @@ def test_run_that_was_renewed_since_is_not_given_up():
 
 class TestMissedSlots:
     def record(self, slot: datetime.datetime) -> list[str]:
-        """The missed slots, after a run for this one."""
+        """Run the slot and return the slots recorded as missed."""
         record_missed_slots(job=JOB, run=claim(slot))
         missed = Run.objects.filter(state="missed").order_by("slot")
         return [f"{run.slot:%H:%M}" for run in missed]
@@ -278,7 +278,7 @@ class TestMissedSlots:
         assert self.record(SLOT + 2 * MINUTE) == ["09:31"]
 
 
-@pytest.mark.parametrize("contest", ["claim", "take_over", "ask"])
+@pytest.mark.parametrize("contest", ["claim", "take_over", "request"])
 def test_one_of_eight_at_once_succeeds(tmp_path, contest):
     environment = {
         **os.environ,

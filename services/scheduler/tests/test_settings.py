@@ -1,4 +1,4 @@
-"""A service that is configured badly does not start, and says in one line what to mend."""
+"""A misconfigured service does not start, and names the problem in one line."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The worker's handling of messages, whatever they contain."""
+"""The worker's handling of messages, including malformed ones."""
 
 import logging
 
@@ -21,7 +21,7 @@ TICK = {"job": "report-user-tasks", "slot": "2026-01-31T09:30:00+00:00"}
 
 
 def deliver(task, **arguments: object):
-    """Runs the task as a worker would, without one."""
+    """Run the task as a worker would, and return its result."""
     return task.apply(kwargs=arguments, task_id=MESSAGE)
 
 
@@ -71,7 +71,7 @@ def test_unreadable_tick_is_logged_and_done_with(changes, caplog):
 
 
 def test_run_of_a_job_that_is_gone_is_logged_and_done_with(caplog):
-    assert deliver(continue_, job="gone", run_id=1, holder="").state == states.SUCCESS
+    assert deliver(continue_, job="removed", run_id=1, holder="").state == states.SUCCESS
     assert [record.getMessage() for record in caplog.records] == ["job unknown"]
 
 

@@ -1,4 +1,4 @@
-"""Every route of the service refuses requests without a token, except those named here."""
+"""Every route of the service refuses requests without a token, except those in PUBLIC."""
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver

@@ -1,4 +1,4 @@
-"""The HTTP contract: status, headers and bodies."""
+"""The HTTP contract of jobs and runs: status codes, headers and bodies."""
 
 import datetime
 
@@ -33,7 +33,7 @@ def started(monkeypatch):
 
 @time_machine.travel(SLOT + MINUTE - SECOND, tick=False)
 def test_jobs_before_the_first_run(staff, django_assert_num_queries):
-    # What tells of the runs, and the relay's lease.
+    # The runs, and the relay's lease.
     with django_assert_num_queries(2):
         response = staff("GET", "/api/jobs")
 
@@ -64,7 +64,7 @@ def test_jobs_before_the_first_run(staff, django_assert_num_queries):
 
 @time_machine.travel(SLOT + MINUTE, tick=False)
 def test_jobs_show_the_run_of_the_newest_slot(staff, django_assert_num_queries):
-    # An old slot that was taken up again late is not the last one, and neither is one that lies ahead.
+    # Neither an old slot that was resumed late nor one in the future is the last one.
     make_run(slot=SLOT - MINUTE, started_at=SLOT + MINUTE, finished_at=SLOT + 2 * MINUTE)
     run = make_run()
     make_run(slot=SLOT - 2 * MINUTE)
@@ -128,7 +128,7 @@ class TestRequest:
         assert run.request_id == response["X-Request-ID"]
 
     def test_never_speaks_to_the_broker(self, staff):
-        """The settings of the tests name none that answers."""
+        """In the tests' settings, no broker is available."""
         assert staff("POST", self.PATH).status_code == 202
 
     def test_takes_a_look_and_an_insert(self, staff, django_assert_num_queries):

@@ -1,4 +1,4 @@
-"""The app's declaration."""
+"""The app's configuration."""
 
 from django.apps import AppConfig
 

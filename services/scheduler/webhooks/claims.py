@@ -1,7 +1,7 @@
-"""Claim endpoints with what is due to them, and record the outcomes: in short transactions, none open during a request.
+"""Claiming endpoints with due deliveries, and recording the outcomes. No transaction is open during a request.
 
-One worker at a time claims an endpoint, until claimed_until, after which the claims of a worker that died are free
-again. Only rows decide; a message to a worker only says that there may be work.
+One worker at a time claims an endpoint, until claimed_until, so the claims of a lost worker expire. Only rows decide; a
+message to a worker only signals that there may be work.
 """
 
 import datetime
@@ -21,14 +21,14 @@ from webhooks.models import DEAD, DELIVERED, EXCERPT_BYTES, FAILING, GONE, NEVER
 from webhooks.payloads import event_body, ping_body
 from webhooks.retry import next_attempt
 
-# Longer than a worker can take to send what it has claimed and record the outcomes.
+# Longer than a worker can take to send the deliveries that it has claimed and record the outcomes.
 LEASE = datetime.timedelta(seconds=20)
-# Deliveries claimed at once for one endpoint; for one whose last attempt failed only one, as a probe.
+# Deliveries per claim of an endpoint. If its last attempt failed, only one is claimed, as a probe.
 DELIVERIES_AT_ONCE = 32
-# After a failure the endpoint rests for a second, after two in a row for two, and so on up to this: all that waits for
-# it is due, and would otherwise be tried without a pause.
+# An endpoint rests for as many seconds as it has failures in a row, up to this: otherwise all its due deliveries would
+# be attempted without a pause.
 LONGEST_REST_SECONDS = 5
-# An endpoint with only failures for this long is disabled.
+# An endpoint whose attempts have all failed for this long is disabled.
 FAILING_LIMIT = datetime.timedelta(days=5)
 
 GONE_STATUS = 410
@@ -44,13 +44,13 @@ class Message:
     task_id: int
     message_id: str
     request_id: str
-    # None if the event is no longer kept.
+    # None if the event has been deleted.
     body: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What one worker has claimed for one endpoint: messages, those about one task in the order of its changes."""
+    """The messages that a worker has claimed for an endpoint; those about one task are in the order of its changes."""
 
     endpoint_id: int
     claim: str
@@ -62,7 +62,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The outcome of an attempt; ``status`` is 0 if there was no response, and ``error`` then says why."""
+    """The outcome of an attempt. ``status`` is 0 if there was no response, and ``error`` then gives the reason."""
 
     delivery_id: int
     attempted_at: datetime.datetime
@@ -79,17 +79,17 @@ class Outcome:
 
 def due_endpoints(*, now: datetime.datetime) -> QuerySet[Endpoint]:
     """Return the endpoints that a worker may claim, the longest due first."""
-    # A claim that ends much later than any can was made by a wrong clock. Allow some time: another worker's clock may
-    # be ahead, and its ``now`` is later if this one has waited for its turn.
+    # A claim that expires much later than LEASE from now was made by a wrong clock. Allow twice that: another worker's
+    # clock may be ahead, and its ``now`` is later if this transaction had to wait for it.
     unclaimed = Q(claimed_until__lte=now) | Q(claimed_until__gt=now + 2 * LEASE)
     return Endpoint.objects.filter(unclaimed, due_at__lte=now, enabled=True, slot__gte=0).order_by("due_at")
 
 
 def claim_batches(*, healthy: int, failing: int) -> list[Batch]:
-    """Claim what is due to at most so many endpoints whose last attempt succeeded, and so many whose last failed."""
+    """Claim up to ``healthy`` due endpoints without failures and ``failing`` with failures; return their batches."""
     now = timezone.now()
     due = due_endpoints(now=now).values_list("id", flat=True)
-    # Usually nothing is due, and then nothing is written or locked.
+    # Usually nothing is due, so nothing is written or locked.
     if ids := [*due.filter(failures=0)[:healthy], *due.filter(failures__gt=0)[:failing]]:
         return [_make_batch(endpoint, now=now) for endpoint in _claim_endpoints(ids, now=now)]
     return []
@@ -99,7 +99,7 @@ def claim_batches(*, healthy: int, failing: int) -> list[Batch]:
 def _claim_endpoints(ids: Sequence[int], *, now: datetime.datetime) -> list[Endpoint]:
     claim = uuid.uuid4().hex
     with transaction.atomic():
-        # One statement reads and claims, so only one of two workers gets an endpoint; do not trust its row count.
+        # One statement checks and claims, so only one of two workers gets an endpoint. Do not rely on its row count.
         due_endpoints(now=now).order_by().filter(id__in=ids).update(claim=claim, claimed_until=now + LEASE)
         return list(Endpoint.objects.filter(id__in=ids, claim=claim))
 
@@ -122,9 +122,9 @@ def _make_batch(endpoint: Endpoint, *, now: datetime.datetime) -> Batch:
 
 
 def _next_deliveries(endpoint_id: int, *, now: datetime.datetime) -> QuerySet[Delivery]:
-    """Return what is due, except for deliveries that wait for an earlier one about the same task."""
+    """Return the due deliveries, except those that wait for an earlier one about the same task."""
     pending = Delivery.objects.filter(endpoint_id=endpoint_id, state=PENDING)
-    # Pings are about no task, so none waits for another.
+    # Pings have event id 0, so none waits for another.
     earlier = pending.filter(task_id=OuterRef("task_id"), event_id__lt=OuterRef("event_id"), due_at__gt=now)
     return pending.filter(~Exists(earlier), due_at__lte=now).order_by("event_id", "id")
 
@@ -147,14 +147,14 @@ def record_batches(results: Sequence[tuple[Batch, Sequence[Outcome]]]) -> None:
     """Record the outcomes and release the endpoints, except those that another worker has since claimed."""
     now = timezone.now()
     with transaction.atomic():
-        # In the order of the ids, as everywhere that locks several endpoints, so that no two wait for each other.
+        # In order of id, as in all code that locks several endpoints, to prevent deadlocks.
         for batch, outcomes in sorted(results, key=lambda result: result[0].endpoint_id):
             _record(batch, outcomes, now=now)
 
 
 def _record(batch: Batch, outcomes: Sequence[Outcome], *, now: datetime.datetime) -> None:
     mine = Endpoint.objects.filter(id=batch.endpoint_id, claim=batch.claim)
-    # This locks the row; for what the reader adds from here on, it wakes the endpoint itself.
+    # This locks the row. For deliveries that the reader creates from here on, it wakes the endpoint itself.
     mine.update(claimed_until=now)
     endpoint = mine.first()
     if endpoint is None:
@@ -162,7 +162,7 @@ def _record(batch: Batch, outcomes: Sequence[Outcome], *, now: datetime.datetime
     for outcome in outcomes:
         _record_outcome(outcome, now=now)
     changes = _health_changes(endpoint, outcomes, now=now)
-    # If it is disabled, housekeeping has to end what is pending.
+    # If the endpoint is disabled, it is due for housekeeping, which gives up its pending deliveries.
     enabled = changes.get("enabled", endpoint.enabled)
     due_at = _next_due(endpoint) if enabled else now
     rest = min(changes.get("failures", endpoint.failures), LONGEST_REST_SECONDS)
@@ -170,7 +170,7 @@ def _record(batch: Batch, outcomes: Sequence[Outcome], *, now: datetime.datetime
 
 
 def _next_due(endpoint: Endpoint) -> datetime.datetime:
-    """Return when the first delivery is due that does not wait for an earlier one about its task."""
+    """Return the earliest due time of the deliveries that do not wait for an earlier one about their task, or NEVER."""
     pending = Delivery.objects.filter(endpoint=endpoint, state=PENDING)
     earlier = pending.filter(task_id=OuterRef("task_id"), event_id__lt=OuterRef("event_id"))
     first = pending.filter(~Exists(earlier)).order_by("due_at").values_list("due_at", flat=True).first()
@@ -207,13 +207,13 @@ def _next_state(outcome: Outcome, *, attempts: int, now: datetime.datetime) -> t
 
 
 def _excerpt(body: bytes) -> str:
-    """Return the start of the body as text that every database can store and every terminal can show."""
+    """Return the start of the body as printable text, which every database can store and every terminal can display."""
     text = body[:EXCERPT_BYTES].decode(errors="replace")
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _health_changes(endpoint: Endpoint, outcomes: Sequence[Outcome], *, now: datetime.datetime) -> dict[str, Any]:
-    """Return the changes to the endpoint: one success makes it healthy, and too many failures disable it."""
+    """Return the changes to the endpoint: a success resets its failures; a 410 or FAILING_LIMIT disables it."""
     sent = [outcome for outcome in outcomes if outcome.error != EVENT_EXPIRED]
     if any(outcome.status == GONE_STATUS for outcome in sent):
         return {"enabled": False, "disabled_reason": GONE, "updated_at": now}

@@ -1,7 +1,7 @@
-"""Encrypt the endpoints' secrets at rest: a copy of the database alone signs nothing.
+"""Encryption of the endpoints' secrets at rest: a copy of the database is not enough to sign.
 
-Fernet (AES-128-CBC with HMAC-SHA256) of `cryptography`: authenticated, versioned, and MultiFernet takes several keys,
-so that they can be rotated. WEBHOOK_SECRET_KEY holds them as text of any form, from which HKDF derives Fernet's own.
+Uses Fernet (AES-128-CBC with HMAC-SHA256) from `cryptography`: authenticated, versioned, and with key rotation by
+MultiFernet. The keys in WEBHOOK_SECRET_KEY are arbitrary text, from which HKDF derives Fernet's keys.
 """
 
 import base64
@@ -14,17 +14,17 @@ from django.conf import settings
 
 
 def encrypt(secret: str) -> str:
-    """Encrypt with the first key."""
+    """Encrypt a secret with the first key."""
     return _fernet(settings.WEBHOOK_SECRET_KEYS).encrypt(secret.encode()).decode()
 
 
 def decrypt(token: str) -> str:
-    """Decrypt with any of the keys; raises cryptography.fernet.InvalidToken if none fits."""
+    """Decrypt a secret with any of the keys; raises cryptography.fernet.InvalidToken if none fits."""
     return _fernet(settings.WEBHOOK_SECRET_KEYS).decrypt(token.encode()).decode()
 
 
 def reencrypt(token: str) -> str:
-    """Decrypt with any of the keys and encrypt with the first; raises InvalidToken."""
+    """Decrypt with any of the keys and encrypt with the first; raises InvalidToken if none fits."""
     return _fernet(settings.WEBHOOK_SECRET_KEYS).rotate(token.encode()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Compute ranges of missing ids, without side effects. A range is (first, last), both included."""
+"""Functions without side effects that compute ranges of missing ids. A range is (first, last), inclusive."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ Range = tuple[int, int]
 
 
 def missing_ranges(*, after: int, present: Iterable[int]) -> list[Range]:
-    """Return the missing ranges between ``after`` and the last of the ``present`` ids, which ascend."""
+    """Return the missing ranges between ``after`` and the last of the ``present`` ids, which must be in order."""
     ranges = []
     for number in present:
         if number > after + 1:
@@ -16,6 +16,6 @@ def missing_ranges(*, after: int, present: Iterable[int]) -> list[Range]:
 
 
 def remaining_ranges(gap: Range, *, present: Iterable[int]) -> list[Range]:
-    """Return what is still missing of a gap in which the ``present`` ids, which ascend, have appeared."""
+    """Return the ranges still missing in a gap after the ``present`` ids, which must be in order, have appeared."""
     first, last = gap
     return missing_ranges(after=first - 1, present=[*present, last + 1])

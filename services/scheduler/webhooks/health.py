@@ -1,4 +1,4 @@
-"""Check the webhooks' part of /readyz."""
+"""The check and the measures of webhooks for /readyz."""
 
 import datetime
 
@@ -10,14 +10,14 @@ from servicekit.http.health import NotReady
 from webhooks.claims import due_endpoints
 from webhooks.selectors import oldest_due, oldest_unread_event
 
-# The reader is about a second behind, and a sender starts what is due within another second.
+# The reader is about a second behind, and a sender starts due deliveries within another second.
 LONGEST_WAIT = datetime.timedelta(seconds=30)
 
 
 def check_webhooks() -> None:
     """Raise NotReady if an event or a due delivery has waited for too long.
 
-    A failed delivery that waits for its next attempt is not due: it says nothing about this system. Run this after
+    A failed delivery that waits for its next attempt is not due, and no sign of trouble here. Run this after
     check_database, which leaves a connection open.
     """
     if connection.connection is None:
@@ -32,7 +32,7 @@ def check_webhooks() -> None:
 
 
 def measures() -> dict[str, float | None]:
-    """Return how much waits to be delivered, and for how long."""
+    """Return the number of due endpoints, and the ages in seconds of the oldest unread event and due delivery."""
     now = timezone.now()
     return {
         "oldest_unread_event_seconds": _age(oldest_unread_event(), now=now),
@@ -42,5 +42,5 @@ def measures() -> dict[str, float | None]:
 
 
 def _age(time: datetime.datetime | None, *, now: datetime.datetime) -> float | None:
-    """Return the age in seconds, rounded to tenths; 0 if another machine's clock is ahead."""
+    """Return the age in seconds, rounded to tenths; 0 if another machine's clock is ahead, None without a time."""
     return None if time is None else round(max((now - time).total_seconds(), 0.0), 1)

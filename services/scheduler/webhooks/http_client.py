@@ -1,12 +1,12 @@
-"""POST to a URL that a user chose, and trust nothing about the server behind it.
+"""An HTTP client that POSTs to URLs chosen by users, and does not trust the servers behind them.
 
-- The host is resolved once, every address is checked, and the connection goes to one that was checked, so a name that
-  would resolve differently the next time gains nothing.
-- A request has SECONDS in all, for resolving, connecting, TLS, sending and receiving. Timeouts of sockets are per read,
-  and a receiver that drips a byte each second would never exceed them.
-- No redirects, proxies, cookies or .netrc: a request is handed to the adapter of `requests`, past its Session, which
-  would also read and decompress the whole body of a redirect that it does not follow.
-- Received bytes are counted, headers included, and never decompressed.
+- The host is resolved once, every address is checked, and the connection goes to a checked address, so a name that
+  would resolve differently the next time (DNS rebinding) gains nothing.
+- A request has SECONDS in total for resolving, connecting, TLS, sending and receiving. Socket timeouts apply to each
+  read, so a receiver that sends a byte per second would never exceed them.
+- No redirects, proxies, cookies or .netrc: a request is passed directly to the adapter of `requests`, without its
+  Session, which would also read and decompress the whole body of a redirect that it does not follow.
+- Received bytes are counted, including headers, and never decompressed.
 """
 
 import socket
@@ -33,10 +33,10 @@ from webhooks.targets import IPAddress, is_allowed, parse_address
 SECONDS = 5.0
 BODY_BYTES = 64 * 1024
 HEADER_BYTES = 16 * 1024
-# A lookup cannot be cancelled, only abandoned; the system's resolver gives up after some 30 s.
+# A lookup cannot be cancelled, only abandoned; the system's resolver gives up after about 30 s.
 RESOLVER_THREADS = 64
 
-# Two outcomes, one message, which must not reveal the names that exist inside our network.
+# Also the message for a name that does not resolve, so as not to reveal which names exist inside our network.
 NOT_PUBLIC = "The host does not resolve to a public address."
 NO_RESPONSE_IN_TIME = "No response came in time."
 TOO_LARGE = "The response's headers are too large."
@@ -48,12 +48,12 @@ class SendError(Exception):
 
 
 class _Refused(Exception):
-    """Our own reason for ending a request. Not an OSError, which libraries turn into their own errors."""
+    """The request was aborted here. Not an OSError, since libraries convert those into their own errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The receiver's response, with at most BODY_BYTES of the body, or as much as arrived before it broke off."""
+    """The receiver's response, with at most BODY_BYTES of its body, or as much as could be read."""
 
     status: int
     retry_after: str
@@ -61,7 +61,7 @@ class Response:
 
 
 class Client:
-    """Send requests one after another, over one connection if the receiver keeps it open."""
+    """A client that sends requests one after another, over one connection if the receiver keeps it open."""
 
     def __init__(self, *, allow_private: bool, seconds: float = SECONDS) -> None:
         self._allow_private = allow_private
@@ -77,7 +77,7 @@ class Client:
         self._adapter.close()
 
     def post(self, url: str, *, body: bytes, headers: dict[str, str]) -> Response:
-        """Send the body; raises SendError if no response begins in time."""
+        """POST the body and return the response; raises SendError if there is none in time."""
         meter = _Meter(seconds=self._seconds, allow_private=self._allow_private)
         token = _meter.set(meter)
         try:
@@ -93,14 +93,14 @@ class Client:
 
 
 def _read(response: requests.Response) -> Response:
-    """Read as much of the body as arrives: the status has already decided the outcome."""
+    """Return the response with as much of the body as can be read: the status alone decides the outcome."""
     body = b""
     try:
         body = response.raw.read(BODY_BYTES, decode_content=False)
     except (_Refused, OSError, urllib3.exceptions.HTTPError, ValueError):
         pass
     finally:
-        # This keeps the connection only if the body has been read to its end.
+        # This keeps the connection open only if the body was read completely.
         response.close()
     return Response(status=response.status_code, retry_after=response.headers.get("Retry-After", ""), body=body)
 
@@ -125,7 +125,7 @@ class _Meter:
             raise _Refused(TOO_LARGE)
 
     def resolve(self, host: str) -> list[IPAddress]:
-        """Return the host's addresses; raises _Refused if there are none or one of them is not allowed."""
+        """Return the host's addresses; raises _Refused if the lookup fails or one of them is not allowed."""
         literal = parse_address(host)
         addresses = [literal] if literal is not None else self._look_up(host)
         if not all(is_allowed(address, allow_private=self._allow_private) for address in addresses):
@@ -138,7 +138,7 @@ class _Meter:
             found = lookup.result(timeout=self.seconds_left())
         except TimeoutError:
             raise _Refused(NO_RESPONSE_IN_TIME) from None
-        # IDNA raises UnicodeError for a name that it cannot encode, such as one with too long a label.
+        # The IDNA codec raises UnicodeError for a name that it cannot encode, such as one with an overlong label.
         except (OSError, UnicodeError):
             raise _Refused(NOT_PUBLIC) from None
         parsed = [parse_address(str(sockaddr[0])) for *_, sockaddr in found]
@@ -151,12 +151,12 @@ _meter: ContextVar[_Meter] = ContextVar("_meter")
 
 @cache
 def _resolver() -> ThreadPoolExecutor:
-    """Create the pool at the first use, after the worker has forked its processes."""
+    """Return the thread pool for lookups, created at first use: after the worker has forked its processes."""
     return ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolver")
 
 
 class _Metered(socket.socket):
-    """A socket whose reads and writes all end when the request's time is over."""
+    """A socket whose reads and writes fail once the request's time is up."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         meter = _meter.get()
@@ -174,22 +174,22 @@ class _Metered(socket.socket):
 
 
 class _MeteredTLS(_Metered, ssl.SSLSocket):
-    """The same for TLS, whose handshake ends in time by itself."""
+    """The same for TLS; its handshake honours the timeout as a whole."""
 
 
 def _connect(host: str, port: int) -> socket.socket:
-    """Connect to the first of the host's addresses that accepts, and to no other host."""
+    """Return a connection to the first of the host's checked addresses that accepts one."""
     meter = _meter.get()
     addresses = meter.resolve(host)
     failure: OSError | None = None
     for number, address in enumerate(addresses):
         connection = _Metered(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
         try:
-            # An address that does not respond must leave time for the others.
+            # An unresponsive address must leave time for the remaining ones.
             connection.settimeout(meter.seconds_left() / (len(addresses) - number))
             connection.connect((str(address), port))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # The timeout for the TLS handshake, which follows.
+            # The timeout of the TLS handshake that follows.
             connection.settimeout(meter.seconds_left())
         except OSError as error:
             connection.close()
@@ -223,7 +223,7 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def cert_verify(self, *args: Any) -> None:
-        """Leave it to the context, which has its certificates loaded: loading them takes 20 ms for each connection."""
+        """Do nothing: the context has already loaded the certificates, which takes 20 ms."""
 
 
 @cache
@@ -236,7 +236,7 @@ def _tls_context() -> ssl.SSLContext:
 
 
 def _describe(error: BaseException) -> str:
-    """Describe the failure by the cause of the libraries' errors."""
+    """Return a description of the failure, based on the causes of the libraries' error."""
     chain = list(_causes(error))
     if any(isinstance(cause, TimeoutError | requests.Timeout) for cause in chain):
         return NO_RESPONSE_IN_TIME

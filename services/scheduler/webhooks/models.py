@@ -1,4 +1,4 @@
-"""The tables of webhooks, and the log of events that deliveries are made from."""
+"""The models of webhooks, and a read-only one of the events from which deliveries are created."""
 
 import datetime
 
@@ -13,7 +13,7 @@ PENDING = "pending"
 DELIVERED = "delivered"
 DEAD = "dead"
 
-# Why an endpoint is disabled; empty while it is enabled.
+# The reasons why an endpoint is disabled.
 BY_OWNER = "owner"
 GONE = "gone"
 FAILING = "failing"
@@ -25,35 +25,36 @@ NEVER = datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC)
 class Endpoint(models.Model):
     """A user's URL that receives events.
 
-    It is also the unit of work: one worker at a time claims an endpoint, sends some of what is due and records it. So
-    deliveries stay in order, and an endpoint that hangs holds no more than its own share of the workers.
+    It is also the unit of work: one worker at a time claims an endpoint, sends some of its due deliveries and records
+    the outcomes. So deliveries stay in order, and an endpoint that hangs occupies only its share of the workers.
     """
 
     id = models.BigAutoField(primary_key=True)
     # Not a foreign key: the table of users belongs to another service.
     owner_id = models.BigIntegerField()
-    # One of its owner's numbered places, unique so that there are never more than ENDPOINTS_PER_OWNER. A deleted one
-    # has minus its id instead, until housekeeping has deleted its deliveries.
+    # A number from 0, unique per owner, which limits an owner to ENDPOINTS_PER_OWNER; for a deleted endpoint, its
+    # negated id, until housekeeping has deleted its deliveries.
     slot = models.BigIntegerField()
-    # The hashes of the Idempotency-Key that it was created with, and of that request; a random value and an empty text
-    # if there was no key, or the key may be used again.
+    # The hashes of the Idempotency-Key and the content of the request that created it; a random value and an empty
+    # string if there was no key, or the key may be reused.
     creation_key = models.CharField(max_length=64)
     creation_hash = models.CharField(max_length=64, default="")
     url = models.CharField(max_length=URL_MAXIMUM)
     # Event types, separated by commas.
     events = models.CharField(max_length=200)
     enabled = models.BooleanField(default=True)
+    # Empty while it is enabled.
     disabled_reason = models.CharField(max_length=16, default="")
-    # Encrypted. The previous secret signs as well until previous_until.
+    # Encrypted. Until previous_until, the previous secret signs as well.
     secret = models.CharField(max_length=200)
     previous_secret = models.CharField(max_length=200, default="")
     previous_until = models.DateTimeField()
-    # Failed attempts since the last success, and the time of the first of them, which is meaningless if there are none.
+    # Failed attempts since the last success, and the time of the first of them (meaningless if there are none).
     failures = models.IntegerField(default=0)
     failing_since = models.DateTimeField()
-    # When there is work: the earliest due_at of its pending deliveries, or NEVER.
+    # The earliest due_at of its pending deliveries, or NEVER.
     due_at = models.DateTimeField(default=NEVER)
-    # The worker's claim, and when it expires unless the worker releases it earlier. A failing endpoint rests after its
+    # The worker's claim, and its expiry unless the worker releases it earlier. A failing endpoint rests after its
     # release: it is not claimed before claimed_until.
     claim = models.CharField(max_length=32, default="")
     claimed_until = models.DateTimeField()
@@ -82,18 +83,18 @@ class Delivery(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, db_index=False)
-    # The uuid of the event or ping, by which the receiver recognises a repeated delivery.
+    # The UUID of the event or ping, by which the receiver recognises a repeated delivery.
     message_id = models.CharField(max_length=32)
     type = models.CharField(max_length=20)
-    # Both 0 for a ping, which is about no task and has no row in the log.
+    # Both are 0 for a ping, which has no event and no task.
     event_id = models.BigIntegerField()
     task_id = models.BigIntegerField()
     state = models.CharField(max_length=16, default=PENDING)
     # When to send it next; meaningless once it is no longer pending.
     due_at = models.DateTimeField()
     attempts = models.IntegerField(default=0)
-    # The last attempt: when it began, the response's status (0 if there was none), how long it took, the error, and the
-    # start of the response's body.
+    # The last attempt: its start, the response's status (0 if there was none), its duration, the error, and the start
+    # of the response's body.
     attempted_at = models.DateTimeField()
     status = models.IntegerField(default=0)
     latency_ms = models.IntegerField(default=0)
@@ -103,7 +104,7 @@ class Delivery(models.Model):
 
     class Meta:
         indexes = (
-            # Finds an endpoint's pending deliveries that are due, and the time of its next one.
+            # Finds an endpoint's due pending deliveries, and the time of the next one.
             models.Index(fields=["endpoint", "state", "due_at"], name="webhooks_delivery_due"),
             # Finds an earlier delivery about the same task.
             models.Index(fields=["endpoint", "task_id", "event_id"], name="webhooks_delivery_order"),
@@ -120,7 +121,7 @@ class Delivery(models.Model):
 
 
 class Position(models.Model):
-    """The one row that says how far the log of events has been read."""
+    """The single row that records how far the log of events has been read."""
 
     id = models.IntegerField(primary_key=True)
     event_id = models.BigIntegerField()
@@ -130,10 +131,10 @@ class Position(models.Model):
 
 
 class Gap(models.Model):
-    """Ids below the position that were missing when it passed them.
+    """A range of ids below the position that were missing when it passed them.
 
-    Their transactions may still be open, or were rolled back, or SQL Server skipped the ids at a restart (thousands at
-    once, hence ranges). They are looked up until they appear or are too old to.
+    Their transactions may still be open or have been rolled back, or SQL Server skipped the ids at a restart (thousands
+    at once, hence ranges). They are looked up until they appear or are too old to appear.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -146,10 +147,10 @@ class Gap(models.Model):
 
 
 class Event(models.Model):
-    """A change of a task, as the tasks service wrote it; read-only here.
+    """A change of a task, written by the tasks service and read-only here.
 
-    The ids of one task's events are in the order of its changes. Events of different tasks may appear out of the order
-    of their ids, which are assigned before the transactions commit.
+    The ids of one task's events are in the order of its changes. Events of different tasks may become visible out of
+    order, since ids are assigned before the transactions commit.
     """
 
     id = models.BigAutoField(primary_key=True)

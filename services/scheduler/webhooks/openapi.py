@@ -1,4 +1,4 @@
-"""Describe the views for the OpenAPI document, beyond what they declare. Imported only when the document is built."""
+"""Descriptions of the views for the OpenAPI document. Imported only to generate it."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "TaskEvent": {
         "type": "object",
-        "description": "What happened to a task.",
+        "description": "A change of a task.",
         "properties": {
             "type": reference("schemas", "EventType"),
             "timestamp": reference("schemas", "Timestamp"),
@@ -75,7 +75,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "Ping": {
         "type": "object",
-        "description": "What `POST /api/webhooks/{webhook_id}/test` sends.",
+        "description": "The event sent by `POST /api/webhooks/{webhook_id}/test`.",
         "properties": {
             "type": {"const": PING},
             "timestamp": reference("schemas", "Timestamp"),
@@ -97,7 +97,7 @@ extend_schema_serializer(component_name="WebhookChange")(WebhookUpdateSerializer
 
 @extend_schema_field(reference("schemas", "MessageId"))
 class MessageIdField(serializers.Field[Any, Any, Any, Any]):
-    """The id of the event or ping that is delivered."""
+    """The id of the delivered event or ping."""
 
 
 class Webhook(serializers.Serializer[Any]):
@@ -107,14 +107,14 @@ class Webhook(serializers.Serializer[Any]):
     url = URLField()
     events = EventsField()
     enabled = EnabledField()
-    disabled_reason = serializers.CharField(allow_null=True, help_text="In words; null while it is enabled.")
-    failing_since = TimeField(allow_null=True, help_text="The first failure since the last success.")
+    disabled_reason = serializers.CharField(allow_null=True, help_text="The reason in words; null while it is enabled.")
+    failing_since = TimeField(allow_null=True, help_text="The time of the first failure since the last success.")
     created_at = TimeField()
     updated_at = TimeField()
 
 
 class WebhookWithSecret(Webhook):
-    """A webhook with the secret that signs its deliveries, which is shown only once."""
+    """A webhook with the secret that signs its deliveries. The secret is shown only once."""
 
     secret = serializers.RegexField("^whsec_[A-Za-z0-9+/]{43}=$")
 
@@ -130,11 +130,11 @@ class Delivery(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=[PENDING, DELIVERED, DEAD])
     attempts = serializers.IntegerField(min_value=0)
     created_at = TimeField()
-    attempted_at = TimeField(allow_null=True, help_text="When the last attempt began.")
+    attempted_at = TimeField(allow_null=True, help_text="When the last attempt started.")
     next_attempt_at = TimeField(allow_null=True, help_text="null unless it is pending.")
-    status = serializers.IntegerField(allow_null=True, help_text="Of the last response, if there was one.")
+    status = serializers.IntegerField(allow_null=True, help_text="The status of the last response, if there was one.")
     latency_ms = serializers.IntegerField(allow_null=True, min_value=0)
-    error = serializers.CharField(allow_null=True, help_text="What went wrong, in words.")
+    error = serializers.CharField(allow_null=True, help_text="The reason for the failure, in words.")
     response = serializers.CharField(
         allow_null=True, max_length=EXCERPT_BYTES, help_text=f"The first {EXCERPT_BYTES} bytes of the last response."
     )
@@ -195,8 +195,8 @@ describe(
     post=operation(
         name="createWebhook",
         summary="Create a webhook",
-        description="From now on, the URL gets a POST for each of these events of your tasks, signed by the `secret` "
-        "of the response ([Standard Webhooks](https://www.standardwebhooks.com)). Keep it: it is not shown again.",
+        description="From now on, the URL receives a POST for each of these events of your tasks, signed with the "
+        "response's `secret` ([Standard Webhooks](https://www.standardwebhooks.com)). Keep it: it is not shown again.",
         request=WebhookCreateSerializer,
         example={"url": WEBHOOK["url"], "events": WEBHOOK["events"]},
         parameters=[IDEMPOTENCY_KEY],
@@ -225,28 +225,28 @@ describe(
     get=operation(
         name="getWebhook",
         summary="Read a webhook",
-        description="A webhook of your own, without its secret.",
+        description="One of your own webhooks, without its secret.",
         parameters=[WEBHOOK_ID],
         responses={200: Response(description="The webhook.", body=Webhook, example=WEBHOOK)},
     ),
     patch=operation(
         name="changeWebhook",
         summary="Change a webhook",
-        description="The URL, the events, or whether it is enabled. What waits for a disabled webhook is given up, and "
-        "it receives no event until it is enabled again.",
+        description="Change the URL, the events, or whether it is enabled. Disabling a webhook gives up its pending "
+        "deliveries; it receives no events until it is enabled again.",
         request=WebhookUpdateSerializer,
         example={"events": ["task.created"]},
         parameters=[WEBHOOK_ID],
         responses={
             200: Response(
-                description="The webhook as it is now.", body=Webhook, example={**WEBHOOK, "events": ["task.created"]}
+                description="The changed webhook.", body=Webhook, example={**WEBHOOK, "events": ["task.created"]}
             )
         },
     ),
     delete=operation(
         name="deleteWebhook",
         summary="Delete a webhook",
-        description="Permanently, with its deliveries.",
+        description="Delete a webhook and its deliveries permanently.",
         parameters=[WEBHOOK_ID],
         responses={204: Response(description="The webhook is deleted.")},
     ),
@@ -256,8 +256,8 @@ describe(
     post=operation(
         name="exchangeWebhookSecret",
         summary="Exchange a webhook's secret",
-        description="For 24 hours the new and the old secret both sign every delivery. A second exchange ends the "
-        "first secret at once, which helps if it has leaked.",
+        description="For 24 hours, both the new and the old secret sign every delivery. A second exchange invalidates "
+        "the old secret immediately, which helps if it has leaked.",
         parameters=[WEBHOOK_ID],
         responses={
             200: Response(description="The webhook, and its new secret.", body=WebhookWithSecret, example=WITH_SECRET)
@@ -269,7 +269,7 @@ describe(
     post=operation(
         name="testWebhook",
         summary="Send a ping",
-        description="A signed POST of the type `webhook.ping`, within a second or two.",
+        description="Send a signed POST of the type `webhook.ping` within a second or two.",
         parameters=[WEBHOOK_ID],
         responses={
             202: Response(
@@ -316,8 +316,8 @@ describe(
     post=operation(
         name="redeliver",
         summary="Send a delivery again",
-        description="Now, whatever its state is, and with all its attempts before it. The receiver knows it by the "
-        "same `webhook-id`.",
+        description="Send the delivery now, in any state, and with a full set of attempts. Its `webhook-id` is the "
+        "same, so that the receiver recognises it.",
         parameters=[WEBHOOK_ID, DELIVERY_ID],
         responses={202: Response(description="The delivery, pending again.", body=Delivery, example=QUEUED)},
         problems=[CONFLICT],
@@ -332,27 +332,27 @@ def _header(*, name: str, description: str, schema: str) -> Schema:
 
 
 HEADERS = [
-    _header(name="webhook-id", description="The event's id, the same at each attempt.", schema="MessageId"),
+    _header(name="webhook-id", description="The event's id, the same in each attempt.", schema="MessageId"),
     _header(
         name="webhook-timestamp", description="The attempt's time, in seconds since 1970.", schema="MessageTimestamp"
     ),
     _header(
         name="webhook-signature",
-        description="HMAC-SHA256 of `webhook-id.webhook-timestamp.body` by the secret, in base64. For a day after the "
-        "secret was exchanged, two, with a space between.",
+        description="HMAC-SHA256 of `webhook-id.webhook-timestamp.body` with the secret, in base64. For a day after an "
+        "exchange of the secret, two signatures, separated by a space.",
         schema="MessageSignature",
     ),
 ]
 
 
 def _received(*, name: str, summary: str, schema: str, example: Schema) -> Schema:
-    """Return the description of a request that the receiver gets."""
+    """Return the description of a request to the receiver."""
     return {
         "post": {
             "operationId": name,
             "summary": summary,
-            "description": "Respond with 2xx within 5 seconds. Anything else is tried again, ten times over about a "
-            "day; 410 disables the webhook. Redirects are not followed.",
+            "description": "Respond with 2xx within 5 seconds. Otherwise the delivery is retried ten times over about "
+            "a day; 410 disables the webhook. Redirects are not followed.",
             "tags": [TAG["name"]],
             "security": [],
             "parameters": HEADERS,

@@ -1,4 +1,4 @@
-"""Build the body of a delivery, without side effects."""
+"""Functions without side effects that build the body of a delivery."""
 
 import datetime
 import json
@@ -12,7 +12,7 @@ PING = "webhook.ping"
 
 
 def event_body(event: Event) -> bytes:
-    """Return the body for an event: the task as the API shows it, after the change or before it was deleted."""
+    """Return the body for an event, with the API's representation of the task after the change or before deletion."""
     task = {
         "id": event.task_id,
         "title": event.title,
@@ -24,7 +24,7 @@ def event_body(event: Event) -> bytes:
 
 
 def ping_body(*, endpoint_id: int, created_at: datetime.datetime) -> bytes:
-    """Return the body of a ping."""
+    """Return the body for a ping."""
     return _body(type_=PING, timestamp=created_at, data={"webhook_id": endpoint_id})
 
 

@@ -1,9 +1,9 @@
-"""Read the log of events, and make deliveries of it.
+"""The reader of the log of events, which creates deliveries from it.
 
-An event's id is assigned before its transaction commits, so a lower id can appear after a higher one. If we waited for
-it, one stalled writer would hold up all others; so what is visible is delivered at once, and missing ids are kept as
-gaps and looked up at each pass. The order is still right where it matters: the events of one task are written while its
-row is locked, so the later of two is never visible without the earlier.
+An event's id is assigned before its transaction commits, so a lower id can become visible after a higher one. Waiting
+for it would let one stalled writer delay all others' events, so visible events are delivered immediately, and missing
+ids are recorded as gaps and looked up in each pass. The order is still correct where it matters: a task's events are
+written while its row is locked, so a later event is never visible without the earlier ones.
 """
 
 import datetime
@@ -23,10 +23,10 @@ from webhooks.gaps import missing_ranges, remaining_ranges
 from webhooks.models import Delivery, Endpoint, Event, Gap, Position
 
 EVENTS_AT_ONCE = 200
-# Ranges in one statement.
+# Ranges per statement.
 GAPS_AT_ONCE = 100
 # After this time, a missing id will not appear: its transaction was rolled back, or SQL Server skipped it. A writer has
-# 10 s for each statement and 15 s for its request; an hour leaves room for a process that was frozen meanwhile.
+# 10 s per statement and 15 s per request; an hour also allows for a process that was frozen in between.
 GAP_KEPT = datetime.timedelta(hours=1)
 
 _POSITION_ID = 1
@@ -35,11 +35,11 @@ logger = logging.getLogger("webhooks.reader")
 
 
 def relay_events() -> int:
-    """Make deliveries of the events that have appeared since the last pass; return the number of these events.
+    """Create deliveries of the events that have appeared since the last pass; return the number of new events.
 
-    If it is EVENTS_AT_ONCE, there is more to do. Passes may overlap: one waits for the other.
+    If it is EVENTS_AT_ONCE, there may be more. Passes may overlap: one waits for the other.
     """
-    # Usually there is nothing to do, and then nothing is written or locked.
+    # Usually there is nothing to do, so nothing is written or locked.
     position = Position.objects.filter(id=_POSITION_ID).first()
     if position is None:
         Position.objects.get_or_create(id=_POSITION_ID, defaults={"event_id": 0})
@@ -59,14 +59,14 @@ def relay_events() -> int:
 
 @retries_deadlocks
 def _relay() -> tuple[int, list[tuple[Event, int]]]:
-    """Do one pass; return the number of new events, and each event that has deliveries, with their number."""
+    """Do one pass; return the number of new events, and the events that have deliveries, each with their number."""
     now = timezone.now()
     with transaction.atomic():
-        # A change locks the row on every engine. A SELECT with a lock is a hint, which not every server takes.
+        # An UPDATE locks the row on every engine. Locking in a SELECT is only a hint, which not every server honours.
         Position.objects.filter(id=_POSITION_ID).update(event_id=F("event_id"))
         position = Position.objects.get(id=_POSITION_ID).event_id
-        # The highest ids first, and each lower range in a later statement: if a pass sees an event of a task, it then
-        # also sees all earlier ones of the task.
+        # Read the highest ids first, and each lower range in a later statement: a pass that sees an event of a task
+        # then also sees the task's earlier events.
         fresh = list(Event.objects.filter(id__gt=position).order_by("id")[:EVENTS_AT_ONCE])
         gaps = list(Gap.objects.order_by("-first_id"))
         late = [event for chunk in _chunks(gaps) for event in _events_in(chunk)]
@@ -114,7 +114,7 @@ def _create_deliveries(events: list[Event], *, now: datetime.datetime) -> list[D
 
 
 def _listeners(owner_ids: set[int]) -> dict[int, list[Endpoint]]:
-    """Return the enabled endpoints of each of these owners."""
+    """Return the enabled endpoints of these owners, by owner id."""
     listeners: dict[int, list[Endpoint]] = {}
     for endpoint in Endpoint.objects.filter(owner_id__in=owner_ids, enabled=True, slot__gte=0):
         listeners.setdefault(endpoint.owner_id, []).append(endpoint)
@@ -125,14 +125,14 @@ def wake_endpoints(endpoint_ids: set[int], *, now: datetime.datetime) -> None:
     """Mark these endpoints as due now.
 
     Call this before writing their deliveries: a worker that releases an endpoint then waits for the commit, and sees
-    them.
+    the new deliveries.
     """
     if endpoint_ids:
         Endpoint.objects.filter(id__in=endpoint_ids, due_at__gt=now).update(due_at=now)
 
 
 def _update_gaps(gaps: list[Gap], *, late: list[Event], now: datetime.datetime) -> None:
-    """Remove from the gaps what has appeared, and what is too old to appear."""
+    """Remove the ids from the gaps that have appeared, and the gaps that are too old for their ids to appear."""
     ids = sorted(event.id for event in late)
     for gap in gaps:
         present = [number for number in ids if gap.first_id <= number <= gap.last_id]

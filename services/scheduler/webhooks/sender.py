@@ -1,7 +1,7 @@
-"""Send what is due, from threads of a worker's process.
+"""The sender: sends due deliveries from threads of a worker's process.
 
 A receiver that hangs occupies a thread for up to 5 s, but no process: the Celery task waits a quarter of a second, and
-leaves incomplete batches to their threads. So two processes serve all other receivers while dozens hang.
+then leaves incomplete batches to their threads. So two processes can serve all other receivers while dozens hang.
 """
 
 import datetime
@@ -27,19 +27,19 @@ from webhooks.http_client import Client, SendError
 from webhooks.signing import signed_headers
 
 THREADS = 128
-# Requests to one endpoint at a time: this many, or a sixteenth of the free threads, and always one. So endpoints that
-# hang take fewer and fewer of them, and some are left for all others.
+# A track is the part of a batch that one thread sends in order. A batch has at most this many, and at most a sixteenth
+# of the free threads, but at least one: endpoints that hang get fewer and fewer threads, which leaves some for others.
 TRACKS = 8
 SHARE = 16
-# Endpoints claimed at once; the other process cannot have them.
+# Endpoints per claim, which other processes cannot claim at the same time.
 ENDPOINTS_AT_ONCE = 8
-# At most so many of them are endpoints whose last attempt failed: each may hang again.
+# The limit for endpoints in flight whose last attempt failed, since each may hang again.
 FAILING_AT_ONCE = 8
-# How long a Celery task goes on claiming; then the worker may have other messages.
+# How long a Celery task keeps claiming before the process can handle other messages.
 SLICE_SECONDS = 1.0
-# How long it waits for its batches before it leaves them to their threads.
+# How long it waits for its batches before it leaves the incomplete ones to their threads.
 PATIENCE_SECONDS = 0.25
-# A track begins no further request after this time, so that a batch ends well before its claim.
+# A track starts no further request after this time, so that a batch ends well before its claim expires.
 TRACK_SECONDS = 2.0
 
 USER_AGENT = "task-api-webhooks/0.1"
@@ -56,12 +56,12 @@ DURATION = Histogram(
 
 
 def deliver_due() -> int:
-    """Send what is due, for SLICE_SECONDS; return the number of attempts whose outcome was recorded meanwhile."""
+    """Send due deliveries for SLICE_SECONDS; return the number of attempts whose outcome was recorded in that time."""
     return _sender().run()
 
 
 def finish() -> None:
-    """Wait for the requests in flight and record them; takes at most some 7 s."""
+    """Wait for the requests in flight and record their outcomes; takes at most about 7 s."""
     if _sender.cache_info().currsize:
         _sender().close()
         _sender.cache_clear()
@@ -69,51 +69,51 @@ def finish() -> None:
 
 @cache
 def _sender() -> "Sender":
-    """Create the sender at the first use, after the worker has forked its processes."""
+    """Return the process's sender, created at first use: after the worker has forked its processes."""
     return Sender()
 
 
 class Sender:
-    """The threads of one process, and the batches that they send."""
+    """The threads of one process, and the batches in flight."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sender")
-        # One thread, with a database connection of its own, records the batches that the Celery task left.
+        # One thread, with its own database connection, records the batches that the Celery task left incomplete.
         self._late = ThreadPoolExecutor(1, thread_name_prefix="late")
         self._lock = threading.Lock()
         self._free = THREADS
         self._failing = 0
 
     def run(self) -> int:
-        """Claim, send and record until nothing is due or the time is over."""
+        """Claim, send and record until nothing is due or the time is up."""
         until = time.monotonic() + SLICE_SECONDS
         recorded = 0
-        # Everything claimed is sent and recorded, even if the time is over by then.
-        while time.monotonic() < until and (sendings := self._claim()):
-            recorded += self._record(sendings)
+        # Whatever is claimed is also sent and recorded, even if the time is up by then.
+        while time.monotonic() < until and (claimed := self._claim()):
+            recorded += self._record(claimed)
         return recorded
 
     def close(self) -> None:
-        """Finish everything that was claimed."""
+        """Send and record everything that was claimed, and stop the threads."""
         self._pool.shutdown()  # The last tracks pass their batches to the late thread.
         self._late.submit(connections.close_all)
         self._late.shutdown()
 
-    def _claim(self) -> "list[_Sending]":
+    def _claim(self) -> "list[_ActiveBatch]":
         healthy = min(ENDPOINTS_AT_ONCE, self._free)
         failing = min(FAILING_AT_ONCE - self._failing, self._free - healthy)
         if not healthy:
-            # Stay busy rather than idle, so that the next message goes to another process.
+            # Wait instead of returning immediately, so that the next message goes to another process.
             time.sleep(PATIENCE_SECONDS)
             return []
         return [self._start(batch) for batch in claim_batches(healthy=healthy, failing=failing)]
 
-    def _start(self, batch: Batch) -> "_Sending":
+    def _start(self, batch: Batch) -> "_ActiveBatch":
         tracks = split_tracks(batch.messages, count=max(1, min(TRACKS, self._free // SHARE)))
         futures = [self._submit(batch, track) for track in tracks]
-        sending = _Sending(batch=batch, tracks=futures)
+        active = _ActiveBatch(batch=batch, tracks=futures)
         self._count(failing=batch.failing)
-        return sending
+        return active
 
     def _submit(self, batch: Batch, track: list[Message]) -> "Future[list[Outcome]]":
         self._count(free=-1)
@@ -121,36 +121,36 @@ class Sender:
         future.add_done_callback(lambda _: self._count(free=1))
         return future
 
-    def _record(self, sendings: "list[_Sending]") -> int:
-        """Wait a moment, record what is complete, and have the rest recorded when it is."""
-        # Not for failing endpoints, which are likely to take their whole time.
-        awaited = [sending for sending in sendings if not sending.batch.failing]
-        wait([track for sending in awaited for track in sending.tracks], timeout=PATIENCE_SECONDS)
-        complete = [sending for sending in sendings if sending.is_complete()]
-        for sending in sendings:
-            if sending not in complete:
-                self._leave(sending)
+    def _record(self, batches: "list[_ActiveBatch]") -> int:
+        """Wait for PATIENCE_SECONDS, record the complete batches, and leave the others to the late thread."""
+        # Do not wait for failing endpoints, which are likely to time out.
+        awaited = [active for active in batches if not active.batch.failing]
+        wait([track for active in awaited for track in active.tracks], timeout=PATIENCE_SECONDS)
+        complete = [active for active in batches if active.is_complete()]
+        for active in batches:
+            if active not in complete:
+                self._leave(active)
         return self._finish(complete)
 
-    def _leave(self, sending: "_Sending") -> None:
-        """Have the batch recorded by the late thread as soon as its last track ends."""
-        left = _Countdown(len(sending.tracks), lambda: self._late.submit(self._record_late, sending))
-        for track in sending.tracks:
-            track.add_done_callback(left.count)
+    def _leave(self, active: "_ActiveBatch") -> None:
+        """Have the late thread record the batch as soon as its last track ends."""
+        countdown = _Countdown(len(active.tracks), lambda: self._late.submit(self._record_late, active))
+        for track in active.tracks:
+            track.add_done_callback(countdown.count)
 
-    def _record_late(self, sending: "_Sending") -> None:
+    def _record_late(self, active: "_ActiveBatch") -> None:
         close_old_connections()
         try:
-            self._finish([sending])
+            self._finish([active])
         # No caller waits for this thread's result. The claim expires, and the batch is sent again.
         except DatabaseLayerError:
-            logger.exception("deliveries not recorded", extra={"webhook": sending.batch.endpoint_id})
+            logger.exception("deliveries not recorded", extra={"webhook": active.batch.endpoint_id})
             connection.close()
 
-    def _finish(self, sendings: "list[_Sending]") -> int:
-        for sending in sendings:
-            self._count(failing=-sending.batch.failing)
-        results = [(sending.batch, sending.outcomes()) for sending in sendings]
+    def _finish(self, batches: "list[_ActiveBatch]") -> int:
+        for active in batches:
+            self._count(failing=-active.batch.failing)
+        results = [(active.batch, active.outcomes()) for active in batches]
         if results:
             record_batches(results)
         return sum(len(outcomes) for _, outcomes in results)
@@ -162,11 +162,11 @@ class Sender:
 
 
 class _Countdown:
-    """Call ``then`` when all of so many things have ended."""
+    """A counter that calls ``then`` when ``count`` has been called ``calls`` times."""
 
-    def __init__(self, things: int, then: Callable[[], object]) -> None:
+    def __init__(self, calls: int, then: Callable[[], object]) -> None:
         self._lock = threading.Lock()
-        self._left = things
+        self._left = calls
         self._then = then
 
     def count(self, _: object) -> None:
@@ -178,8 +178,8 @@ class _Countdown:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Sending:
-    """A batch in flight: one future for each of its tracks."""
+class _ActiveBatch:
+    """A batch in flight, with a future for each of its tracks."""
 
     batch: Batch
     tracks: "list[Future[list[Outcome]]]"
@@ -192,18 +192,18 @@ class _Sending:
 
 
 def split_tracks(messages: Sequence[Message], *, count: int) -> list[list[Message]]:
-    """Distribute the messages to at most so many tracks, those about one task to the same one and in order."""
+    """Distribute the messages to at most ``count`` tracks; those about one task go to the same track, in order."""
     tracks: list[list[Message]] = [[] for _ in range(count)]
     numbers: dict[int, int] = {}
     for message in messages:
-        # Pings are about no task, and each may go its own way.
+        # Pings are about no task, so each may go to any track.
         key = message.task_id or -message.delivery_id
         tracks[numbers.setdefault(key, len(numbers)) % count].append(message)
     return [track for track in tracks if track]
 
 
 def send_track(batch: Batch, messages: Sequence[Message]) -> list[Outcome]:
-    """Send the messages one after another until one fails or the time is over; return what was attempted."""
+    """Send the messages one after another until one fails or the time is up; return the outcomes."""
     until = time.monotonic() + TRACK_SECONDS
     outcomes = []
     with Client(allow_private=settings.WEBHOOK_ALLOW_PRIVATE_NETWORKS) as client:
@@ -270,7 +270,7 @@ def _send(client: Client, batch: Batch, message: Message, body: bytes, *, header
         response = client.post(batch.url, body=body, headers=headers)
     except SendError as error:
         return {"error": str(error)}
-    # This is the boundary of the attempt: any other exception is a defect, and fails only this attempt.
+    # This is the boundary of the attempt: any other exception is a defect, which fails only this attempt.
     except Exception:
         logger.exception("delivery failed", extra={"webhook": batch.endpoint_id, "delivery": message.delivery_id})
         return {"error": INTERNAL_ERROR}

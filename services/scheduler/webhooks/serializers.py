@@ -1,4 +1,4 @@
-"""Parse what clients send, and render what they get."""
+"""Serializers that parse requests about webhooks, and functions that render webhooks and deliveries."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from webhooks.models import PENDING, Delivery, Endpoint
 from webhooks.payloads import EVENT_TYPES, PING
 from webhooks.targets import TargetRefused, check_url
 
-# The words for Endpoint.disabled_reason.
+# The descriptions of Endpoint.disabled_reason.
 REASONS = {
     "owner": "You disabled it.",
-    "gone": "The receiver answered 410 Gone.",
+    "gone": "The receiver responded with 410 Gone.",
     "failing": "All attempts have failed for five days.",
 }
 
@@ -32,14 +32,14 @@ class URLField(StrictCharField):
 
 
 class EventsField(serializers.Field[list[str], Any, list[str], Any]):
-    """One or more of EVENT_TYPES, each once."""
+    """A list of one or more of EVENT_TYPES, each once."""
 
     default_error_messages = {"invalid": f"Must be a list of one or more of {', '.join(EVENT_TYPES)}, each once."}
 
     def to_internal_value(self, data: Any) -> list[str]:
         if not isinstance(data, list) or not data:
             self.fail("invalid")
-        # Compared one by one: a client's values may not be hashable.
+        # Compare them one by one, since a client's values may not be hashable.
         if not all(event in EVENT_TYPES for event in data) or len(set(data)) != len(data):
             self.fail("invalid")
         return list(data)
@@ -49,7 +49,7 @@ class EventsField(serializers.Field[list[str], Any, list[str], Any]):
 
 
 class EnabledField(serializers.Field[bool, Any, bool, Any]):
-    """true or false: no string, no number."""
+    """A JSON boolean; strings and numbers are refused."""
 
     default_error_messages = {"invalid": "Must be true or false."}
 
@@ -78,7 +78,7 @@ class WebhookUpdateSerializer(StrictSerializer):
 
 
 def represent_webhook(endpoint: Endpoint) -> dict[str, Any]:
-    """Render an endpoint for its owner, without its secret."""
+    """Return the API's representation of an endpoint, without its secret."""
     return {
         "id": endpoint.id,
         "url": endpoint.url,
@@ -92,7 +92,7 @@ def represent_webhook(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def represent_delivery(delivery: Delivery) -> dict[str, Any]:
-    """Render a delivery for its endpoint's owner; values that do not exist (yet) are null."""
+    """Return the API's representation of a delivery; values that do not exist (yet) are null."""
     attempted = delivery.attempts > 0
     return {
         "id": delivery.id,

@@ -1,4 +1,4 @@
-"""Write endpoints and deliveries on behalf of their owners."""
+"""Creating and changing endpoints and deliveries on behalf of their owners."""
 
 import hashlib
 import secrets
@@ -18,18 +18,18 @@ from webhooks.payloads import EVENT_TYPES, PING
 from webhooks.reader import wake_endpoints
 from webhooks.signing import new_secret
 
-# A client may repeat a creation for this long.
+# How long an idempotency key is valid.
 KEY_LIFETIME = timedelta(hours=24)
-# How long a replaced secret keeps signing beside the new one.
+# How long a replaced secret keeps signing together with the new one.
 OVERLAP = timedelta(hours=24)
 
 
 class EndpointNotFound(Exception):
-    """The owner has no such endpoint, or no such delivery of it."""
+    """The owner has no such endpoint, or the endpoint no such delivery."""
 
 
 class TooManyEndpoints(Exception):
-    """The owner has ENDPOINTS_PER_OWNER already."""
+    """The owner already has ENDPOINTS_PER_OWNER endpoints."""
 
 
 class KeyReused(Exception):
@@ -42,7 +42,7 @@ class EndpointDisabled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """An endpoint and its new secret, which can be read only now."""
+    """An endpoint and its new secret, which is shown only once."""
 
     endpoint: Endpoint
     secret: str
@@ -51,10 +51,10 @@ class NewSecret:
 def create_endpoint(
     *, owner_id: int, url: str, events: Iterable[str], key: str | None = None
 ) -> tuple[NewSecret, bool]:
-    """Store an endpoint with a validated URL and event types, but once per key; return it, and whether it is a repeat.
+    """Create an endpoint with a validated URL and event types, or repeat the creation with this idempotency key.
 
-    Of several concurrent calls with one key, one stores the endpoint. Raises TooManyEndpoints, or KeyReused if the
-    key's endpoint was requested with another URL or other events.
+    Returns the endpoint with its secret, and whether this is a repetition. Only one of several concurrent calls with a
+    key creates an endpoint. Raises TooManyEndpoints, or KeyReused if the key was used with another URL or other events.
     """
     joined = _join(events)
     creation_key, creation_hash = (_no_key(), "") if key is None else (_hash(key), _hash(f"{url} {joined}"))
@@ -65,7 +65,7 @@ def create_endpoint(
         free = [slot for slot in range(ENDPOINTS_PER_OWNER) if slot not in taken]
         if not free:
             break
-        # A concurrent request may take the slot or the key; then one fewer is left to try.
+        # A concurrent request may take the slot or the key; retry, with one fewer slot each time.
         created = _insert_endpoint(
             owner_id=owner_id,
             slot=free[0],
@@ -80,7 +80,7 @@ def create_endpoint(
 
 
 def _created_with(owner_id: int, creation_key: str, creation_hash: str) -> NewSecret | None:
-    """Return the endpoint created with the key within KEY_LIFETIME, and its secret; raises KeyReused."""
+    """Return the endpoint created with the key within KEY_LIFETIME, and its secret, or None; raises KeyReused."""
     mine = Endpoint.objects.filter(owner_id=owner_id, creation_key=creation_key)
     endpoint = mine.first()
     if endpoint is None:
@@ -99,7 +99,7 @@ def _hash(text: str) -> str:
 
 
 def _no_key() -> str:
-    """Return a unique value that is no known key's hash."""
+    """Return a unique value that is not the hash of a known key."""
     return secrets.token_hex(32)
 
 
@@ -129,7 +129,7 @@ def _insert_endpoint(*, owner_id: int, slot: int, url: str, events: str, **creat
 
 
 def _join(events: Iterable[str]) -> str:
-    """Join the events in the order of EVENT_TYPES, each once."""
+    """Return the event types joined by commas, in the order of EVENT_TYPES and without duplicates."""
     chosen = set(events)
     return ",".join(event for event in EVENT_TYPES if event in chosen)
 
@@ -143,9 +143,9 @@ def update_endpoint(
     events: Iterable[str] | None = None,
     enabled: bool | None = None,
 ) -> Endpoint:
-    """Change what is given; raises EndpointNotFound.
+    """Change the given fields; raises EndpointNotFound.
 
-    An endpoint with a new URL, or newly enabled, starts without failures. What waits for a disabled one is given up.
+    A new URL, or enabling the endpoint, resets its failures. Disabling it gives up its pending deliveries.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -177,7 +177,7 @@ def delete_endpoint(*, owner_id: int, endpoint_id: int) -> None:
 
 @retries_deadlocks
 def exchange_secret(*, owner_id: int, endpoint_id: int) -> NewSecret:
-    """Replace the secret; raises EndpointNotFound. For OVERLAP the previous one signs too, but none before that."""
+    """Replace the secret; raises EndpointNotFound. Only the last replaced secret keeps signing, for OVERLAP."""
     now = timezone.now()
     secret = new_secret()
     with transaction.atomic():
@@ -209,11 +209,11 @@ def send_ping(*, owner_id: int, endpoint_id: int) -> Delivery:
 
 @retries_deadlocks
 def redeliver(*, owner_id: int, endpoint_id: int, delivery_id: int) -> Delivery:
-    """Send a delivery again, now and with a full set of attempts; raises EndpointNotFound or EndpointDisabled."""
+    """Queue a delivery again, with a full set of attempts; raises EndpointNotFound or EndpointDisabled."""
     now = timezone.now()
     with transaction.atomic():
         endpoint = _lock_enabled(owner_id=owner_id, endpoint_id=endpoint_id)
-        # If it is being sent right now, that counts as the first of the new attempts.
+        # If it is in flight, the current attempt counts as the first of the new ones.
         mine = Delivery.objects.filter(id=delivery_id, endpoint=endpoint)
         mine.update(state=PENDING, attempts=0, due_at=now)
         delivery = mine.first()
@@ -233,12 +233,12 @@ def reencrypt_secrets() -> int:
 
 @retries_deadlocks
 def _reencrypt(endpoint_id: int) -> None:
-    """Reencrypt one endpoint in one transaction, so that no secret exchanged meanwhile is overwritten."""
+    """Reencrypt one endpoint's secrets under a row lock, so that no concurrently exchanged secret is overwritten."""
     with transaction.atomic():
         this = Endpoint.objects.filter(id=endpoint_id)
         this.update(failures=F("failures"))
         endpoint = this.first()
-        # It was deleted meanwhile, or marked as deleted and has no secrets.
+        # It has been deleted, or marked as deleted, which removes its secrets.
         if endpoint is None or not endpoint.secret:
             return
         previous = endpoint.previous_secret and reencrypt(endpoint.previous_secret)
@@ -255,7 +255,7 @@ def _lock_enabled(*, owner_id: int, endpoint_id: int) -> Endpoint:
 def _lock_endpoint(*, owner_id: int, endpoint_id: int) -> Endpoint:
     """Return the endpoint, locked until the end of the transaction; raises EndpointNotFound."""
     mine = Endpoint.objects.filter(id=endpoint_id, owner_id=owner_id, slot__gte=0)
-    # A change locks the row on every engine. A SELECT with a lock is a hint, which not every server takes.
+    # An UPDATE locks the row on every engine. Locking in a SELECT is only a hint, which not every server honours.
     mine.update(failures=F("failures"))
     endpoint = mine.first()
     if endpoint is None:
@@ -264,5 +264,5 @@ def _lock_endpoint(*, owner_id: int, endpoint_id: int) -> Endpoint:
 
 
 def _save(endpoint: Endpoint, *fields: str) -> None:
-    # Not save(), which trusts the row count, and drivers may report -1.
+    # Not save(), which relies on the row count, for which drivers may report -1.
     Endpoint.objects.filter(id=endpoint.id).update(**{field: getattr(endpoint, field) for field in fields})

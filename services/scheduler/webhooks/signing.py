@@ -1,4 +1,4 @@
-"""Sign by Standard Webhooks 1.0. Free of side effects, except for the randomness of a new secret.
+"""Signatures by Standard Webhooks 1.0, without side effects except for the randomness of a new secret.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -10,17 +10,17 @@ import secrets
 from collections.abc import Iterable
 
 PREFIX = "whsec_"
-# The specification asks for 24 to 64.
+# The specification requires 24 to 64.
 SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """Return a random secret, in the form in which its owner gets it."""
+    """Return a random secret, in the format shown to its owner."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def signed_headers(*, message_id: str, timestamp: int, body: bytes, secrets: Iterable[str]) -> dict[str, str]:
-    """Return the three headers; ``timestamp`` is the attempt's, in seconds. There is a signature for each secret."""
+    """Return the three headers, with a signature for each secret; ``timestamp`` is the attempt's Unix time."""
     content = f"{message_id}.{timestamp}.".encode() + body
     return {
         "webhook-id": message_id,

@@ -1,7 +1,7 @@
-"""Decide where webhooks may be sent, by the form of the URL and the IP addresses behind it, without side effects.
+"""The rules for where webhooks may be sent, by the form of a URL and by the IP address, without side effects.
 
-The form excludes what two parsers could read differently. It does not show what a name resolves to, which is checked
-for each connection when it is made (webhooks.http_client).
+The form excludes URLs that two parsers could read differently. The addresses that a name resolves to are checked for
+each connection (webhooks.http_client).
 """
 
 import ipaddress
@@ -13,15 +13,15 @@ from webhooks.models import URL_MAXIMUM
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# Lower ports belong to system services, such as mail, that an HTTP request could mislead.
+# Lower ports belong to system services, such as mail, that could misinterpret an HTTP request.
 FIRST_UNPRIVILEGED_PORT = 1024
 
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
-# What resolvers and browsers interpret as an IPv4 address, in any base.
+# A last label that makes resolvers and browsers interpret the host as an IPv4 address, in any base.
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
-# Global by the registry, but not the internet: they lead elsewhere, or to the host of a virtual machine.
+# Global according to IANA's registry, but not part of the internet, or the host of a virtual machine.
 _REFUSED_V4 = (
     ipaddress.IPv4Network("192.0.0.0/24"),  # protocol assignments (RFC 6890)
     ipaddress.IPv4Network("192.88.99.0/24"),  # 6to4 relays (RFC 7526)
@@ -29,15 +29,15 @@ _REFUSED_V4 = (
         "168.63.129.16/32"
     ),  # Azure's host, https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 )
-# All that is assigned to the internet; NAT64, mapped, link-local, private and multicast addresses are outside.
+# The addresses assigned to the internet; NAT64, mapped, link-local, private and multicast addresses are outside.
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _REFUSED_V6 = (
-    ipaddress.IPv6Network("2001::/23"),  # protocol assignments, Teredo among them (RFC 4380)
-    ipaddress.IPv6Network("2002::/16"),  # 6to4, which holds an IPv4 address (RFC 3056)
+    ipaddress.IPv6Network("2001::/23"),  # protocol assignments, including Teredo (RFC 4380)
+    ipaddress.IPv6Network("2002::/16"),  # 6to4, which contains an IPv4 address (RFC 3056)
     ipaddress.IPv6Network("2001:db8::/32"),  # documentation
     ipaddress.IPv6Network("3fff::/20"),  # documentation (RFC 9637)
 )
-# What WEBHOOK_ALLOW_PRIVATE_NETWORKS opens. Link-local addresses, where clouds have their metadata, stay refused.
+# Allowed by WEBHOOK_ALLOW_PRIVATE_NETWORKS. Link-local addresses, which clouds use for metadata, are still refused.
 _PRIVATE = (
     ipaddress.IPv4Network("127.0.0.0/8"),
     ipaddress.IPv4Network("10.0.0.0/8"),
@@ -78,9 +78,9 @@ def check_url(url: str, *, allow_private: bool) -> None:
     if parts.scheme not in DEFAULT_PORTS or not url.lower().startswith(f"{parts.scheme}://"):
         raise TargetRefused("Must start with https:// or http://.")
     if "@" in parts.netloc:
-        raise TargetRefused("Must not hold a user name or password.")
+        raise TargetRefused("Must not contain a username or password.")
     if parts.fragment or url.endswith("#"):
-        raise TargetRefused("Must not hold a fragment.")
+        raise TargetRefused("Must not contain a fragment.")
     _check_port(parts)
     host = parts.hostname or ""
     if "[" in parts.netloc and not isinstance(parse_address(host), ipaddress.IPv6Address):
@@ -108,7 +108,7 @@ def _check_host(host: str, *, allow_private: bool) -> None:
     address = parse_address(host)
     if address is not None:
         if not is_allowed(address, allow_private=allow_private):
-            raise TargetRefused("The host is an IP address to which no webhooks are sent.")
+            raise TargetRefused("Webhooks cannot be sent to this IP address.")
         return
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):

@@ -1,4 +1,4 @@
-"""The routes, each with or without a trailing slash."""
+"""The app's routes, each with an optional trailing slash."""
 
 from django.urls import re_path
 
@@ -12,7 +12,7 @@ from webhooks.views import (
     WebhookTestView,
 )
 
-# Not Django's int converter, whose range is unlimited: here the digits are ASCII, at most as many as a bigint has.
+# Not Django's int converter, whose range is unlimited: only ASCII digits, at most as many as a bigint has.
 WEBHOOK = r"^api/webhooks/(?P<webhook_id>[0-9]{1,19})"
 DELIVERY = rf"{WEBHOOK}/deliveries/(?P<delivery_id>[0-9]{{1,19}})"
 

@@ -1,4 +1,7 @@
-"""Serve the calls: parse, one domain call, render. Another user's webhook is the same 404 as a missing one."""
+"""Views for webhooks: each parses, calls one service or selector and renders.
+
+Another user's webhook is the same 404 as a missing one.
+"""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -52,7 +55,7 @@ class WebhookListView(APIView):
         return Response([represent_webhook(endpoint) for endpoint in endpoints])
 
     def post(self, request: Request) -> Response:
-        """Create a webhook for the caller; for a repeated Idempotency-Key, return the webhook that it made."""
+        """Create a webhook for the caller; for a repeated Idempotency-Key, return the webhook created with it."""
         new = WebhookCreateSerializer.parse(request.data)
         key = parse_idempotency_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
         try:
@@ -76,7 +79,7 @@ class WebhookDetailView(APIView):
         return Response(represent_webhook(_endpoint(request, webhook_id)))
 
     def patch(self, request: Request, webhook_id: str) -> Response:
-        """Change the URL, the events, or whether it is enabled."""
+        """Change the webhook's URL or events, or enable or disable it."""
         changes = WebhookUpdateSerializer.parse(request.data)
         endpoint = _found(
             lambda: update_endpoint(owner_id=principal(request).user_id, endpoint_id=_identifier(webhook_id), **changes)
@@ -93,7 +96,7 @@ class WebhookSecretView(APIView):
     """POST /api/webhooks/{id}/secret."""
 
     def post(self, request: Request, webhook_id: str) -> Response:
-        """Exchange the secret; for a day both sign."""
+        """Exchange the secret; for a day, the old and the new one both sign."""
         created = _found(
             lambda: exchange_secret(owner_id=principal(request).user_id, endpoint_id=_identifier(webhook_id))
         )
@@ -104,7 +107,7 @@ class WebhookTestView(APIView):
     """POST /api/webhooks/{id}/test."""
 
     def post(self, request: Request, webhook_id: str) -> Response:
-        """Send a ping; 409 if the webhook is disabled."""
+        """Queue a ping; 409 if the webhook is disabled."""
         delivery = _found(lambda: send_ping(owner_id=principal(request).user_id, endpoint_id=_identifier(webhook_id)))
         location = f"/api/webhooks/{delivery.endpoint_id}/deliveries/{delivery.id}"
         return Response(represent_delivery(delivery), status=202, headers={"Location": location})
@@ -116,7 +119,7 @@ class DeliveryListView(APIView):
     query_parameters = Page.PARAMETERS
 
     def get(self, request: Request, webhook_id: str) -> Response:
-        """Return the webhook's deliveries, newest first."""
+        """Return a page of the webhook's deliveries, newest first."""
         page = Page.from_request(request, default_limit=LIST_LENGTH)
         endpoint = _endpoint(request, webhook_id)
         deliveries, more = list_deliveries(endpoint=endpoint, page=page)
@@ -147,7 +150,7 @@ class RedeliveryView(APIView):
     """POST /api/webhooks/{id}/deliveries/{id}/redelivery."""
 
     def post(self, request: Request, webhook_id: str, delivery_id: str) -> Response:
-        """Send the delivery again; 409 if the webhook is disabled."""
+        """Queue the delivery again; 409 if the webhook is disabled."""
         delivery = _found(
             lambda: redeliver(
                 owner_id=principal(request).user_id,
@@ -166,7 +169,7 @@ def _endpoint(request: Request, webhook_id: str) -> Endpoint:
 
 
 def _found(call: Callable[[], T]) -> T:
-    """Return the call's result; raises its refusals as 404 or 409."""
+    """Return the result of ``call``; convert EndpointNotFound to a 404 and EndpointDisabled to a 409."""
     try:
         return call()
     except EndpointNotFound:
@@ -176,7 +179,7 @@ def _found(call: Callable[[], T]) -> T:
 
 
 def _identifier(text: str) -> int:
-    """Return the id; raises Http404 if it does not fit a bigint, as for any missing one."""
+    """Return the id; raises Http404 if it does not fit a bigint, as for any missing row."""
     number = int(text)
     if number > LARGEST_ID:
         raise Http404

@@ -1,9 +1,9 @@
-"""The app's declaration."""
+"""The app's configuration."""
 
 from django.apps import AppConfig
 
 
 class TasksConfig(AppConfig):
-    """Tasks: the one domain of this service."""
+    """Tasks, the only domain of this service."""
 
     name = "tasks"

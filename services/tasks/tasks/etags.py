@@ -1,4 +1,4 @@
-"""ETag, If-Match and If-None-Match (RFC 9110, sections 8.8.3 and 13.1) over a task's version."""
+"""ETag, If-Match and If-None-Match (RFC 9110, sections 8.8.3 and 13.1), based on a task's version."""
 
 import re
 from typing import Literal
@@ -23,8 +23,8 @@ def etag(version: int) -> str:
 def parse_if_match(header: str | None) -> Versions:
     """Return the versions that the header allows; "any" without a header or for ``*``.
 
-    Tags that are weak, or not ours, match nothing. Raises ParseError (400) if the header is malformed or lists more
-    than 10 tags.
+    Weak tags, and tags that are not ours, match nothing. Raises ParseError (400) if the header is malformed or lists
+    more than 10 tags.
     """
     if header is None:
         return "any"
@@ -33,7 +33,7 @@ def parse_if_match(header: str | None) -> Versions:
 
 
 def parse_if_none_match(header: str | None) -> Versions:
-    """Return the versions that the header excludes, weak tags included; none without it. Raises as parse_if_match."""
+    """Return the versions that the header excludes, including weak tags; none without it. Raises ParseError too."""
     if header is None:
         return ()
     tags = _tags("If-None-Match", header)

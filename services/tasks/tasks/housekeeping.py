@@ -1,6 +1,6 @@
-"""Delete old events and idempotency keys: a few at a time, after a write, since only writes add any.
+"""Delete old events and idempotency keys, a few at a time, after a write, since only writes add them.
 
-Only this service may delete them, and it has no process other than its web workers (docs/adr/0027).
+Only this service may delete them, and its web workers are its only processes (docs/adr/0027).
 """
 
 import datetime
@@ -18,17 +18,17 @@ from django.utils import timezone
 from tasks.models import Event, IdempotencyKey
 from tasks.services import KEY_LIFETIME
 
-# In each process. A thousand rows are deleted in a few milliseconds, a hundred a second are more than are made.
+# Per process. A thousand rows are deleted in a few milliseconds, and a hundred a second are more than are added.
 EVERY_SECONDS = 10.0
 AT_ONCE = 1000
-# A later time was written while the clock was wrong, and would keep the row until then.
+# A time further in the future was written while a clock was wrong, and would keep the row until then.
 CLOCKS_DIFFER = datetime.timedelta(days=1)
 
 logger = logging.getLogger("tasks.housekeeping")
 
 
 class Housekeeping:
-    """Run the deletion at most once in EVERY_SECONDS in this process."""
+    """Runs the deletion at most once per EVERY_SECONDS in this process."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -36,7 +36,7 @@ class Housekeeping:
         self._lock = threading.Lock()
 
     def run_when_due(self) -> None:
-        """Delete what is too old, if it is time; a failure is logged, and fails no request."""
+        """Delete old rows if it is time; a failure is logged and does not fail the request."""
         now = self._clock()
         if now < self._due or connection.in_atomic_block or not self._lock.acquire(blocking=False):
             return
@@ -53,13 +53,13 @@ housekeeping = Housekeeping()
 
 
 def delete_old() -> None:
-    """Delete the oldest expired events and keys, AT_ONCE of each at most."""
+    """Delete the oldest expired events and keys, at most AT_ONCE of each."""
     _delete(Event, datetime.timedelta(days=settings.EVENTS_KEPT_DAYS))
     _delete(IdempotencyKey, KEY_LIFETIME)
 
 
 def _delete(model: type[Event] | type[IdempotencyKey], lifetime: datetime.timedelta) -> None:
-    """Delete the oldest expired rows; they are in the order of their ids, so the first shows whether there are any."""
+    """Delete the expired rows among the AT_ONCE with the lowest ids, which are the oldest."""
     now = timezone.now()
     over = Q(created_at__lte=now - lifetime) | Q(created_at__gt=now + CLOCKS_DIFFER)
     first = model._default_manager.order_by("id").values_list("id", flat=True).first()

@@ -1,4 +1,4 @@
-"""Describe the views for the OpenAPI document, beyond what they declare. Imported only when the document is built."""
+"""Describe the views for the OpenAPI document beyond what they declare. Imported only to build the document."""
 
 from typing import Any
 
@@ -83,7 +83,7 @@ describe(
     get=operation(
         name="listTasks",
         summary="List tasks",
-        description=f"Your own tasks, newest first: the last {LIST_LENGTH}, or as many as `limit` says. If there are "
+        description=f"Your own tasks, newest first: the last {LIST_LENGTH}, or up to `limit`. If there are "
         "more, the `Link` header leads to the next page, whether or not tasks are added meanwhile.",
         parameters=[limit(LIST_LENGTH), BEFORE],
         responses={

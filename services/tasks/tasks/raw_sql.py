@@ -1,12 +1,12 @@
-"""Retrieve, create, rename and delete tasks by raw SQL, which is constant text.
+"""Retrieve, create, rename and delete tasks with raw SQL, whose text is constant.
 
 Values are always bound, the owner is always in the WHERE clause, the columns are always named. A statement that changes
-a row also returns it, by OUTPUT on SQL Server and RETURNING on SQLite, so nothing is read first and then written, and
-no row count is trusted (drivers may report -1).
+a row also returns it, by OUTPUT on SQL Server and RETURNING on SQLite, so no change needs a read first, and row counts
+are not relied on (drivers may report -1).
 
-Each change writes its event in the same transaction. On SQL Server that is one round trip: DELETE writes the event
-itself, by OUTPUT … INTO; the other two have a result to return as well, and are a batch of two statements. XACT_ABORT
-rolls the batch back on any error, a cancelled query included, which otherwise leaves its transaction open. SQL Server
+Each change writes its event in the same transaction. On SQL Server that is one round trip: DELETE itself writes the
+event, by OUTPUT … INTO; the other two also have to return a result, and so are batches of two statements. XACT_ABORT
+rolls the batch back on any error, including a cancelled query, which otherwise leaves its transaction open. SQL Server
 restores both options after a batch with parameters; the last line is for compatible servers, which do not.
 
 https://learn.microsoft.com/en-us/sql/t-sql/queries/output-clause-transact-sql · https://sqlite.org/lang_returning.html
@@ -26,7 +26,7 @@ from servicekit.process.context import request_id
 from tasks import prepared
 from tasks.models import new_version
 
-# Matches any version; the versions of tasks begin at 1. Not NULL, whose type a driver would have to ask the server for.
+# Matches any version; the versions of tasks start at 1. Not NULL, whose type a driver would have to query.
 ANY_VERSION: Final = 0
 
 RETRIEVE: Final = """
@@ -60,7 +60,7 @@ RETURNING id, title, duration, version, created_at, updated_at
 """,
 }
 
-# The event's SELECT finds the row that this batch has changed and locked by its new version.
+# The event's SELECT finds the row, which this batch has changed and locked, by its new version.
 RENAME: Final = {
     "microsoft": """
 SET NOCOUNT ON; SET XACT_ABORT ON;
@@ -106,7 +106,7 @@ RETURNING id, title, duration, version, created_at, updated_at
 """,
 }
 
-# SQLite has no statement that writes two tables, so the event has its own, in the same transaction.
+# SQLite has no statement that writes to two tables, so the event has its own, in the same transaction.
 RECORD: Final = """
 INSERT INTO tasks_event (
     uuid, type, owner_id, task_id, version, title, duration, task_created_at, task_updated_at, request_id, created_at
@@ -127,13 +127,13 @@ class TaskRow(NamedTuple):
 
 
 def retrieve(*, task_id: int, owner_id: int) -> TaskRow | None:
-    """Return the owner's task; None if there is none with this id or it is another user's."""
+    """Return the owner's task; None if none has this id or it belongs to another user."""
     row = _first(RETRIEVE, [task_id, owner_id], repeatable=True)
     return None if row is None else _task(row)
 
 
 def fetch(sql: str, parameters: list[Any], *, limit: int) -> tuple[list[TaskRow], bool]:
-    """Return the first tasks that a SELECT of the columns of TaskRow finds, and whether it found more."""
+    """Return the first ``limit`` tasks of a SELECT of TaskRow's columns, and whether it found more."""
     rows = _rows(sql, parameters, repeatable=True)
     return [_task(row) for row in rows[:limit]], len(rows) > limit
 
@@ -158,7 +158,7 @@ def rename(
 ) -> TaskRow | None:
     """Set the title, write the event, and return the changed task.
 
-    Return None and change nothing if the owner has no such task or, with ``version``, if it is at another version.
+    Return None and change nothing if the owner has no such task or it is not at ``version``, if given.
     """
     at, new, event_id = _bound(now), new_version(), _event_id()
     change = [title, at, new, task_id, owner_id, version]
@@ -172,7 +172,7 @@ def rename(
 
 
 def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int = ANY_VERSION) -> bool:
-    """Delete the owner's task (at that version, if given) and write the event; False if there was none."""
+    """Delete the owner's task (at ``version``, if given) and write the event; return False if there was none."""
     at, event_id = _bound(now), _event_id()
     which = [task_id, owner_id, version]
     if vendor() == "microsoft":
@@ -184,7 +184,7 @@ def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int 
 def _change_and_record(
     sql: str, parameters: list[Any], *, kind: str, owner_id: int, event_id: str, at: Any
 ) -> tuple[Any, ...] | None:
-    """Run a SQLite statement that returns the task that it changes, and write the event."""
+    """Run a SQLite statement that changes and returns a task, and write the event."""
     with connection.cursor() as cursor, _transaction(cursor):
         cursor.execute(sql, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
@@ -196,11 +196,11 @@ def _change_and_record(
 
 @contextmanager
 def _transaction(cursor: Any) -> Iterator[None]:
-    """Begin, and commit or roll back; inside an outer transaction, leave both to that.
+    """Begin a transaction, and commit it or roll it back; inside an outer transaction, do nothing.
 
-    transaction.atomic() does the same, and takes three times as long for its nested blocks.
+    transaction.atomic() does the same, but takes three times as long because of its nested blocks.
     """
-    # Not by the proxy for this thread's connection, which looks for it each time.
+    # Not through the proxy for this thread's connection, which looks it up each time.
     database = cursor.db
     if database.in_atomic_block:
         yield
@@ -214,7 +214,7 @@ def _transaction(cursor: Any) -> Iterator[None]:
         try:
             database.connection.rollback()
         except database.Database.Error:
-            # Closing rolls back; an open transaction would keep the write lock from all others.
+            # Closing rolls back; an open transaction would hold the write lock.
             database.close()
         raise
 
@@ -244,7 +244,7 @@ def _rows(sql: str, parameters: list[Any], *, repeatable: bool = False) -> list[
         return prepared.execute(sql, parameters, repeatable=repeatable)
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        # All of them: SQLite ends, and so commits, a statement when its last row has been read.
+        # Fetch all rows: SQLite completes, and so commits, a statement when its last row has been read.
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 
@@ -255,7 +255,7 @@ def _task(row: tuple[Any, ...]) -> TaskRow:
 
 
 def _utc(value: datetime.datetime | str) -> datetime.datetime:
-    """Make a time aware: SQLite has no type for it, and gives text from RETURNING, a naive time from SELECT."""
+    """Return an aware time: SQLite has no time type; RETURNING yields text, and SELECT may yield a naive time."""
     if isinstance(value, str):
         value = datetime.datetime.fromisoformat(value)
     return value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value.astimezone(datetime.UTC)

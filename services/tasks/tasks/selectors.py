@@ -19,19 +19,19 @@ _OWNER_ID, _BEFORE = -1, Cursor(at=datetime.datetime(1970, 1, 1, tzinfo=datetime
 
 
 def list_tasks(*, owner_id: int, page: Page) -> tuple[list[TaskRow], bool]:
-    """Return one page of the owner's tasks, newest first, and whether there are more. One statement, by the ORM."""
+    """Return one page of the owner's tasks, newest first, and whether there are more, with one statement of the ORM."""
     sql, names = _compiled(page.limit, after_a_cursor=page.before is not None)
     values = _values(owner_id, page.before)
     return raw_sql.fetch(sql, [values[name] for name in names], limit=page.limit)
 
 
 def retrieve_task(*, task_id: int, owner_id: int) -> TaskRow | None:
-    """Return the owner's task, by raw SQL."""
+    """Return the owner's task, or None, with raw SQL."""
     return raw_sql.retrieve(task_id=task_id, owner_id=owner_id)
 
 
 def page_query(*, owner_id: int, limit: int, before: Cursor | None) -> QuerySet[Task, tuple[Any, ...]]:
-    """Return the query of a page, with one more row to show whether there are more."""
+    """Return the query for a page, plus one row that shows whether there are more."""
     query = Task.objects.filter(owner_id=owner_id).order_by("-created_at", "-id")
     if before is not None:
         query = query.filter(before.older("created_at"))

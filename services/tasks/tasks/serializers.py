@@ -1,4 +1,4 @@
-"""Parse what clients send, and render what they get."""
+"""Parse request bodies, and render tasks for responses."""
 
 import re
 import unicodedata
@@ -11,7 +11,8 @@ from servicekit.http.times import iso_utc
 from tasks.models import DURATION_MAXIMUM_MINUTES, TITLE_MAXIMUM_UNITS
 from tasks.raw_sql import TaskRow
 
-# Unicode's Default_Ignorable_Code_Point, white space, and other invisible ones: annotations, an empty braille cell.
+# Unicode's Default_Ignorable_Code_Point, white space, and other invisible characters: annotations, the empty braille
+# cell.
 INVISIBLE = (
     r"\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
@@ -20,9 +21,9 @@ _NOTHING_VISIBLE = re.compile(rf"[{INVISIBLE}\U0001bca0-\U0001bca3\U0001d173-\U0
 
 
 class TitleField(StrictCharField):
-    """1–200 UTF-16 units after trimming, at least one visible, none a control character.
+    """1–200 UTF-16 units after trimming, with a visible character and no control characters.
 
-    In units, since that is how nvarchar(200) counts.
+    The length is in UTF-16 units, since that is how nvarchar(200) counts.
     """
 
     default_error_messages = {
@@ -44,7 +45,7 @@ class TitleField(StrictCharField):
 
 
 class DurationField(serializers.Field[int, Any, int, Any]):
-    """Whole minutes, 1–525600, as a JSON integer: no string, no 5.0, no true."""
+    """Whole minutes, 1–525600, as a JSON integer: not a string, 5.0 or true."""
 
     default_error_messages = {
         "invalid": f"Must be a whole number of minutes from 1 to {DURATION_MAXIMUM_MINUTES}, as a JSON integer.",
@@ -68,13 +69,13 @@ class TaskCreateSerializer(StrictSerializer):
 
 
 class TaskRenameSerializer(StrictSerializer):
-    """The body of PUT and PATCH /api/tasks/{id}: the title is all that may change."""
+    """The body of PUT and PATCH /api/tasks/{id}: only the title may change."""
 
     title = TitleField()
 
 
 def represent_task(task: TaskRow) -> dict[str, Any]:
-    """Render a task for its owner."""
+    """Return a task as its owner sees it."""
     return {
         "id": task.id,
         "title": task.title,

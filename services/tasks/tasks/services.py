@@ -15,7 +15,7 @@ from tasks import raw_sql
 from tasks.models import IdempotencyKey
 from tasks.raw_sql import ANY_VERSION, TaskRow
 
-# How often to retry while other requests keep interfering.
+# How many times to try while other requests keep interfering.
 ATTEMPTS = 5
 # A client may repeat a creation for this long.
 KEY_LIFETIME = datetime.timedelta(hours=24)
@@ -40,21 +40,21 @@ Versions = Literal["any"] | Sequence[int]
 
 
 def is_among(version: int, versions: Versions) -> bool:
-    """Return whether the version is one of these."""
+    """Return whether the version is one of ``versions``."""
     return versions == "any" or version in versions
 
 
 @retries_deadlocks
 def create_task(*, owner_id: int, title: str, duration: int) -> TaskRow:
-    """Store a task of validated title and duration (minutes)."""
+    """Store a task with a validated title and duration (minutes)."""
     return raw_sql.create(owner_id=owner_id, title=title, duration=duration, now=timezone.now())
 
 
 def create_task_once(*, owner_id: int, title: str, duration: int, key: str) -> tuple[TaskRow, bool]:
-    """Store a task like create_task, but once per key; return the task as created, and whether this is a repeat.
+    """Store a task like create_task(), but once per key; return the task as created, and whether this is a repeat.
 
-    Of several concurrent calls one stores the task, and the others wait for it. Raises KeyReused if the key's task had
-    another title or duration.
+    Of several concurrent calls, one stores the task and the others wait for it. Raises KeyReused if the key was used
+    with another title or duration.
     """
     hashed, fingerprint = _hash(key), _hash(json.dumps([title, duration]))
     for _ in range(ATTEMPTS):
@@ -62,7 +62,7 @@ def create_task_once(*, owner_id: int, title: str, duration: int, key: str) -> t
             return _create_with_key(owner_id, title, duration, hashed, fingerprint), False
         except IntegrityError:
             known = IdempotencyKey.objects.filter(owner_id=owner_id, key=hashed).first()
-        # If it is not there, it was deleted meanwhile.
+        # If the key is missing, it was deleted meanwhile.
         if known is not None and abs(timezone.now() - known.created_at) < KEY_LIFETIME:
             if known.fingerprint != fingerprint:
                 raise KeyReused
@@ -97,9 +97,9 @@ def _hash(text: str) -> str:
 def rename_task(
     *, task_id: int, owner_id: int, title: str, if_match: Versions = "any", if_none_match: Versions = ()
 ) -> TaskRow:
-    """Set the task's title if it is at one of the versions of ``if_match`` and at none of ``if_none_match``.
+    """Set the task's title if its version is among ``if_match`` and not among ``if_none_match``.
 
-    If it raises TaskNotFound or TaskChanged, nothing has changed.
+    Raises TaskNotFound or TaskChanged if nothing was changed.
     """
     now = timezone.now()
     for version in _candidates(task_id=task_id, owner_id=owner_id, if_match=if_match, if_none_match=if_none_match):
@@ -111,7 +111,7 @@ def rename_task(
 
 @retries_deadlocks
 def delete_task(*, task_id: int, owner_id: int, if_match: Versions = "any", if_none_match: Versions = ()) -> None:
-    """Delete the task under the same conditions; raises as rename_task does."""
+    """Delete the task under the same conditions; raises the same exceptions as rename_task()."""
     now = timezone.now()
     for version in _candidates(task_id=task_id, owner_id=owner_id, if_match=if_match, if_none_match=if_none_match):
         if raw_sql.delete(task_id=task_id, owner_id=owner_id, now=now, version=version):
@@ -124,7 +124,7 @@ def _candidates(*, task_id: int, owner_id: int, if_match: Versions, if_none_matc
     if not if_none_match:
         yield from [ANY_VERSION] if if_match == "any" else if_match
         return
-    # If-None-Match is rare with a change. The version is read first, and again after a concurrent change.
+    # If-None-Match is rare in a change. The version is read first, and again after a concurrent change.
     for _ in range(ATTEMPTS):
         task = raw_sql.retrieve(task_id=task_id, owner_id=owner_id)
         if task is None or is_among(task.version, if_none_match) or not is_among(task.version, if_match):
@@ -133,6 +133,6 @@ def _candidates(*, task_id: int, owner_id: int, if_match: Versions, if_none_matc
 
 
 def _refusal(*, task_id: int, owner_id: int) -> TaskNotFound | TaskChanged:
-    """Tell the two apart after a statement that changed nothing: this affects only the response, not data."""
+    """Return the reason why a statement changed nothing; it affects only the response, not the data."""
     exists = raw_sql.retrieve(task_id=task_id, owner_id=owner_id) is not None
     return TaskChanged() if exists else TaskNotFound()

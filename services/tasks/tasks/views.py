@@ -1,4 +1,4 @@
-"""Serve the calls: parse, one domain call, render."""
+"""The views: parse the request, make one domain call, render the response."""
 
 from typing import Any, NoReturn, TypedDict
 
@@ -41,7 +41,7 @@ class TaskListView(APIView):
     query_parameters = Page.PARAMETERS
 
     def get(self, request: Request) -> Response:
-        """Return the caller's last four tasks, or the page that the query asks for."""
+        """Return the caller's last four tasks, or the requested page."""
         page = Page.from_request(request, default_limit=LIST_LENGTH)
         tasks, more = list_tasks(owner_id=principal(request).user_id, page=page)
         response = Response([represent_task(task) for task in tasks])
@@ -51,7 +51,7 @@ class TaskListView(APIView):
         return response
 
     def post(self, request: Request) -> Response:
-        """Create a task for the caller; for a repeated Idempotency-Key, return the task that it made."""
+        """Create a task for the caller; for a repeated Idempotency-Key, return the task that was created."""
         new = TaskCreateSerializer.parse(request.data)
         key = parse_idempotency_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
         owner_id = principal(request).user_id
@@ -68,7 +68,7 @@ class TaskListView(APIView):
 
 
 class TaskDetailView(APIView):
-    """GET, PUT, PATCH and DELETE /api/tasks/{id}; another user's task is the same 404 as a missing one."""
+    """GET, PUT, PATCH and DELETE /api/tasks/{id}; for another user's task, the same 404 as for a missing one."""
 
     def get(self, request: Request, task_id: str) -> Response:
         """Return the task; 412 if If-Match does not name its version, 304 if If-None-Match does."""
@@ -122,7 +122,7 @@ class _Conditions(TypedDict):
 
 def _conditions(request: Request) -> _Conditions:
     """Return the conditions of If-Match and If-None-Match; raises ParseError (400)."""
-    # Not request.headers, which copies all of them.
+    # Not request.headers, which copies all headers.
     return {
         "if_match": parse_if_match(request.META.get("HTTP_IF_MATCH")),
         "if_none_match": parse_if_none_match(request.META.get("HTTP_IF_NONE_MATCH")),

@@ -14,10 +14,10 @@ STATE_DIR = Path(env.get("STATE_DIR", str(BASE_DIR.parent.parent / "var")))
 
 JWT_KEYS = keys_from_env()
 SECRET_KEY = shared.secret_key("TASKS_SECRET_KEY", jwt_keys=JWT_KEYS)
-# Has the sessions that ended before their access tokens expire.
+# Stores the sessions that ended before their access tokens expire.
 REDIS_URL = redis_url_from_env()
 
-# The log of changes, which the scheduler reads within seconds.
+# How long the log of changes is kept, which the scheduler reads within seconds.
 EVENTS_KEPT_DAYS = env.integer("EVENTS_KEPT_DAYS", 30, minimum=1, maximum=36_500)
 
 PUBLIC_URL = shared.public_url()
@@ -26,7 +26,7 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tasks_service.urls"
 WSGI_APPLICATION = "tasks_service.wsgi.application"
-# The last brings its management commands.
+# The last one adds its management commands.
 INSTALLED_APPS = ["tasks", "servicekit"]
 MIDDLEWARE = shared.MIDDLEWARE
 REST_FRAMEWORK = shared.REST_FRAMEWORK
@@ -34,7 +34,7 @@ SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
 APPEND_SLASH = False
 
 DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
-# One pool only: Django's persistent connections, without the ODBC driver manager's.
+# Only one pool: Django's persistent connections, not the ODBC driver manager's as well.
 DATABASE_CONNECTION_POOLING = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -1,11 +1,11 @@
-"""Every route of the service."""
+"""All routes of the service."""
 
 from servicekit.http.health import check_database, check_redis, health_urls
 from tasks import urls
 from tasks.models import Task
 
 urlpatterns = [
-    # Not by include(), which adds a level of routing to each request.
+    # Not with include(), which adds a level of routing to each request.
     *urls.urlpatterns,
     *health_urls(service="tasks", checks={"database": check_database(Task)}, useful={"redis": check_redis}),
 ]

@@ -1,4 +1,4 @@
-"""What several test modules use."""
+"""Fixtures and helpers that several test modules use."""
 
 import datetime
 import itertools
@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 
 
 def sent(queries: CaptureQueriesContext) -> list[str]:
-    """The first word of each statement; those of transactions are left out, since a test has one around everything.
+    """Return the first word of each statement, except those of transactions, since each test runs in one.
 
     A change of a task is ``SET NOCOUNT …``, one batch, on SQL Server, and two statements on SQLite.
     """
@@ -35,19 +35,19 @@ def sent(queries: CaptureQueriesContext) -> list[str]:
 
 
 def change(word: str) -> list[str]:
-    """What ``sent`` returns for a change that writes its event; ``word`` begins its statement on SQLite."""
+    """Return the result of ``sent`` for a change and its event; ``word`` starts the statement on SQLite."""
     return [word, "INSERT"] if connection.vendor == "sqlite" else ["SET"]
 
 
 class API:
-    """The service as one user sees it, or an anonymous client if there is no user."""
+    """A client of the service for one user, or an anonymous one if the user is None."""
 
     def __init__(self, user_id: int | None) -> None:
         self._client = Client(raise_request_exception=False)
         self._user_id = user_id
 
     def __call__(self, method: str, path: str, json: object = None, *, body: bytes | None = None, **headers: str):
-        """``headers`` are named with underscores: If_Match="*"."""
+        """Send a request; ``headers`` are named with underscores: If_Match="*"."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         content = {"content_type": "application/json", "data": body if body is not None else json}
         if body is None and json is None:
@@ -59,13 +59,13 @@ class API:
 
 @pytest.fixture
 def api() -> API:
-    """The service as user 1 sees it."""
+    """A client for user 1."""
     return API(1)
 
 
 @pytest.fixture
 def stranger() -> API:
-    """The service as user 2 sees it."""
+    """A client for user 2."""
     return API(2)
 
 
@@ -76,7 +76,7 @@ def anonymous() -> API:
 
 @pytest.fixture
 def make_task(db: None) -> Callable[..., Task]:
-    """Stores a task of user 1 at version 1, each a second after the one before unless created_at is given."""
+    """Store a task of user 1 at version 1, each a second after the previous one unless created_at is given."""
 
     def make(**values: object) -> Task:
         number = next(_numbers)
@@ -90,7 +90,7 @@ def make_task(db: None) -> Callable[..., Task]:
 
 @pytest.fixture
 def own_database(tmp_path: Path) -> dict[str, str]:
-    """The environment of a process of its own, with an SQLite file of its own that has the tables."""
+    """The environment of a separate process with its own SQLite file, which has the tables."""
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}", "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=30)

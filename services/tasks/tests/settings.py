@@ -1,6 +1,6 @@
-"""The service's own settings, read from an environment that the tests make, so that a bare `pytest` works.
+"""The service's own settings, from an environment that the tests set, so that a bare `pytest` works.
 
-This is a settings module and no conftest.py, since pytest-django and mypy read the settings before any conftest.
+This is a settings module, not a conftest.py, since pytest-django and mypy read the settings before any conftest.
 """
 
 import os
@@ -16,7 +16,7 @@ os.environ.update(
         "LOG_LEVEL": "info",
     }
 )
-# DATABASE_URL is left as it is: the same tests run on SQL Server where it names one. Else Django's test database is
-# one in memory, and no file is made.
+# DATABASE_URL is left unchanged: if it names a SQL Server, the same tests run there. Otherwise Django's test database
+# is in memory, and no file is created.
 
 from tasks_service.settings import *  # noqa: E402, F403

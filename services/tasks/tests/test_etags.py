@@ -70,7 +70,7 @@ def test_more_than_ten_tags_are_refused():
 
 @pytest.mark.parametrize("header", [", " * 4000, '"1' * 4000, '"1",' * 4000 + "x", '"1" ' * 4000])
 def test_long_header_is_answered_in_no_time(header):
-    """A pattern that tried every way to split the header would take years, and the test's worker with it."""
+    """A pattern that tried every way to split the header would take years."""
     with pytest.raises(ParseError):
         parse_if_match(header)
 
@@ -81,7 +81,7 @@ def test_long_header_is_answered_in_no_time(header):
         pytest.param(None, (), id="none"),
         pytest.param("*", "any", id="any"),
         pytest.param('"3"', [3], id="strong"),
-        pytest.param('W/"3"', [3], id="weak, as a cache has it that got a compressed answer"),
+        pytest.param('W/"3"', [3], id="weak, as stored by a cache that got a compressed response"),
         pytest.param('"2", W/"3"', [2, 3], id="two"),
         pytest.param('"x", "3"', [3], id="not ours"),
         pytest.param('"03"', [], id="not as we write it"),

@@ -1,4 +1,4 @@
-"""Each change of a task writes one event, in the same transaction; what changes nothing writes none."""
+"""Each change of a task writes one event, in the same transaction; without a change there is no event."""
 
 import datetime
 import re

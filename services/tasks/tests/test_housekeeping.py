@@ -1,4 +1,4 @@
-"""Old events and keys go after their time, a little at once, after a write."""
+"""Expired events and keys are deleted after a write, a few at a time."""
 
 import datetime
 from types import SimpleNamespace
@@ -65,7 +65,7 @@ class TestDeleteOld:
             make(lifetime * 2)
         with CaptureQueriesContext(connection) as queries:
             delete_old()
-        # The backend for SQL Server begins a deletion with SET NOCOUNT OFF.
+        # The backend for SQL Server starts a deletion with SET NOCOUNT OFF.
         words = [word.replace("SET", "DELETE") for word in sent(queries)]
         assert words in (["SELECT", "DELETE", "SELECT"], ["SELECT", "SELECT", "DELETE"])
 
@@ -74,7 +74,7 @@ class TestDeleteOld:
 def calls(monkeypatch) -> list[float]:
     made: list[float] = []
     monkeypatch.setattr(housekeeping, "delete_old", lambda: made.append(1.0))
-    # A test is within a transaction, a request is not.
+    # A test runs in a transaction, a request does not.
     monkeypatch.setattr(housekeeping, "connection", SimpleNamespace(in_atomic_block=False))
     return made
 

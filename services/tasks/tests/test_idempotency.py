@@ -1,4 +1,4 @@
-"""Idempotency-Key: what a creation that is sent again does."""
+"""Idempotency-Key: repeated creations."""
 
 import datetime
 import subprocess

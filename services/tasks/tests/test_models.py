@@ -1,4 +1,4 @@
-"""The database's own constraints, which hold for every writer."""
+"""The database's own constraints, which apply to every writer."""
 
 import pytest
 from django.db import IntegrityError, transaction

@@ -16,7 +16,7 @@ LATER = AT + datetime.timedelta(days=1)
 COLUMNS = ["id", "title", "duration", "version", "created_at", "updated_at"]
 EVENT_COLUMNS = [field.column for field in Event._meta.fields if field.column != "id"]
 
-# Each text by its name and vendor.
+# Each statement by name and vendor.
 STATEMENTS = {
     (name, vendor): text[vendor] if isinstance(text, dict) else text
     for name, text in vars(raw_sql).items()
@@ -32,9 +32,9 @@ def each(keys):
 
 
 def parse(name: str, vendor: str):
-    """The statements of the text as the dialect reads them; the parameters are ``?``."""
+    """Return the statements of the text, parsed in the vendor's dialect; the parameters are ``?``."""
     sql = STATEMENTS[name, vendor].replace("%s", "?")
-    # sqlglot does not know this clause of a DELETE, which is looked at below.
+    # sqlglot does not support this clause of a DELETE, which is tested below.
     sql = re.sub(r"OUTPUT\s(?=\s+\?).*?\)\s(?=WHERE)", "", sql, flags=re.DOTALL)
     parsed = [statement for statement in sqlglot.parse(sql, dialect=DIALECTS[vendor]) if statement]
     assert not any(
@@ -44,7 +44,7 @@ def parse(name: str, vendor: str):
 
 
 def statement_of(name: str, vendor: str):
-    """The one statement that reads or changes the tasks."""
+    """Return the only statement that reads or changes the tasks."""
     kinds = expressions.Select | expressions.Insert | expressions.Update | expressions.Delete
     (statement,) = [
         statement

@@ -49,9 +49,9 @@ def test_after_a_cursor_come_the_older_ones(make_task):
 
 
 def test_cursor_may_be_of_a_task_that_is_gone(make_task):
-    older, gone = make_task(), make_task()
-    page = Page(limit=4, before=Cursor(at=gone.created_at, id=gone.id))
-    gone.delete()
+    older, deleted = make_task(), make_task()
+    page = Page(limit=4, before=Cursor(at=deleted.created_at, id=deleted.id))
+    deleted.delete()
     assert ids(1, page) == ([older.id], False)
 
 

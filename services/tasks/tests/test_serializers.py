@@ -17,7 +17,7 @@ DURATION = "Must be a whole number of minutes from 1 to 525600, as a JSON intege
 REQUIRED = "This field is required."
 NULL = "This field may not be null."
 
-# What a JSON document can hold once its parser has refused half surrogate pairs, NaN and infinities.
+# Values that a JSON document can contain after the parser has rejected lone surrogates, NaN and infinities.
 TEXT = st.text(st.characters(codec="utf-8"))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
@@ -27,7 +27,7 @@ JSON = st.recursive(
 
 
 def errors_of(data: object, serializer=TaskCreateSerializer) -> dict[str, list[str]]:
-    """What the serializer says against the data; empty where it takes them."""
+    """Return the serializer's errors for the data; empty if it accepts the data."""
     try:
         serializer.parse(data)
     except ValidationError as error:
@@ -53,7 +53,7 @@ SHOWS_NOTHING = {
 
 
 def is_title(value: object) -> bool:
-    """The contract in other words: 1–200 UTF-16 units after trimming, no control characters, one that can be seen."""
+    """Restate the contract: 1–200 UTF-16 units after trimming, no control characters, one visible character."""
     if not isinstance(value, str):
         return False
     start, end = 0, len(value)
@@ -68,7 +68,7 @@ def is_title(value: object) -> bool:
 
 
 def is_duration(value: object) -> bool:
-    """Likewise: whole minutes, 1–525600, a JSON integer."""
+    """Restate the contract: whole minutes, 1–525600, a JSON integer."""
     return isinstance(value, int) and value is not True and value is not False and value in range(1, 525_601)
 
 

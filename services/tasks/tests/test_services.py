@@ -44,7 +44,7 @@ def test_rename_to_the_same_title_is_a_change(make_task):
 
 
 def test_no_version_comes_back_not_even_in_a_database_that_replaces_this_one(db):
-    """A count would: the first task of every database would be at its first version."""
+    """A counter's would: the first task of every database would be at its first version."""
     first = create_task(owner_id=1, title="Read", duration=30)
     versions = [first.version, create_task(owner_id=1, title="Read", duration=30).version]
     versions += [rename_task(task_id=first.id, owner_id=1, title="Read").version for _ in range(100)]

@@ -1,4 +1,4 @@
-"""A service that is configured badly does not start, and says in one line what to mend."""
+"""A misconfigured service does not start, and reports in one line what to correct."""
 
 import os
 import subprocess

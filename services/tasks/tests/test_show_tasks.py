@@ -19,15 +19,15 @@ TIMES = "created 2026-01-31T09:30:00.123456Z  updated 2026-01-31T09:30:00.123456
 
 @pytest.fixture
 def pauses(monkeypatch) -> list[float]:
-    """The pauses that the command made, none of which takes any time."""
-    made: list[float] = []
-    monkeypatch.setattr(show_tasks.time, "sleep", made.append)
-    return made
+    """The pauses of the command, none of which takes any time."""
+    seconds: list[float] = []
+    monkeypatch.setattr(show_tasks.time, "sleep", seconds.append)
+    return seconds
 
 
 @pytest.fixture
 def show(capsys, pauses):
-    """Runs the command and returns the lines it printed."""
+    """Run the command and return the lines that it printed."""
 
     def run(*arguments: str) -> list[str]:
         call_command("show_tasks", *arguments)
@@ -92,18 +92,18 @@ def test_tasks_are_read_in_pages(show, make_task, monkeypatch):
     with CaptureQueriesContext(connection) as queries:
         lines = show("--once")
     assert [line.split()[1] for line in lines[1:-1]] == [f"#{task.id}" for task in made]
-    # The count, two full pages, the rest, and none after it.
+    # The count, two full pages, the rest, and an empty page.
     assert len(queries) == 1 + 2 + 1 + 1
 
 
 def test_task_that_is_added_or_deleted_meanwhile_is_no_trouble(show, make_task, monkeypatch):
     monkeypatch.setattr(show_tasks, "PAGE_SIZE", 1)
-    first, gone = make_task(), make_task()
+    first, deleted = make_task(), make_task()
     added = []
 
     def meanwhile(seconds: float) -> None:
         if not added:
-            Task.objects.filter(id=gone.id).delete()
+            Task.objects.filter(id=deleted.id).delete()
             added.extend([make_task(), make_task()])
 
     monkeypatch.setattr(show_tasks.time, "sleep", meanwhile)

@@ -1,4 +1,4 @@
-"""Promises about SQLite: index seeks, and writers that wait for each other."""
+"""SQLite: index seeks, and writers that wait for each other."""
 
 import contextlib
 import sqlite3
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.sqlite
 WRITERS = 8
 ROUNDS = 50
 
-# In each round two writes: one by itself, and one after a read in the same transaction, which SQLite refuses to
-# wait for unless the transaction took the write lock at its start.
+# Two writes per round: one by itself, and one after a read in the same transaction, for which SQLite does not wait
+# unless the transaction acquired the write lock at its start.
 WRITER = """
 import sys, django
 django.setup()
@@ -39,7 +39,7 @@ for number in range(rounds):
         rename_task(task_id=shared_id, owner_id=1, title=str(int(title) + 1))
 """
 
-# A connection that was opened while the file was read-only refuses as this one does. What the clients get is printed.
+# Refuses writes like a connection that was opened while the file was read-only. Prints the statuses that clients get.
 READ_ONLY = """
 import django
 django.setup()
@@ -134,8 +134,8 @@ def test_a_file_that_was_read_only_is_written_to_again_once_it_is_not(own_databa
         assert database.execute("SELECT title FROM tasks_task").fetchall() == [("after",)]
 
 
-class Unwilling:
-    """A connection that cannot roll back, as where the disk fails."""
+class FailingRollback:
+    """A connection that cannot roll back, as when the disk fails."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -158,7 +158,7 @@ def test_transaction_that_cannot_be_rolled_back_ends_with_its_connection(tmp_pat
     database = DatabaseWrapper({**connection.settings_dict, **database_from_url(f"sqlite:///{tmp_path}/db.sqlite3")})
     with database.cursor() as cursor:
         cursor.execute("CREATE TABLE task (id)")
-        database.connection = Unwilling(database.connection)
+        database.connection = FailingRollback(database.connection)
         with pytest.raises(LookupError):
             store_and_fail(cursor)
     assert database.connection is None

@@ -28,12 +28,12 @@ MICROSECOND = datetime.timedelta(microseconds=1)
 NOW = "2026-02-01T12:00:00.000007Z"
 REQUEST_ID = "0" * 32
 NOT_FOUND = "There is nothing here, or it is not yours."
-CHANGED = "It is not at a version that the conditions of the request allow; read it again."
+CHANGED = "The current version does not meet the conditions of the request; read it again."
 UNKNOWN_FIELD = "This field is unknown or may not be set."
 
 
 def problem(slug: str, status: int, detail: str, path: str = "/api/tasks", **more: object) -> bytes:
-    """The bytes of a problem document."""
+    """Return the bytes of a problem document."""
     title = slug.replace("-", " ").title()
     members = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail, "instance": path}
     return compact({**members, "request_id": REQUEST_ID, **more})
@@ -44,7 +44,7 @@ def compact(value: object) -> bytes:
 
 
 def shown(task: Task, **changes: object) -> dict[str, object]:
-    """A task as clients see it."""
+    """Return a task as clients see it."""
     return {
         "id": task.id,
         "title": task.title,
@@ -56,7 +56,7 @@ def shown(task: Task, **changes: object) -> dict[str, object]:
 
 
 def wsgi(body: object) -> dict[str, object]:
-    """The rest of a WSGI environment."""
+    """Return a WSGI environment for the body, without method and path."""
     content = b"" if body is None else json.dumps(body).encode()
     environ: dict[str, object] = {
         "wsgi.input": io.BytesIO(content),
@@ -469,13 +469,13 @@ class TestList:
 
 
 def next_page(response) -> str | None:
-    """The address in the Link header."""
+    """Return the URL in the Link header."""
     match = re.fullmatch('<(.+)>; rel="next"', response.get("Link", ""))
     return match and match[1]
 
 
 def walk(api: API, path: str) -> list[dict[str, object]]:
-    """What all pages hold, one after the other."""
+    """Return the contents of all pages, one after the other."""
     tasks, pages = [], 0
     limit = int(parse_qs(urlsplit(path).query)["limit"][0])
     while path is not None:
@@ -487,7 +487,7 @@ def walk(api: API, path: str) -> list[dict[str, object]]:
     return tasks
 
 
-# Times of creation in microseconds after AT: many of them equal, some a second apart, some the least there is.
+# Times of creation in microseconds after AT: many are equal, some a second apart, some a microsecond apart.
 OFFSETS = st.lists(st.sampled_from([0, 0, 1, 2, 876_544, 1_876_544, 1_000_000]), max_size=12)
 
 
@@ -529,7 +529,7 @@ def test_database_away_is_503_and_its_words_do_not_show(api, method, path, body)
 
 
 class TestQueries:
-    """What each call asks of the database, however many tasks there are."""
+    """The statements of each call, for any number of tasks."""
 
     @pytest.fixture(autouse=True)
     def more_tasks(self, make_task) -> None:
@@ -589,10 +589,10 @@ class TestQueries:
         ],
     )
     def test_no_request_is_garbage_that_only_the_collector_finds(self, task, method, path, body):
-        """Reference cycles in each request were a third of its time."""
+        """Collecting the reference cycles of a request would take a third of its time."""
         request = {"REQUEST_METHOD": method, "PATH_INFO": path.format(id=task.id), **wsgi(body)}
         seen = []
-        for _ in range(2):  # The first makes what is made once.
+        for _ in range(2):  # The first creates what is created only once.
             gc.collect()
             gc.disable()
             try:

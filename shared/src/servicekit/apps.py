@@ -1,4 +1,4 @@
-"""What the shared package does when Django starts."""
+"""The Django app of the shared package."""
 
 from django.apps import AppConfig
 

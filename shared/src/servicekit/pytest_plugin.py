@@ -1,4 +1,4 @@
-"""The pytest plugin of the services' tests: the test database, and the mark of tests about SQLite."""
+"""The pytest plugin of the services' tests: the test database, and the marker of tests about SQLite."""
 
 from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
@@ -27,22 +27,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def nothing_has_failed_yet() -> None:
-    """Reset what a process remembers of failures, so that each test logs its own first failure."""
+def reset_failures() -> None:
+    """Clear the failures that this process has recorded, so that each test logs its own first failure."""
     outages.forget()
     health.failing.clear()
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Give the test database the settings of `make database`: on SQL Server, reads differ in a new database."""
+    """Give the test database the settings of `make database`; a new SQL Server database isolates reads differently."""
     with django_db_blocker.unblock():
         call_command("database", stdout=StringIO())
     flush = connection.ops.sql_flush
 
     def flush_in_order(style: Any, tables: Iterable[str], **options: Any) -> list[str]:
         statements: list[str] = flush(style, referencing_first(tables), **options)
-        # In this order no constraint has to be disabled, after which SQL Server would no longer trust it.
+        # In this order no constraint has to be disabled; SQL Server would no longer trust one that was.
         return [statement for statement in statements if not statement.startswith("ALTER TABLE")]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -51,9 +51,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 
 def referencing_first(tables: Iterable[str]) -> list[str]:
-    """Sort tables so that rows can be deleted: each comes before the tables that its foreign keys reference.
+    """Return the tables in an order for deletion: each before the tables that its foreign keys reference.
 
-    Django lists them in the order of a set, which only a server that can defer or disable its constraints accepts.
+    Django lists them in the order of a set, which only works on a server that can defer or disable its constraints.
     """
     names = sorted(tables)
     models = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}

@@ -9,7 +9,7 @@ from servicekit.process.env import ConfigurationError
 from servicekit.telemetry import configuration
 from servicekit.tokens.keys import MINIMUM_SECRET_BYTES, Key
 
-# One authentication, everything refused by default, one parser and one renderer.
+# One authentication class, access denied by default, one parser and one renderer.
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["servicekit.tokens.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -28,11 +28,11 @@ REST_FRAMEWORK: dict[str, Any] = {
 
 MIDDLEWARE: list[str] = ["servicekit.http.middleware.request_log"]
 if configuration.traces():
-    # After the first, which knows the request's id.
+    # After the first, which sets the request id.
     MIDDLEWARE = [*MIDDLEWARE, "servicekit.http.tracing.trace_request"]
 
-# What `manage.py check --deploy` asks for, but the gateway does, or a token API without cookies, forms and HTML does
-# not need.
+# Warnings of `manage.py check --deploy` about what the gateway does, or what a token API without cookies, forms and
+# HTML does not need.
 SILENCED_SYSTEM_CHECKS: list[str] = [
     "security.W001",  # SecurityMiddleware: the gateway sets these headers, on its own errors too.
     "security.W002",  # XFrameOptionsMiddleware: likewise.
@@ -41,7 +41,7 @@ SILENCED_SYSTEM_CHECKS: list[str] = [
 
 
 def public_url() -> str:
-    """Return PUBLIC_URL, the scheme and host under which clients reach the API behind another proxy; often empty."""
+    """Return PUBLIC_URL, the scheme and host at which clients reach the API behind another proxy; often empty."""
     value = env.get("PUBLIC_URL").removesuffix("/")
     if value and not re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]{1,255}", value, re.ASCII):
         raise ConfigurationError("PUBLIC_URL", "must be a scheme and a host, such as https://tasks.example.org")

@@ -1,4 +1,4 @@
-"""What the services' tests share: tokens, signed as the auth service signs them."""
+"""Helpers of the services' tests: tokens, signed as the auth service signs them."""
 
 import time
 import uuid
@@ -11,7 +11,7 @@ from servicekit.tokens.verifier import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SEC
 
 
 def make_token(user_id: int = 1, *, is_staff: bool = False, header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """Return a valid access token for the user; ``claims`` replace its own, and None leaves a claim out."""
+    """Return a valid access token for the user; ``claims`` override its own, and None omits a claim."""
     now = int(time.time())
     payload = {
         "iss": ISSUER,

@@ -16,7 +16,7 @@ def test_sqlite_needs_nothing(capsys):
 
 
 class Server:
-    """A SQL Server as far as the command looks at one: it has some databases, some of them with snapshots on."""
+    """A fake SQL Server for the command: it has databases, each with snapshots on or off."""
 
     vendor = "microsoft"
 
@@ -27,7 +27,7 @@ class Server:
         self.settings_dict: dict[str, Any] = {"NAME": "tasks", "USER": "app]", "OPTIONS": {}}
         self.sessions: set[str] = set()
         self.opened: list[str] = []
-        # A login that is restricted to its own database sees no other, and may create none.
+        # A login that is restricted to its own database cannot see or create others.
         self.hides = False
         self.has_user = True
 
@@ -98,7 +98,7 @@ ALTER = "ALTER DATABASE [tasks] SET READ_COMMITTED_SNAPSHOT ON WITH NO_WAIT"
 )
 def test_makes_what_is_missing_and_no_more(run, server, statements):
     assert run(server) == statements
-    # From within the database it would be in the way of another process that turns snapshots on there.
+    # A connection to the database itself would block another process that turns snapshots on there.
     assert set(server.opened) == {"master"}
 
 

@@ -19,7 +19,7 @@ def no_pause(monkeypatch):
 
 
 class Work:
-    """A transaction that fails some times, and counts its runs and what was passed to it."""
+    """A transaction that raises the given errors first, and records its runs and arguments."""
 
     def __init__(self, *errors: Exception) -> None:
         self.__qualname__ = "work"
@@ -63,7 +63,7 @@ def test_only_the_outermost_transaction_runs_again():
             return retries_deadlocks(inner)()
 
     assert outer() == "done"
-    # Both again, by the outer one; the inner one alone would have committed half.
+    # The outer one reruns both; rerunning only the inner one would have committed half.
     assert (len(runs), len(inner.runs)) == (2, 2)
 
 

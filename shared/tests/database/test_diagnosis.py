@@ -6,7 +6,7 @@ from servicekit.database.diagnosis import explain
 PYODBC = "[{}] [Microsoft][ODBC Driver 18 for SQL Server]{}"
 MSSQL_PYTHON = "Driver Error: {}; DDBC Error: [Microsoft]{}"
 
-# As the drivers report them; what only Microsoft's own server says is from its documentation.
+# As the drivers report them; messages that only Microsoft's own server sends are from its documentation.
 REPORTS = {
     "missing database": (
         "the database does not exist",
@@ -67,7 +67,7 @@ REPORTS = {
         PYODBC.format("08001", "SSL Provider: The target principal name is incorrect. (-2146893022)"),
     ),
     "no TLS in common": (
-        "the server and the driver agree on no encryption",
+        "the server and the driver cannot agree on encryption",
         PYODBC.format(
             "08001",
             "SSL Provider: [error:0A00042E:SSL routines::tlsv1 alert protocol version:SSL alert number 70] (-1)"
@@ -90,11 +90,11 @@ REPORTS = {
         "('IM002', '[IM002] [unixODBC][Driver Manager]Data source name not found and no default driver specified')",
         "[01000] [unixODBC][Driver Manager]Can't open lib 'ODBC Driver 18 for SQL Server' : file not found",
     ),
-    "away": (
+    "unreachable": (
         "the server does not answer",
         PYODBC.format("HYT00", "Login timeout expired (0) (SQLDriverConnect)"),
         PYODBC.format("08001", "TCP Provider: Error code 0x2749 (10057)"),
-        # What the driver adds to all of these.
+        # The driver adds this to all of these.
         MSSQL_PYTHON.format(
             "Client unable to establish connection",
             "TCP Provider: Error code 0x2AF9; Client unable to establish connection. For solutions related to"

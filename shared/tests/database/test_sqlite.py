@@ -31,7 +31,7 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Path]:
-    """A database whose write lock another process keeps."""
+    """A database whose write lock another process holds."""
     path = tmp_path / "a b%41?.sqlite3"
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("PRAGMA journal_mode=WAL")
@@ -43,7 +43,7 @@ def locked(tmp_path: Path) -> Iterator[Path]:
 
 
 def write(path: Path) -> float:
-    """Try to begin a writing transaction; return for how many seconds it waited to be refused."""
+    """Try to begin a write transaction; return how many seconds it waited before it was refused."""
     database, started = wrapper(path), time.monotonic()
     try:
         with pytest.raises(OperationalError, match="locked"):
@@ -102,7 +102,7 @@ def test_writer_beside_a_first_one_that_has_just_come_waits_as_well(
         with queue.place(10) as first, queue.place(10) as second:
             assert (first, second) == (1010, 1000 + SHORT_WAIT_SECONDS)
     now = 2000.0
-    # It holds the place, and has not yet noted since when.
+    # The first one holds the lock, but has not yet recorded its start.
     with queue._first, queue.place(10) as until:
         assert until == 2000 + SHORT_WAIT_SECONDS
 
@@ -137,7 +137,7 @@ def test_writer_tries_again_after_pauses_that_begin_short(
 def test_transaction_that_has_read_what_another_has_changed_is_refused_at_once(
     opened: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits for what cannot come"))
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits although that cannot help"))
     with opened.cursor() as cursor, closing(sqlite3.connect(opened.settings_dict["NAME"])) as other:
         cursor.execute("BEGIN DEFERRED")
         cursor.execute("SELECT * FROM task")
@@ -171,7 +171,7 @@ def test_time_is_read_in_utc(opened: DatabaseWrapper, stored: str) -> None:
 
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseWrapper]:
-    """A connection of a process that serves, to a database with a table."""
+    """A connection of a serving process to a database with a table."""
     path = tmp_path / "db.sqlite3"
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE task (id)")

@@ -30,7 +30,7 @@ def test_each_statement_is_counted_with_its_time(cursor):
 
 
 def test_statement_is_counted_once_after_the_connection_was_opened_again(cursor):
-    # As Django says after each opening. It does not close a database in memory.
+    # Django sends this signal each time it opens a connection. It does not close a database in memory.
     connection_created.send(sender=type(connection), connection=connection)
     count = value(COUNT)
     cursor.execute("SELECT 1")

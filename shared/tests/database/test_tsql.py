@@ -1,6 +1,6 @@
-"""The raw T-SQL of the package is read in its dialect, also where no SQL Server is at hand.
+"""The raw T-SQL of the package parses in its dialect, which needs no SQL Server.
 
-CREATE LOGIN, CREATE USER, ALTER USER and ALTER DATABASE, which sqlglot does not know, are run by tests/sqlserver alone.
+CREATE LOGIN, CREATE USER, ALTER USER and ALTER DATABASE, which sqlglot does not support, are run in tests/sqlserver.
 """
 
 import re
@@ -62,7 +62,7 @@ def test_rights():
 
 
 class Server:
-    """A cursor on a database that shows these rights of a user."""
+    """A fake cursor on a database that lists these rights of a user."""
 
     def __init__(self, *granted: tuple[str, str | None, str]) -> None:
         self.granted = granted
@@ -113,7 +113,7 @@ def test_of_a_server_that_shows_no_rights_all_that_are_not_needed_are_taken():
 
 
 def statements_in_calls() -> list[str]:
-    """Every text that is passed to execute() as it stands, but for what only SQLite gets."""
+    """Return every string literal that is passed to execute(), except those for SQLite only."""
     texts = []
     for path in {*Path(servicekit.__file__).parent.rglob("*.py")} - {Path(sqlite.__file__)}:
         texts += re.findall(r'\.execute\(f?"([^"]+)"', path.read_text())

@@ -121,7 +121,7 @@ def test_mssql_timeouts(monkeypatch):
     assert (options["connection_timeout"], options["query_timeout"]) == (1, 300)
 
 
-# What the ODBC syntax, a URL, a shell or a format string could take for its own.
+# Text that the ODBC syntax, a URL, a shell or a format string could interpret.
 ODD = [
     ";{}=@/:%+ #?&",
     "{b",
@@ -205,7 +205,7 @@ MALFORMED = {
     ),
     "port and instance": (
         "mssql://sa:{}@db:1433/tasks?instance=SQLEXPRESS",
-        "has a port and an instance; a port alone leads to the instance that has it",
+        "has a port and an instance; the port alone identifies the instance",
     ),
     "instance as SQL Server's tools write it": (
         "mssql://sa:{}@db\\SQLEXPRESS/tasks",
@@ -223,8 +223,8 @@ MALFORMED = {
         "mssql://sa:{}@db/tasks?query_timeout=0.5",
         "query_timeout must be whole seconds from 1 to 999",
     ),
-    "number sign": ("mssql://sa:{}@db/tasks#1", "holds a #, which is written %23"),
-    "NUL": ("mssql://sa:{}%00@db/tasks", "holds a %00, which no user, password or database has"),
+    "number sign": ("mssql://sa:{}@db/tasks#1", "contains a #, which must be written %23"),
+    "NUL": ("mssql://sa:{}%00@db/tasks", "contains %00, which is not valid in a user, password or name"),
     "space that mssql_python would cut off": (
         "mssql://sa:{}%20@db/tasks?python_driver=mssql_python",
         "the password begins or ends with a space, which mssql_python cuts off; use python_driver=pyodbc",
@@ -257,7 +257,7 @@ def test_name_is_quoted_whatever_is_in_it():
 
 
 def odbc(state: str, words: str, number: int, function: str = "SQLExecDirectW") -> tuple[str, str]:
-    """The arguments of an exception of pyodbc's."""
+    """Return the arguments of an exception of pyodbc."""
     return state, f"[{state}] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]{words} ({number}) ({function})"
 
 
@@ -270,7 +270,7 @@ READ_ONLY = 'Failed to update database "tasks" because the database is read-only
 
 
 def other(state: str) -> str:
-    """A state that mssql-python has no class for."""
+    """Return a message with a state for which mssql-python has no class."""
     return f"Driver Error: An error occurred with SQLSTATE code: {state}; DDBC Error: [Microsoft]words"
 
 
@@ -281,7 +281,7 @@ CONNECT = "SQLDriverConnect"
 @pytest.mark.parametrize(
     ("error", "unavailable"),
     [
-        # In states.
+        # By the state.
         (OperationalError(*odbc("08S01", "Communication link failure", 10054)), True),
         (OperationalError(*odbc("HYT00", "Query timeout expired", 0)), True),
         (Error(*odbc("40001", "chosen as the deadlock victim.", 1205)), True),
@@ -297,7 +297,7 @@ CONNECT = "SQLDriverConnect"
         (Error(*odbc("HY000", "Unicode conversion failed", 0)), False),
         (Error("HY000", "The driver did not supply an error!"), False),
         (InterfaceError(*odbc("IM001", "Driver does not support this function", 0)), False),
-        # In the server's numbers.
+        # By the server's number.
         (ProgrammingError(*odbc("42000", MISSING, 4060, CONNECT)), True),
         (ProgrammingError(*odbc("42000", READ_ONLY, 3906)), True),
         (ProgrammingError(*odbc("42000", "Database 'tasks' is not currently available.", 40613)), True),
@@ -311,10 +311,10 @@ CONNECT = "SQLDriverConnect"
         (DataError(*odbc("22001", "Truncated value: 'x (3906)'.", 2628)), False),
         (IntegrityError(*odbc("23000", "The duplicate key value is (x (3906) (SQLX)).", 2627)), False),
         (DataError(*odbc("22001", "Truncated value: 'x (3906) (SQLDriverConnect)'.", 2628)), False),
-        # Where no connection came about, whatever the state and the words.
+        # Without a connection, for any state and message.
         (Error(*odbc("01000", "Can't open lib 'ODBC Driver 18 for SQL Server' : file not found", 0, CONNECT)), True),
         (ProgrammingError(*odbc("42000", "Anmeldung nicht erlaubt.", 18470, CONNECT)), True),
-        # In mssql-python's classes, states and words.
+        # By mssql-python's class, state or message.
         (OperationalError("Driver Error: Serialization failure"), True),
         (
             OperationalError("Driver Error: Communication link failure; DDBC Error: [Microsoft]TCP Provider: reset"),
@@ -329,7 +329,7 @@ CONNECT = "SQLDriverConnect"
             False,
         ),
         (DatabaseError(other("HY107")), False),
-        # Without a driver's state or words: Django's own, and SQLite's.
+        # Without a driver's state or message: Django's own errors, and SQLite's.
         (OperationalError("database is locked"), True),
         (InterfaceError("connection already closed"), True),
         (DatabaseError("unknown"), False),
@@ -347,5 +347,5 @@ def test_database_is_unavailable_if_no_statement_is_at_fault(error, unavailable)
 def test_connection_that_does_not_come_about_is_the_databases_fault_in_any_words(monkeypatch):
     monkeypatch.setattr(connection, "connection", None)
     assert is_unavailable(ProgrammingError("Driver Error: …; DDBC Error: Impossible d'ouvrir la base de données"))
-    # Without an attempt to connect.
+    # Without a connection attempt.
     assert not is_unavailable(ProgrammingError("Cannot operate on a closed database."))

@@ -15,7 +15,7 @@ from tests.database.test_sqlite import wrapper
 
 pytestmark = pytest.mark.django_db
 
-# Fills the file system that holds the database, by what the process itself may write.
+# Simulates a full file system, by limiting how much the process itself may write.
 FULL = """
 import resource, signal, sys
 from tests.database.test_sqlite import wrapper

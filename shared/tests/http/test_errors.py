@@ -10,7 +10,7 @@ def problem(client, path: str, **headers: str):
 
 
 def document(slug: str, title: str, status: int, detail: str, path: str, **more) -> bytes:
-    """The answer's bytes: these members, in this order, in compact JSON."""
+    """Return the body: these members, in this order, in compact JSON."""
     members = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail, "instance": path}
     return json.dumps({**members, "request_id": REQUEST_ID, **more}, separators=(",", ":")).encode()
 
@@ -46,7 +46,7 @@ UNAVAILABLE = (
                 "precondition-failed",
                 "Precondition Failed",
                 412,
-                "It is not at a version that the conditions of the request allow; read it again.",
+                "The current version does not meet the conditions of the request; read it again.",
             ),
         ),
         ("/failing/too-large", ("payload-too-large", "Payload Too Large", 413, "A body must not exceed 65536 bytes.")),

@@ -12,7 +12,7 @@ NEXT = "/_readyz/scheduler"
 
 @pytest.fixture
 def checks(monkeypatch):
-    """The checks of the example service; a test may put others in their places."""
+    """The checks of the example service; a test may replace them."""
     return lambda **replaced: [monkeypatch.setitem(CHECKS, name, check) for name, check in replaced.items()]
 
 

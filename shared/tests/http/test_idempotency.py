@@ -1,4 +1,4 @@
-"""The header Idempotency-Key."""
+"""The Idempotency-Key header."""
 
 import pytest
 from rest_framework.exceptions import ParseError

@@ -23,7 +23,7 @@ def counted() -> dict[tuple[str, str, str], float]:
 
 @pytest.fixture
 def new():
-    """Return what was counted since the test began."""
+    """Return the requests counted since the start of the test."""
     before = counted()
     return lambda: {key: value - before.get(key, 0) for key, value in counted().items() if value != before.get(key, 0)}
 

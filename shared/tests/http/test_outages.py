@@ -11,7 +11,7 @@ ERROR = OperationalError("unavailable")
 
 @pytest.fixture
 def lines(caplog):
-    """What was logged of outages: each message with its count."""
+    """The log lines about outages: each message with its count."""
     caplog.set_level(logging.INFO, logger="servicekit.http.errors")
     return lambda: [
         (record.message, getattr(record, "refused", None))

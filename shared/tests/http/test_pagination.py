@@ -38,7 +38,7 @@ def test_cursor_of_another_offset_is_the_same_place():
 @example("\ud800")
 @example(encoded("9" * 18 + ".1"))
 def test_any_other_text_is_a_value_error(text):
-    """Whatever decode takes, encode gives back, so that one place has one cursor."""
+    """Any text that decode() accepts, encode() returns, so that each position has only one cursor."""
     try:
         cursor = Cursor.decode(text)
     except ValueError:

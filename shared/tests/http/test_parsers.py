@@ -89,7 +89,7 @@ def test_whatever_comes_in_is_a_value_that_can_be_sent_back_or_a_refusal(body):
 
 
 def test_depth_is_bounded_at_any_depth_of_the_stack():
-    """A refusal and no RecursionError, also where the reader is called with little of the stack left."""
+    """The parser raises ParseError, not RecursionError, even with little of the stack left."""
 
     def deep(frames: int) -> None:
         if frames:
@@ -104,7 +104,7 @@ def test_depth_is_bounded_at_any_depth_of_the_stack():
 @pytest.mark.parametrize(("body", "detail"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
 def test_refusal_is_a_400_problem(client, body, detail):
     response = post(client, body)
-    # What is empty is no body at all to Django REST framework, and the serializer's to refuse.
+    # To Django REST framework, an empty body is no body, which the serializer rejects.
     expected = (200, None) if not body else (400, detail)
     assert (response.status_code, response.json().get("detail")) == expected
 

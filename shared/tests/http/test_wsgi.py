@@ -11,10 +11,10 @@ from django.test import override_settings
 from servicekit.http.wsgi import service_application
 from servicekit.testing import bearer
 
-# Django looks after its connections at every request's start.
+# Each request checks the database connection.
 pytestmark = pytest.mark.django_db
 
-# What Python has a codec for, that decodes no query string.
+# Codecs of Python that cannot decode a query string.
 CODECS = ["rot13", "undefined", "idna", "punycode", "zlib", "utf-16", "utf-7"]
 MALFORMED = ["application/json; charset*=bogus''x", "text/plain; name*=''%", "x; charset*=0*''"]
 
@@ -61,7 +61,7 @@ def test_code_that_cannot_be_imported_stops_the_start():
 
 
 def test_connections_of_threads_that_have_ended_are_gone_when_a_new_one_serves():
-    """Not only when a garbage collection happens to come, of which an idle process may see none."""
+    """They do not have to wait for a garbage collection, which an idle process may never run."""
     left: list[weakref.ref] = []
 
     def serve() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of a server's workers when its main process is killed."""
+"""A server's workers after its main process was killed."""
 
 import subprocess
 import sys
@@ -13,5 +13,5 @@ def test_workers_end_with_their_main_process() -> None:
         for _ in range(2):
             main.stdout.readline()
         main.kill()
-        # The workers have the pipe as well, so its end is theirs.
+        # The workers hold the pipe as well, so it closes when they have exited.
         assert main.communicate(timeout=5)[0] == ""

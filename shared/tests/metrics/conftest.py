@@ -1,4 +1,4 @@
-"""A port for a server of a test's own."""
+"""A free port for a test's own server."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""What Prometheus gets. The servers listen on loopback ports, which these tests may use."""
+"""The responses to Prometheus. The servers listen on loopback ports, which these tests may use."""
 
 import http.client
 import threading
@@ -26,9 +26,9 @@ def served(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
         connection = http.client.HTTPConnection(*server.server_address[:2], timeout=5)
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
-        answer = response.status, response.headers["Content-Type"], response.read().decode()
+        received = response.status, response.headers["Content-Type"], response.read().decode()
         connection.close()
-        return answer
+        return received
 
     try:
         yield get

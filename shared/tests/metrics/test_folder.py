@@ -1,4 +1,4 @@
-"""The numbers of processes that come and go."""
+"""The metrics of processes that start and exit."""
 
 import os
 import select
@@ -23,8 +23,8 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a process that counts, and return it when it has."""
-    with ExitStack() as ends:
+    """Start a process that counts, and return it when it has counted."""
+    with ExitStack() as stack:
 
         def starter(number: int, *options: str) -> "subprocess.Popen[str]":
             process = subprocess.Popen(
@@ -34,8 +34,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            ends.enter_context(process)
-            ends.callback(process.kill)
+            stack.enter_context(process)
+            stack.callback(process.kill)
             for _ in ("counted", *options):
                 assert process.stdout.readline() in ("counted\n", "forked\n")
             return process
@@ -114,7 +114,7 @@ def test_files_do_not_grow_if_nothing_reads_them(start: Start, tmp_path: Path) -
 def test_forked_process_counts_from_zero_and_is_a_process_of_its_own(start: Start, tmp_path: Path) -> None:
     parent = start(5, "fork")
 
-    # The child counted five as its parent did, and one more after its file had grown.
+    # The child counted five like its parent, and one more after its file had grown.
     found = samples(tmp_path)
     assert (found["requests_total['/tasks']"], found["active[]"], found["part_processes[]"]) == (11, 10, 2)
 
@@ -140,7 +140,7 @@ def test_processes_that_are_forked_while_a_thread_reads_keep_no_lock(tmp_path: P
             reader.start()
             reader.join(timeout=10)
             assert not reader.is_alive()
-            # On a busy machine, some of them have not begun when the last is forked.
+            # On a busy machine, some of them have not started yet when the last is forked.
             deadline = time.monotonic() + 10
             while (living := samples(tmp_path)["part_processes[]"]) < 20 and time.monotonic() < deadline:
                 time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What nginx tells about itself."""
+"""The metrics that come from nginx."""
 
 import datetime
 import http.server
@@ -33,8 +33,8 @@ def values(metrics: Iterable[Metric]) -> dict[tuple[str, ...], float]:
 
 
 @pytest.fixture
-def answers(tmp_path: Path) -> gateway.Answers:
-    return gateway.Answers(tmp_path / "metrics.sock")
+def counter(tmp_path: Path) -> gateway.ResponseCounter:
+    return gateway.ResponseCounter(tmp_path / "metrics.sock")
 
 
 def send(path: Path, *lines: str) -> None:
@@ -44,17 +44,17 @@ def send(path: Path, *lines: str) -> None:
             nginx.send(f"<190>Nov 26 00:27:51 gateway: {line}".encode())
 
 
-def wait_for(answers: gateway.Answers, *, total: int) -> dict[tuple[str, ...], float]:
+def wait_for(counter: gateway.ResponseCounter, *, total: int) -> dict[tuple[str, ...], float]:
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        found = values(answers.collect())
+        found = values(counter.collect())
         if sum(found.values()) >= total:
             return found
         time.sleep(0.01)
     raise AssertionError(found)
 
 
-def test_answers_are_counted_by_status_and_limit(answers: gateway.Answers, tmp_path: Path) -> None:
+def test_answers_are_counted_by_status_and_limit(counter: gateway.ResponseCounter, tmp_path: Path) -> None:
     send(
         tmp_path / "metrics.sock",
         "404 PASSED -",
@@ -65,7 +65,7 @@ def test_answers_are_counted_by_status_and_limit(answers: gateway.Answers, tmp_p
     )
 
     name = "gateway_responses_total"
-    assert wait_for(answers, total=5) == {
+    assert wait_for(counter, total=5) == {
         (name, "404", "none"): 2,
         (name, "429", "requests"): 1,
         (name, "429", "attempts"): 1,
@@ -74,22 +74,22 @@ def test_answers_are_counted_by_status_and_limit(answers: gateway.Answers, tmp_p
 
 
 @pytest.mark.parametrize("line", ["", "999 - -", "20 - -", "200 -", "200 - - more", "200 a b", "\0", "x" * 3000])
-def test_anything_else_is_not_counted(answers: gateway.Answers, tmp_path: Path, line: str) -> None:
+def test_anything_else_is_not_counted(counter: gateway.ResponseCounter, tmp_path: Path, line: str) -> None:
     send(tmp_path / "metrics.sock", line, "200 - -")
 
-    assert wait_for(answers, total=1) == {("gateway_responses_total", "200", "none"): 1}
+    assert wait_for(counter, total=1) == {("gateway_responses_total", "200", "none"): 1}
 
 
-def test_socket_that_a_killed_process_has_left_is_replaced(answers: gateway.Answers, tmp_path: Path) -> None:
-    again = gateway.Answers(tmp_path / "metrics.sock")
+def test_socket_that_a_killed_process_has_left_is_replaced(counter: gateway.ResponseCounter, tmp_path: Path) -> None:
+    again = gateway.ResponseCounter(tmp_path / "metrics.sock")
     send(tmp_path / "metrics.sock", "200 - -")
 
     assert wait_for(again, total=1)
-    assert values(answers.collect()) == {}
+    assert values(counter.collect()) == {}
 
 
 class StatusServer(socketserver.ThreadingUnixStreamServer):
-    """Answers on its socket as stub_status does."""
+    """Responds on its socket like stub_status."""
 
     class RequestHandlerClass(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -154,7 +154,7 @@ class TlsServer(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), self.RequestHandlerClass)
 
 
-# One that has expired is the one that somebody wants to hear of.
+# An expired certificate is the one to report above all.
 @pytest.mark.parametrize("year", [2021, 2031])
 def test_certificate_tells_when_it_expires(socket_enabled: None, tmp_path: Path, year: int) -> None:
     until = datetime.datetime(year, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
@@ -175,7 +175,7 @@ def test_gateway_without_a_certificate_is_as_one_whose_has_expired(socket_enable
 
 @pytest.fixture
 def at_once() -> Iterator[None]:
-    """Fail a test that waits for more than the limits of both questions."""
+    """Fail a test that waits longer than the timeouts of both queries."""
     started = time.monotonic()
     yield
     assert time.monotonic() - started < 2 * gateway.TIMEOUT_SECONDS + 1
@@ -183,7 +183,7 @@ def at_once() -> Iterator[None]:
 
 @pytest.mark.usefixtures("at_once")
 def test_gateway_that_hangs_holds_nobody_up(socket_enabled: None, tmp_path: Path) -> None:
-    # The kernel completes the connections, and no process accepts them.
+    # The kernel completes the connections, but no process accepts them.
     with socket.create_server(("127.0.0.1", 0)) as port, socket.socket(socket.AF_UNIX) as status:
         status.bind(str(tmp_path / "status.sock"))
         status.listen()

@@ -1,4 +1,4 @@
-"""A histogram counts as the library's own does."""
+"""A histogram counts like the library's own."""
 
 import prometheus_client.metrics
 import pytest

@@ -13,7 +13,7 @@ from servicekit.telemetry import spans, tracing
 
 
 class Recorded:
-    """The spans that have ended, by their names."""
+    """The ended spans, by name."""
 
     def __init__(self, exporter: InMemorySpanExporter) -> None:
         self._exporter = exporter
@@ -26,7 +26,7 @@ class Recorded:
         return list(self._exporter.get_finished_spans())
 
     def text(self) -> str:
-        """Everything that would leave."""
+        """Return everything that would be sent."""
         return "".join(span.to_json() for span in self.all())
 
 
@@ -37,7 +37,7 @@ def sampler() -> Sampler:
 
 @pytest.fixture
 def recorded(sampler: Sampler) -> Iterator[Recorded]:
-    """Traces are on, and their spans stay here."""
+    """Turn traces on, and keep their spans here."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(sampler=sampler, id_generator=tracing.Ids(), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))

@@ -16,7 +16,7 @@ logger = logging.getLogger("jobs.run")
 
 
 class Kept(Transport):
-    """Keeps what would be sent."""
+    """A transport that keeps what would be sent."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a process has made by its end arrives, and by the variables that it was started with."""
+"""The spans and reports that a process has created when it exits are sent, as its variables say."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.enable_socket
 
-# A span and a report, by a process that then ends.
+# Creates a span and a report, and exits.
 PROGRAM = """
 import logging
 from servicekit import telemetry
@@ -24,7 +24,7 @@ TRACES, REPORTS = "/v1/traces", "/api/1/envelope/"
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps the paths that something was sent to, in order."""
+    """Records the paths of the requests, in order."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -82,7 +82,7 @@ def test_sampler_is_the_one_that_the_variables_name(receiver, tmp_path):
 @pytest.mark.parametrize("silent", ["traces", "reports"])
 def test_receiver_that_does_not_respond_keeps_nothing_from_the_other(receiver, silent):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other:
-        # It accepts connections, and nothing reads from them.
+        # It accepts connections, but nothing reads from them.
         hosts = {"traces": receiver.host, "reports": receiver.host, silent: f"127.0.0.1:{other.server_address[1]}"}
         run(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{hosts['traces']}", SENTRY_DSN=f"http://key@{hosts['reports']}/1")
     assert receiver.paths == [TRACES if silent == "reports" else REPORTS]

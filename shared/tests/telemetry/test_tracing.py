@@ -144,7 +144,7 @@ class TestSampling:
 class TestStatement:
     @pytest.fixture(autouse=True)
     def traced(self, recorded):
-        # It was opened before.
+        # It was already open.
         connection.ensure_connection()
         connection_created.send(sender=type(connection), connection=connection)
 

@@ -22,7 +22,7 @@ def file(clean_environment, monkeypatch, tmp_path, settings):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """What time.monotonic says."""
+    """The value of time.monotonic()."""
     clock = [1000.0]
     monkeypatch.setattr("servicekit.tokens.keyring.time.monotonic", lambda: clock[0])
     return clock

@@ -1,4 +1,4 @@
-"""The copy of the ended sessions, without Redis; with it, see tests/e2e of the whole project."""
+"""The copy of the ended sessions without Redis; tests/e2e of the whole project has the tests with it."""
 
 import logging
 import os
@@ -44,6 +44,6 @@ def test_a_forked_process_makes_a_copy_of_its_own() -> None:
     is_ended(SESSION)
     inherited = revocation._copy
     assert inherited is not None
-    inherited.process = os.getpid() + 1  # As it is for a child.
+    inherited.process = os.getpid() + 1  # As in a child.
     is_ended(SESSION)
     assert revocation._copy is not inherited

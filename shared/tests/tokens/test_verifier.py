@@ -29,12 +29,12 @@ def frozen(time_machine) -> None:
 
 
 def signed(payload: dict[str, Any], *, header: dict[str, Any] | None = None, key: Key = NEW, algorithm="HS256") -> str:
-    """Signs whatever it is given; PyJWT's own encode refuses some of the claims that we want to see refused."""
+    """Sign any payload; PyJWT's own encode() rejects some of the claims that the verifier must reject."""
     return api_jws.encode(json.dumps(payload).encode(), key.secret, algorithm, {"kid": key.kid, **(header or {})})
 
 
 def payload(**changes: Any) -> dict[str, Any]:
-    """What the auth service puts into an access token; a claim of ... is left out."""
+    """Return the payload of an access token of the auth service; a claim of ... is omitted."""
     claims = {
         "iss": "auth",
         "aud": "task-api",
@@ -60,7 +60,7 @@ def encoded(part: object) -> str:
 
 
 def decoded(segment: str) -> bytes:
-    """As lenient decoders read it: either alphabet, any padding, anything else skipped."""
+    """Decode like lenient decoders: either alphabet, any padding, other characters skipped."""
     text = segment.rstrip("=\n").replace("-", "+").replace("_", "/")
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
@@ -211,7 +211,7 @@ def test_verify_at_any_time_ignores_the_times_and_nothing_else(time_machine, now
 
 
 def test_key_that_is_taken_away_verifies_no_more(settings):
-    """Not even a token that was verified before, and is cached."""
+    """It does not even verify a token that was verified before and is cached."""
     token = signed(payload(), key=OLD)
     verify(token, token_type="access")
     settings.JWT_KEYS = (NEW,)
@@ -236,7 +236,7 @@ def _without_signature(header: dict[str, Any]) -> str:
 
 
 def _signed_under_another_name(algorithm: str) -> str:
-    """By HMAC-SHA256 with our key, and by what the header calls another algorithm."""
+    """Return a token signed by HMAC-SHA256 with our key, whose header names another algorithm."""
     text = f"{encoded({'alg': algorithm, 'kid': 'new'})}.{encoded(payload())}"
     return f"{text}.{encoded(hmac.digest(NEW.secret, text.encode(), hashlib.sha256))}"
 
@@ -247,7 +247,7 @@ FOREIGN_JWK = {"kty": "oct", "alg": "HS256", "kid": "new", "k": encoded(FOREIGN.
 
 
 def _signed_by_rsa() -> str:
-    """By the attacker's own key, which the header brings along."""
+    """Return a token signed with the attacker's own key, which the header contains."""
     header = {"kid": "new", "jwk": RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True)}
     return api_jws.encode(json.dumps(payload()).encode(), RSA_KEY, "RS256", header)
 
@@ -318,12 +318,12 @@ def test_token_of_a_bad_form_is_refused(token, message):
     ],
 )
 def test_key_that_the_header_names_is_not_looked_at(header):
-    """Nor fetched: no socket may be opened in these tests."""
+    """It is not fetched either: no socket may be opened in these tests."""
     verify(signed(payload(), header=header), token_type="access")
 
 
 def _token_with_every_form() -> str:
-    """A good token of which every segment has a `-` or `_`, and bits in its last character that no byte uses."""
+    """Return a good token, each segment of which has a `-` or `_`, and unused bits in its last character."""
     for n in range(1000):
         filling = "?>~" * 2 + "x" * (n % 10)
         token = signed(payload(jti=f"{n}{filling}"), header={"x": f"{n}{filling}"})
@@ -333,7 +333,7 @@ def _token_with_every_form() -> str:
 
 
 def _with_stray_bits(segment: str) -> str:
-    """The same bytes in another last character."""
+    """Return the segment with another last character that decodes to the same bytes."""
     others = set(string.ascii_letters + string.digits) - {segment[-1]}
     return segment[:-1] + next(c for c in sorted(others) if decoded(segment[:-1] + c) == decoded(segment))
 
@@ -350,14 +350,14 @@ def _with_stray_bits(segment: str) -> str:
     ],
 )
 def test_segment_in_another_encoding_is_refused(number, disguise):
-    """Although the bytes that it stands for are those of a good token."""
+    """It is refused although it decodes to the bytes of a good token."""
     token = _token_with_every_form()
     verify(token, token_type="access")
     segments = token.split(".")
     segments[number] = disguise(segments[number])
     assert decoded(segments[number]) == decoded(token.split(".")[number])
     if number < 2:
-        # An attacker cannot do this: the signature covers these two segments as they stand.
+        # An attacker cannot do this: the signature covers the encoded form of these two segments.
         text = ".".join(segments[:2])
         segments[2] = encoded(hmac.digest(NEW.secret, text.encode(), hashlib.sha256))
     with pytest.raises(InvalidToken, match=f"^{INVALID}$"):

@@ -1,1 +1,1 @@
-"""Migrations of Django's own apps in the form of initial ones (docs/adr/0009-admin.md)."""
+"""Migrations of Django's own apps, each squashed into an initial one (docs/adr/0009-admin.md)."""

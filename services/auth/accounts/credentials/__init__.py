@@ -1,1 +1,1 @@
-"""Check passwords, and bound guessing at them."""
+"""Credentials: checking and changing passwords, and limiting guesses."""

@@ -1,4 +1,4 @@
-"""Authenticate staff in the admin."""
+"""The authentication backend of the admin."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from accounts.users.serializers import LONGEST_TYPED_NAME
 
 
 class CountingBackend(ModelBackend):
-    """Accept passwords under the same counts as the API, so a second way in gives no more guesses."""
+    """Check passwords under the same counts as the API, so that a second login page allows no more guesses."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
@@ -26,6 +26,6 @@ class CountingBackend(ModelBackend):
 
 
 def admin_client(request: HttpRequest) -> str:
-    """Return the client's IP address; not from X-Forwarded-For, since no gateway stands before the admin."""
+    """Return the client's IP address; not from X-Forwarded-For, since the admin is not behind the gateway."""
     address: str = request.META["REMOTE_ADDR"]
     return address

@@ -1,10 +1,10 @@
-"""Slow down and bound guessing at passwords (docs/adr/0008-lockout.md and 0018-known-clients.md).
+"""Delays and limits for guessing passwords (docs/adr/0008-lockout.md and 0018-known-clients.md).
 
-An attempt is counted before the password is checked, so concurrent attempts get no further than consecutive ones; a
-right password takes its own count back. No lock is permanent: every count expires by itself.
+An attempt is counted before the password is checked, so concurrent attempts gain nothing over consecutive ones; a
+correct password takes its own count back. No lockout is permanent: every count expires by itself.
 
-A row whose last attempt lies in the future was written by a clock that was wrong, and counts as unknown: a clock that
-is set right leaves no delay longer than its rule allows.
+A row whose last attempt is in the future was written by a wrong clock, and is ignored: after the clock has been
+corrected, no delay is longer than its rule allows.
 """
 
 import datetime
@@ -24,21 +24,21 @@ from servicekit.database.deadlocks import retries_deadlocks
 from servicekit.http.exceptions import TooManyRequests
 from servicekit.tokens.verifier import LEEWAY_SECONDS
 
-# An address from which the user has logged in, and a refresh token, count as the user's own for this long.
+# How long an address that the user logged in from, or a refresh token, counts as the user's own.
 KNOWN_FOR = datetime.timedelta(days=30)
-# How far the clocks of the servers may differ, as for tokens.
+# How far the servers' clocks may differ, as for tokens.
 CLOCK_SKEW = datetime.timedelta(seconds=LEEWAY_SECONDS)
-# The time of a row that counts nothing, whatever the clock says.
+# The times of an empty row: in the past for any clock.
 NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-# A site may choose among this much of IPv6 (RFC 6177).
+# The length of the IPv6 prefix that one site may be assigned (RFC 6177).
 SITE_PREFIX = 48
-# Each attempt leaves four rows at most, so the table shrinks while more than that have expired.
+# An attempt adds at most four rows, so the table shrinks while more than that have expired.
 REMOVED_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """``free`` failures in a row without a delay, then 1, 2, 4 … seconds up to ``longest``."""
+    """``free`` consecutive failures without a delay, then delays of 1, 2, 4 … seconds up to ``longest``."""
 
     free: int
     longest: datetime.timedelta
@@ -54,16 +54,16 @@ class Delays:
     def _delay(self, failures: int) -> datetime.timedelta:
         if failures < self.free:
             return datetime.timedelta(0)
-        # The power is limited by what a timedelta holds.
+        # The exponent is capped so that the result fits a timedelta.
         return min(datetime.timedelta(seconds=2 ** min(failures - self.free, 20)), self.longest)
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """``burst`` attempts at once and one more ``every`` so often: at most burst + hour / every in any hour.
+    """``burst`` attempts, and one more per interval ``every``: at most burst + hour / every in any hour.
 
-    This is the generic cell rate algorithm, which needs one time for each key: when the budget will be full again.
-    Counting from the start of an hour would let twice as many through around its end.
+    This is the generic cell rate algorithm, which stores one time per key: when the budget will be full again. Counting
+    per clock hour would allow twice as many attempts around the end of the hour.
     """
 
     burst: int
@@ -85,16 +85,16 @@ class Budget:
             count.until = count.expires_at = NEVER
 
 
-# For an account at one address that it does not know, and for one of its sessions: 17 guesses in the first hour, then
-# four an hour.
+# Per account and unknown address, and per account and session: 17 guesses in the first hour, then four an hour.
 DELAYS = Delays(free=5, longest=datetime.timedelta(minutes=15), remembered_for=datetime.timedelta(hours=1))
-# For an account at one address that it knows: 24 in any hour, and no wait of more than 5 minutes, since the user may
-# share the address with an attacker.
+# Per account and known address: 24 in any hour, and no wait of more than 5 minutes, since the user may share the
+# address with an attacker.
 KNOWN_ADDRESS_BUDGET = Budget(burst=12, every=datetime.timedelta(minutes=5))
-# For an account at all addresses that it knows together, and for all others together: 50 in any hour each, the 100 of
-# OWASP's ASVS 4.0.3 (2.2.1); 5.0.0 leaves the figure to us (6.1.1, 6.3.1). One address alone cannot use either up.
+# Per account, at all known addresses together, and at all unknown ones together: 50 in any hour each, which makes the
+# 100 of OWASP's ASVS 4.0.3 (2.2.1); 5.0.0 leaves the figure to the application (6.1.1, 6.3.1). No single address can
+# exhaust either budget.
 ACCOUNT_BUDGET = Budget(burst=30, every=datetime.timedelta(minutes=3))
-# For an address at all accounts together that do not know it: 120 in any hour.
+# Per address, at all accounts together to which it is unknown: 120 in any hour.
 ADDRESS_BUDGET = Budget(burst=60, every=datetime.timedelta(minutes=1))
 
 Rule = Delays | Budget
@@ -102,11 +102,11 @@ Rule = Delays | Budget
 
 @contextmanager
 def counted_attempt(*, user: User, address: str, session_id: str | None = None) -> Iterator[None]:
-    """Surround the check of a password; raises TooManyRequests if none may be checked now.
+    """Count the password check in the ``with`` block as an attempt; raises TooManyRequests if it comes too early.
 
-    It counts as a failure unless the block ends without an exception. ``user`` may be unsaved: a name without an
-    account is counted in the same way. ``session_id`` is a session of the user, ended or not, of which the client has
-    shown a token: it is not delayed by the guesses of others.
+    The attempt counts as a failure if the block raises. ``user`` may be unsaved: a name without an account is counted
+    in the same way. ``session_id`` names a session of the user, ended or not, for which the client has presented a
+    token: others' guesses do not delay that client.
     """
     network = _network(address)
     counted = _count(user=user, network=network, session_id=session_id)
@@ -116,23 +116,23 @@ def counted_attempt(*, user: User, address: str, session_id: str | None = None) 
 
 
 def _count(*, user: User, network: str, session_id: str | None) -> list[tuple[str, Rule]]:
-    """Add one to every count that the attempt falls under, and return them; raises TooManyRequests."""
+    """Increment every count that applies to the attempt and return their keys and rules; raises TooManyRequests."""
     rules = _rules(user=user, network=network, session_id=session_id)
     keys = [key for key, _ in rules]
-    # An attempt that comes too early costs some reads, and locks nothing.
+    # An attempt that comes too early costs only reads, and locks nothing.
     found = AttemptCount.objects.in_bulk(keys)
     _refuse_early([(rule, found[key]) for key, rule in rules if key in found])
     for key in keys:
         if key not in found:
-            _make(key)
+            _ensure_row(key)
     _add(rules)
     _remove_expired()
     return rules
 
 
 def _rules(*, user: User, network: str, session_id: str | None) -> list[tuple[str, Rule]]:
-    """Return the keys that the attempt counts under, each with its rule; a right password resets the first."""
-    # By the stored name, not by what was typed: a collation can equate more spellings than we do.
+    """Return the keys that count the attempt, each with its rule; a correct password resets the first."""
+    # Use the stored name, not the typed one: a collation can equate more spellings than normalize_username() does.
     name = user.username
     if session_id is not None:
         return [(_key("account in session", name, session_id), DELAYS)]
@@ -151,7 +151,7 @@ def _rules(*, user: User, network: str, session_id: str | None) -> list[tuple[st
 @retries_deadlocks
 def _add(rules: list[tuple[str, Rule]]) -> None:
     with transaction.atomic():
-        # Always in this order, so that no two attempts wait for each other.
+        # Lock always in this order, so that no two attempts deadlock.
         counts = [(rule, _lock(key)) for key, rule in rules]
         _refuse_early(counts)
         now = timezone.now()
@@ -171,13 +171,13 @@ def _refuse_early(counts: list[tuple[Rule, AttemptCount]]) -> None:
 
 
 def _counts(rule: Rule, count: AttemptCount, now: datetime.datetime) -> bool:
-    """Return whether the row has neither expired nor been counted at a time in the future."""
+    """Return whether the row applies: it has not expired, and its last attempt is not in the future."""
     return now < count.expires_at <= now + rule.remembered_for + CLOCK_SKEW
 
 
 @retries_deadlocks
 def _forgive(counted: list[tuple[str, Rule]]) -> None:
-    """Reset the first count, which is the account's own at this place, and take the attempt back from the others."""
+    """Reset the first count, which is specific to this account and client, and take the attempt back from the rest."""
     (own, _), *others = counted
     with transaction.atomic():
         AttemptCount.objects.filter(key=own).update(failures=0, until=NEVER, expires_at=NEVER)
@@ -189,27 +189,27 @@ def _forgive(counted: list[tuple[str, Rule]]) -> None:
 
 
 @retries_deadlocks
-def _make(key: str) -> None:
-    """Add a row that counts nothing, if there is none."""
-    # Not get_or_create(), which reads the row that another attempt has added: it may be removed again before that.
+def _ensure_row(key: str) -> None:
+    """Insert an empty row unless the key has one."""
+    # Not get_or_create(): it reads the row that a concurrent attempt inserted, which may have been removed by then.
     with suppress(IntegrityError), transaction.atomic():
         AttemptCount.objects.create(key=key, failures=0, until=NEVER, expires_at=NEVER)
 
 
 def _lock(key: str) -> AttemptCount:
-    """Return the row of this key, locked until the transaction ends."""
+    """Return the row with this key, locked until the transaction ends; inserts a missing one."""
     row = AttemptCount.objects.filter(key=key)
     while True:
-        # A write, since that locks on every server; a SELECT's lock is a hint, which not every server takes.
+        # Lock by writing, which works on every server; locking in a SELECT is a hint that not every server honours.
         row.update(failures=F("failures"))
         if (count := row.first()) is not None:
             return count
-        # It had expired and was removed after it was found.
-        _make(key)
+        # The row had expired, and was removed after it was found.
+        _ensure_row(key)
 
 
 def _store(count: AttemptCount) -> None:
-    # Not save(), which trusts the row count, and drivers may report -1.
+    # Not save(), which relies on the row count: drivers may report -1.
     AttemptCount.objects.filter(key=count.key).update(
         failures=count.failures, until=count.until, expires_at=count.expires_at
     )
@@ -227,15 +227,15 @@ def _remember(*, user: User, network: str) -> None:
     """Make the address known to the account."""
     key = _known_key(user, network)
     until = timezone.now() + KNOWN_FOR
-    # Once a day is enough.
+    # Write at most once a day.
     recent = Q(expires_at__gt=until - datetime.timedelta(days=1), expires_at__lte=until + CLOCK_SKEW)
     if not AttemptCount.objects.filter(recent, key=key).exists():
-        _make(key)
+        _ensure_row(key)
         AttemptCount.objects.filter(key=key).update(expires_at=until)
 
 
 def _remove_expired() -> None:
-    """Remove a few rows, one at a time: a statement that locks several could wait for an attempt that waits for it."""
+    """Delete a few expired rows, one at a time: a statement that locks several could deadlock with an attempt."""
     now = timezone.now()
     expired = AttemptCount.objects.filter(Q(expires_at__lte=now) | Q(expires_at__gt=now + KNOWN_FOR + CLOCK_SKEW))
     for key in list(expired.values_list("key", flat=True)[:REMOVED_AT_ONCE]):
@@ -243,17 +243,17 @@ def _remove_expired() -> None:
 
 
 def _known_key(user: User, network: str) -> str:
-    """Depend on the stored password, so a new one makes every address unknown: a thief may have known the old one."""
+    """Return a key that depends on the password's hash: a new password makes every address, even a thief's, unknown."""
     return _key("known address", user.username, user.password, network)
 
 
 def _key(kind: str, *parts: str) -> str:
-    """Return an HMAC by SECRET_KEY: people type passwords into the field for the name, and no table may reveal them."""
+    """Return an HMAC by SECRET_KEY: people type passwords into the username field, and no table may reveal them."""
     return salted_hmac(f"accounts.credentials.lockout {kind}", "\0".join(parts), algorithm="sha256").hexdigest()
 
 
 def _network(address: str) -> str:
-    """Return what one client can choose among: an IPv4 address, or the IPv6 network of a site."""
+    """Return the network in which one client can choose its address: a single IPv4 address or a site's IPv6 prefix."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,13 +1,13 @@
-"""The table of attempts to guess passwords."""
+"""The table of password attempts."""
 
 from django.db import models
 
 
 class AttemptCount(models.Model):
-    """The recent attempts at passwords under one key of accounts.credentials.lockout.
+    """The recent password attempts under one key of accounts.credentials.lockout.
 
-    Each rule has its own use of ``failures`` and ``until``. A row that has expired counts nothing, and is removed by
-    later attempts.
+    ``failures`` and ``until`` mean what the key's rule defines. An expired row is ignored, and deleted by later
+    attempts.
     """
 
     key = models.CharField(primary_key=True, max_length=64)

@@ -1,4 +1,4 @@
-"""Parse what clients send about passwords."""
+"""Serializers that parse requests about passwords."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from servicekit.http.serializers import StrictSerializer
 
 
 class PasswordSerializer(StrictSerializer):
-    """The body of POST /api/auth/password; the context names the user."""
+    """The body of POST /api/auth/password; the context contains the user."""
 
     current = PasswordField()
     new = NewPasswordField()

@@ -1,4 +1,4 @@
-"""Check a password, and replace it."""
+"""Checking and changing passwords."""
 
 import uuid
 from collections.abc import Iterator
@@ -24,18 +24,18 @@ from servicekit.tokens.verifier import Principal
 
 
 class InvalidCredentials(Exception):
-    """Unknown user, wrong password or inactive account; callers must not show which."""
+    """Unknown user, wrong password or inactive account; callers must not reveal which."""
 
 
 def check_credentials(*, username: str, password: str, client: str, last: Principal | None = None) -> User:
-    """Return the active user of this name and password, for the client at this IP address.
+    """Return the active user with this name and password; ``client`` is the IP address of the request.
 
-    ``last`` is whose refresh token the client has shown, if any. Raises InvalidCredentials, TooManyRequests or
-    ServiceUnavailable.
+    ``last`` is the principal of the refresh token that the client presented, if any. Raises InvalidCredentials,
+    TooManyRequests or ServiceUnavailable.
     """
     name = User.normalize_username(username)
     with password_slot():
-        # An unknown user gets an unsaved User, so the check takes as long as for a known one.
+        # An unknown name gets an unsaved User, so that its check takes as long as any other.
         user = User.objects.filter(username=name).first() or User(username=name)
         session_id = last.session_id if last is not None and last.user_id == user.pk else None
         with (
@@ -79,7 +79,7 @@ def _logged(*, user: User, client: str, failed: Event, refused: Event) -> Iterat
 
 @retries_deadlocks
 def _store_password(*, user: User, checked: str, session_id: uuid.UUID, client: str) -> None:
-    """Replace the hash only if it is still the one we checked, so one of two concurrent changes wins."""
+    """Replace the hash only if it is still the one that was checked, so that one of two concurrent changes wins."""
     with transaction.atomic():
         User.objects.filter(id=user.id, password=checked, is_active=True).update(password=user.password)
         if not User.objects.filter(id=user.id, password=user.password).exists():

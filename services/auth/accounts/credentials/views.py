@@ -1,4 +1,4 @@
-"""Change the password: parse, one domain call, render."""
+"""The view that changes a password: it parses, calls one service function and renders."""
 
 import uuid
 

@@ -1,1 +1,1 @@
-"""Sessions: begun by a login, kept alive by refresh tokens, ended for good."""
+"""Sessions: started by a login, extended by refresh tokens, ended permanently."""

@@ -1,7 +1,7 @@
-"""Keep Redis telling the other services which sessions have ended (docs/adr/0019-ended-sessions.md).
+"""Announcing ended sessions to the other services through Redis (docs/adr/0019-ended-sessions.md).
 
-Our table is the truth, and Redis may lose what it was told: by a restart, a flush, a failover, or a write that timed
-out while it was frozen. So each process of the service compares the two twice a second and adds what is missing.
+The table is authoritative. Redis may lose entries by a restart, a flush, a failover, or a write that timed out while it
+was frozen, so each process of the service compares the two twice a second and adds the missing entries.
 """
 
 import datetime
@@ -20,14 +20,14 @@ from servicekit.tokens.revocation import announce_ended_sessions, announced_sess
 
 COMPARE_SECONDS = 0.5
 REMOVE_SECONDS = 600.0
-# Expired rows are kept this long, for a clock that ran ahead and is set back: their tokens are valid again then.
+# How long expired rows are kept: if a clock that ran ahead is set back, their tokens become valid again.
 KEPT_FOR = datetime.timedelta(days=1)
 
 logger = logging.getLogger("accounts.sessions")
 
 
 def announce_missing(client: "redis.Redis") -> None:
-    """Tell the other services of every ended session that Redis does not know; raises redis.RedisError."""
+    """Announce every ended session that is missing in Redis; raises redis.RedisError."""
     live = EndedSession.objects.filter(expires_at__gt=timezone.now()).values_list("session_id", "expires_at")
     sessions = {str(session_id): expires_at.timestamp() for session_id, expires_at in live}
     if not sessions:
@@ -39,28 +39,28 @@ def announce_missing(client: "redis.Redis") -> None:
 
 @retries_deadlocks
 def remove_expired() -> None:
-    """Remove the rows of tokens that expired so long ago that no change of the clock makes them valid again."""
+    """Delete the rows whose tokens expired more than ``KEPT_FOR`` ago."""
     EndedSession.objects.filter(expires_at__lte=timezone.now() - KEPT_FOR).delete()
 
 
 class Announcer:
-    """Compare the table with Redis: in a thread if the process serves requests, otherwise when it is asked to."""
+    """Announces ended sessions: in a thread if the process serves requests, otherwise when ``announce`` is called."""
 
     def __init__(self) -> None:
         self._client = connect()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        # What was logged about a failure that lasts.
+        # The kind of failure that was last logged, while it lasts.
         self._failure = ""
         self._remove_at = 0.0
 
     def start(self) -> None:
-        """Compare from now on, without being asked."""
+        """Start the thread, which compares periodically."""
         self._thread = threading.Thread(target=self._run, name="announce-ended-sessions", daemon=True)
         self._thread.start()
 
     def announce(self) -> None:
-        """Compare at once, since a session has ended; where the thread runs, the caller does not wait for Redis."""
+        """Compare immediately, after a session has ended; if the thread runs, the caller does not wait for Redis."""
         if self._thread is not None:
             self._wake.set()
         else:
@@ -80,9 +80,9 @@ class Announcer:
                 remove_expired()
                 self._remove_at = time.monotonic() + REMOVE_SECONDS
         except Exception as error:
-            # The thread must go on in any case.
+            # The thread must survive any error.
             failure = "outage" if isinstance(error, redis.RedisError | DatabaseError) else "defect"
-            # The first of several; a defect also where it follows an outage.
+            # Log only the first of consecutive failures of the same kind.
             if failure != self._failure:
                 extra = {"error": type(error).__name__}
                 if failure == "outage":

@@ -1,4 +1,4 @@
-"""Bearer tokens in the service that owns the sessions."""
+"""Bearer authentication in the service that owns the sessions."""
 
 from accounts.sessions.selectors import get_caller
 from accounts.users.models import User
@@ -7,10 +7,10 @@ from servicekit.tokens.verifier import Principal
 
 
 class SessionAuthentication(BearerAuthentication):
-    """Look the session up in our own table: an ended one is refused at once, whatever Redis knows of it."""
+    """Looks the session up in the database, so that an ended one is refused immediately and without Redis."""
 
     def check_session(self, caller: Principal) -> User:
-        """Return the caller's row for ``request.auth``; raises AuthenticationFailed."""
+        """Return the caller's row, for ``request.auth``; raises AuthenticationFailed if the session has ended."""
         user = get_caller(principal=caller)
         if user is None:
             raise session_ended()

@@ -1,4 +1,4 @@
-"""The tables of sessions, and of those that have ended."""
+"""The tables of sessions and of ended sessions."""
 
 import uuid
 
@@ -11,23 +11,23 @@ USER_AGENT_MAXIMUM_UNITS = 200
 
 
 class Session(models.Model):
-    """One login: what its refresh tokens have in common, and what its user sees of it.
+    """One login: the state that its refresh tokens share, and the details that its user sees.
 
-    A refresh token is valid while its ``jti`` is the row's. The previous one is kept, so that a client that lost the
-    response can ask again, and a token that was stolen and used late is noticed.
+    A refresh token is valid while its ``jti`` equals ``refresh_jti``. The previous one is kept so that a client that
+    lost the response can retry, and so that the late use of a stolen token is detected.
     """
 
     id = HexUUIDField(primary_key=True, default=uuid.uuid4)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     created_at = models.DateTimeField()
-    # When the current refresh token was issued: at the login, or at the last rotation.
+    # When the current refresh token was issued: at login or at the last rotation.
     rotated_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     refresh_jti = models.CharField(max_length=32)
     # Empty before the first rotation.
     previous_jti = models.CharField(max_length=32)
     user_agent = models.CharField(max_length=USER_AGENT_MAXIMUM_UNITS)
-    # The client's IP address as the gateway saw it, IPv4 or IPv6.
+    # The client's IP address as reported by the gateway, IPv4 or IPv6.
     address = models.CharField(max_length=45)
 
     def __str__(self) -> str:
@@ -35,10 +35,10 @@ class Session(models.Model):
 
 
 class EndedSession(models.Model):
-    """A session that ended before its last access token expires, so that the other services can be told again."""
+    """A session that ended before its last access token expires, kept so that it can be announced repeatedly."""
 
     session_id = HexUUIDField(primary_key=True)
-    # When that token expires, by the clock that issued it.
+    # When that token expires, by the clock of the server that issued it.
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""React to changes of users; connected when the app is ready, so no caller can forget it."""
+"""Receivers of the signals about users; connected when the app is ready, so that no caller can forget them."""
 
 import uuid
 from typing import Any
@@ -21,7 +21,7 @@ def end_sessions_of_changed_user(
     client: str | None = None,
     **kwargs: Any,
 ) -> None:
-    """End the sessions that were begun with another password or other rights."""
+    """End the sessions that were started with the old password or rights."""
     transaction.on_commit(lambda: log_event(CREDENTIALS_CHANGED, user_id=user_id, client=client, changed=changed))
     end_sessions(user_id=user_id, except_session_id=except_session_id, reason="credentials changed", client=client)
 
@@ -30,8 +30,8 @@ def end_sessions_of_changed_user(
 def end_sessions_of_deleted_user(instance: User, **kwargs: Any) -> None:
     """End the sessions before their rows are deleted with the user, so that they are announced.
 
-    This is no override of User.delete(), which querysets do not call.
+    A signal receiver, since querysets do not call User.delete().
     """
-    # Lock the user's row first, as a login and a new password do; a concurrent login finds no active user.
+    # Lock the user's row first, as a login and a password change do; a concurrent login then finds no active user.
     User.objects.filter(pk=instance.pk).update(is_active=False)
     end_sessions(user_id=instance.pk, reason="user deleted")

@@ -1,4 +1,4 @@
-"""Read sessions."""
+"""Queries for sessions and their users."""
 
 from django.db.models import Exists
 from django.utils import timezone
@@ -9,7 +9,7 @@ from servicekit.tokens.verifier import Claims, Principal
 
 
 def list_sessions(*, user_id: int) -> list[Session]:
-    """Return the user's sessions that have not expired, the one used last first."""
+    """Return the user's unexpired sessions, most recently used first."""
     return list(Session.objects.filter(user_id=user_id, expires_at__gt=timezone.now()).order_by("-rotated_at", "-id"))
 
 
@@ -20,7 +20,7 @@ def get_caller(*, principal: Principal) -> User | None:
 
 
 def is_current(*, claims: Claims) -> bool:
-    """Return whether a valid token's session goes on and, for a refresh token, this is its current one."""
+    """Return whether a valid token's session has not ended and, for a refresh token, whether it is the current one."""
     session_id = claims.principal.session_id
     if claims.token_type == "access":  # noqa: S105 - no password
         return not EndedSession.objects.filter(session_id=session_id).exists()

@@ -1,4 +1,4 @@
-"""Parse what clients send about sessions, and render what they get."""
+"""Serializers that parse requests about sessions, and the function that renders a session."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from servicekit.tokens.verifier import MAXIMUM_TOKEN_LENGTH
 
 
 class TokenField(StrictCharField):
-    """A string that may be a token."""
+    """A string of a token's possible length."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, max_length=MAXIMUM_TOKEN_LENGTH, **kwargs)
@@ -41,7 +41,7 @@ class VerifySerializer(StrictSerializer):
 
 
 def represent_session(session: Session, *, current: bool) -> dict[str, Any]:
-    """Render a session for its user."""
+    """Return the API's representation of a session, for its user."""
     return {
         "id": str(session.id),
         "current": current,

@@ -1,8 +1,8 @@
-"""Sessions: begun by a login, kept alive by refresh tokens that change at each use, and ended for good.
+"""Starting, refreshing and ending sessions; each refresh token is valid for one use.
 
 A refresh token that is used twice was either retried by a client that did not get the response, or stolen. A retry
-comes at once, so the same response is given for some seconds; after that the whole session ends, since we cannot tell
-the thief from the user (RFC 9700, section 4.14.2).
+follows within seconds, during which the response is the same; after that the whole session ends, since the thief cannot
+be told from the user (RFC 9700, section 4.14.2).
 """
 
 import datetime
@@ -36,30 +36,31 @@ from servicekit.tokens.verifier import (
 SAME_RESPONSE_FOR = datetime.timedelta(seconds=10)
 CLOCK_SKEW = datetime.timedelta(seconds=LEEWAY_SECONDS)
 LIFETIME = datetime.timedelta(seconds=LIFETIME_SECONDS["refresh"])
-# However often it is refreshed: then its user has to give the password again (NIST SP 800-63B, at AAL1).
+# Refreshing does not extend a session beyond this; its user has to log in again (NIST SP 800-63B, at AAL1).
 LONGEST_LIFETIME = datetime.timedelta(days=30)
 LONGEST_ACCESS = datetime.timedelta(seconds=LIFETIME_SECONDS["access"] + LEEWAY_SECONDS)
-# Of one user, at a time; one more ends the session that was used longest ago.
+# Per user; the least recently used session is ended to make room.
 MOST_SESSIONS = 100
 
-REFRESHED = Counter("auth_tokens_refreshed", "Refresh tokens that were exchanged, repeated requests included.")
-ENDED = Counter("auth_sessions_ended", "Sessions that were ended, by reason.", ["reason"])
+REFRESHED = Counter("auth_tokens_refreshed", "Refresh tokens exchanged, including repeated requests.")
+ENDED = Counter("auth_sessions_ended", "Sessions ended, by reason.", ["reason"])
 
 
 def log_in(*, username: str, password: str, user_agent: str, client: str, last_refresh: str = "") -> dict[str, Any]:
     """Return a pair of tokens for a new session; raises InvalidCredentials, TooManyRequests or ServiceUnavailable.
 
-    ``last_refresh`` is a refresh token that the client got from an earlier login, if it shows one.
+    ``last_refresh`` is a refresh token from an earlier login, or empty.
     """
-    user = check_credentials(username=username, password=password, client=client, last=_holder(last_refresh))
+    last = _principal_of_recent(last_refresh)
+    user = check_credentials(username=username, password=password, client=client, last=last)
     tokens = begin_session(user=user, user_agent=user_agent, client=client)
     if tokens is None:
         raise InvalidCredentials
     return tokens
 
 
-def _holder(last_refresh: str) -> Principal | None:
-    """Return whose refresh token it was, also after its session ended; None if it is too old or not a refresh token."""
+def _principal_of_recent(last_refresh: str) -> Principal | None:
+    """Return the principal of a refresh token, even of an ended session; None if it is not one or is too old."""
     try:
         claims = verify_at_any_time(last_refresh)
     except InvalidToken:
@@ -71,19 +72,19 @@ def _holder(last_refresh: str) -> Principal | None:
 
 @retries_deadlocks
 def begin_session(*, user: User, user_agent: str, client: str) -> dict[str, Any] | None:
-    """Return a pair of tokens for a new session of the user; None if the password or the account changed meanwhile.
+    """Return a pair of tokens for a new session; None if the account has changed since the password was checked.
 
-    ``user`` is as it was when the password was checked.
+    ``user`` is the row as it was when the password was checked.
     """
     now = timezone.now()
     unchanged = User.objects.filter(id=user.id, password=user.password, is_active=True, is_staff=user.is_staff)
     with transaction.atomic():
-        # Changes nothing, but locks the row: a concurrent change of password ends this session, or prevents it.
+        # Changes nothing, but locks the row: a concurrent password change either ends this session or prevents it.
         unchanged.update(is_active=True)
         if not unchanged.exists():
             return None
         sessions = Session.objects.filter(user=user)
-        # Only here are expired sessions removed: only their user ever sees them.
+        # The only place where expired sessions are deleted: only their user sees them.
         sessions.filter(expires_at__lte=now).delete()
         session = Session.objects.create(
             user=user,
@@ -105,10 +106,10 @@ def begin_session(*, user: User, user_agent: str, client: str) -> dict[str, Any]
 
 @retries_deadlocks
 def rotate_session(*, token: str, user_agent: str, client: str) -> dict[str, Any]:
-    """Return the successors of a refresh token and its access token; raises InvalidToken.
+    """Exchange a refresh token for a new pair of tokens; raises InvalidToken.
 
-    The token before the current one gets the same response again within 10 s of its rotation, byte for byte. Later, or
-    with any other token of the session, this is a replay: the session ends.
+    Within 10 s of its rotation, the previous token gets the same response again, byte for byte. Later, and for any
+    other token of the session, this is a replay: the session ends.
     """
     claims = verify(token, token_type="refresh")
     session_id = uuid.UUID(claims.principal.session_id)
@@ -123,7 +124,7 @@ def rotate_session(*, token: str, user_agent: str, client: str) -> dict[str, Any
     user = session.user
     with transaction.atomic():
         # The condition decides which of several concurrent requests is the first, and the update locks the row until
-        # the others may see the result. A SELECT with a lock is only a hint, which not every server takes.
+        # commit. Locking in a SELECT is only a hint, which not every server honours.
         Session.objects.filter(id=session_id, user_id=claims.principal.user_id, refresh_jti=claims.jti).update(
             previous_jti=claims.jti,
             refresh_jti=new_jti(),
@@ -135,22 +136,22 @@ def rotate_session(*, token: str, user_agent: str, client: str) -> dict[str, Any
         session = Session.objects.filter(id=session_id, user_id=claims.principal.user_id).first()
         if session is None:
             raise SessionEnded(SESSION_ENDED)
-        # A rotation that lies ahead was stamped by a clock that was wrong: how long ago it was is unknown.
+        # A rotation in the future was recorded by a wrong clock: its age is unknown.
         if claims.jti == session.previous_jti and -CLOCK_SKEW <= now - session.rotated_at <= SAME_RESPONSE_FOR:
             transaction.on_commit(REFRESHED.inc)
             return issue_tokens(session=session, user=user)
-        # No exception in here: it would undo this.
+        # Raise only after the transaction: an exception would roll this back.
         _end(Session.objects.filter(id=session.id), user_id=user.id, reason="replay", client=client)
     log_event(REFRESH_TOKEN_REPLAYED, user_id=user.id, client=client, session_id=str(session.id))
     raise SessionEnded(SESSION_ENDED)
 
 
 def log_out(*, token: str, client: str) -> None:
-    """End the session of a refresh token, current or not; does nothing if it has ended before."""
+    """End the session of a refresh token, current or not; does nothing if it has already ended."""
     try:
         principal = verify(token, token_type="refresh").principal
     except InvalidToken:
-        return  # It is refused everywhere already, which is all that its holder wants.
+        return  # An invalid token is refused everywhere already.
     end_sessions(user_id=principal.user_id, session_id=uuid.UUID(principal.session_id), reason="logout", client=client)
 
 
@@ -163,10 +164,10 @@ def end_sessions(
     session_id: uuid.UUID | None = None,
     except_session_id: uuid.UUID | None = None,
 ) -> int:
-    """End the user's sessions, or one of them, or all but one; returns how many there were.
+    """End all of the user's sessions, one of them, or all but one; returns the number of ended sessions.
 
-    Their tokens are refused here at once, and their access tokens by the other services within about two seconds.
-    ``reason`` and ``client``, the IP address of the request, if any, are for the log.
+    auth refuses their tokens immediately, and the other services their access tokens within about two seconds.
+    ``reason`` and ``client``, the IP address of the request, if any, are logged.
     """
     sessions = Session.objects.filter(user_id=user_id)
     if session_id is not None:
@@ -178,21 +179,21 @@ def end_sessions(
 
 
 def _end(sessions: QuerySet[Session], *, user_id: int, reason: str, client: str | None) -> int:
-    """End the sessions, inside the caller's transaction; returns how many there were."""
-    # Before they are read, so that none is refreshed in between: its new access token would go on.
+    """End the sessions, inside the caller's transaction; returns their number."""
+    # Lock them before they are read: if one were refreshed in between, its new access token would stay valid.
     sessions.update(refresh_jti="")
     rotated = dict(sessions.values_list("id", "rotated_at"))
     if not rotated:
         return 0
     Session.objects.filter(id__in=rotated).delete()
-    # By the clock that issued the tokens, whatever it says now; the others expired long ago, and there may be many.
+    # Expiry is by the clock that issued the tokens. Tokens that expired more than KEPT_FOR ago need no row.
     expire = {session_id: rotated_at + LONGEST_ACCESS for session_id, rotated_at in rotated.items()}
     EndedSession.objects.bulk_create(
         EndedSession(session_id=session_id, expires_at=expires_at)
         for session_id, expires_at in expire.items()
         if expires_at > timezone.now() - KEPT_FOR
     )
-    # Not before it is true: after a rollback the sessions go on.
+    # Only on commit: after a rollback the sessions continue.
     transaction.on_commit(announcer.announce)
     transaction.on_commit(lambda: ENDED.labels(reason).inc(len(rotated)))
     ids = [str(session_id) for session_id in rotated]
@@ -203,7 +204,7 @@ def _end(sessions: QuerySet[Session], *, user_id: int, reason: str, client: str 
 
 
 def _fit(user_agent: str) -> str:
-    """Return as much of the header as the column holds; it comes from outside, so unprintable characters become ?."""
+    """Return the header truncated to the column's size, with each unprintable character replaced by ``?``."""
     printable = "".join(character if character.isprintable() else "?" for character in user_agent)
     units = printable.encode("utf-16-le", "replace")[: 2 * USER_AGENT_MAXIMUM_UNITS]
     return units.decode("utf-16-le", "ignore")

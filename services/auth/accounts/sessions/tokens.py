@@ -1,4 +1,4 @@
-"""Issue the tokens that servicekit.tokens.verifier verifies."""
+"""Issuing the tokens that servicekit.tokens.verifier verifies."""
 
 import hashlib
 import uuid
@@ -16,7 +16,7 @@ from servicekit.tokens.verifier import ALGORITHM, AUDIENCE, ISSUER, LIFETIME_SEC
 
 
 class _KeyRingBackend(TokenBackend):
-    """Put the key's name into the header, so that keys can be rotated."""
+    """Signs with the current key and puts its kid in the header, so that keys can be rotated."""
 
     def encode(self, payload: dict[str, Any]) -> str:
         key = current_keys()[0]
@@ -34,21 +34,21 @@ class _RefreshToken(tokens.RefreshToken):
 
 
 def new_jti() -> str:
-    """Return an id for a refresh token that is still to be issued."""
+    """Return a random id for a refresh token."""
     return uuid.uuid4().hex
 
 
 def issue_tokens(*, session: Session, user: User) -> dict[str, Any]:
     """Return the session's current pair of tokens in the form of RFC 6749, section 5.1; ``expires_in`` is in seconds.
 
-    Everything in them comes from the rows, so that asking again gives the same bytes.
+    Everything in them is derived from the rows, so a repeated call returns the same bytes.
     """
     refresh = _RefreshToken.for_user(user)
     refresh["sid"] = str(session.id)
     refresh["jti"] = session.refresh_jti
     refresh.current_time = session.rotated_at
     access = refresh.access_token
-    # As unguessable as the refresh token's, and derived one way, so it reveals nothing about it.
+    # Derived from the refresh token's jti by a one-way function: as hard to guess, but it does not reveal that jti.
     access["jti"] = hashlib.sha256(session.refresh_jti.encode()).hexdigest()[:32]
     access["is_staff"] = user.is_staff
     for token in (refresh, access):

@@ -1,4 +1,4 @@
-"""Log in and out, exchange and verify tokens, list and end sessions: parse, one domain call, render."""
+"""Views for logins, tokens and sessions: each parses, calls one service function and renders."""
 
 import uuid
 
@@ -28,7 +28,7 @@ class TokenView(PublicAPIView):
     """POST /api/auth/token."""
 
     def post(self, request: Request) -> Response:
-        """Return a pair of tokens for a user name and a password."""
+        """Return a pair of tokens for a username and password."""
         serializer = LoginSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
@@ -70,7 +70,7 @@ class LogoutView(PublicAPIView):
     """POST /api/auth/logout."""
 
     def post(self, request: Request) -> Response:
-        """End the session of a refresh token; also 204 if it has ended before, or this is not a token."""
+        """End the session of a refresh token; also 204 if it has already ended or the token is invalid."""
         serializer = LogoutSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         log_out(token=serializer.validated_data["refresh"], client=client_address(request.META))
@@ -81,13 +81,13 @@ class SessionListView(APIView):
     """GET and DELETE /api/auth/sessions."""
 
     def get(self, request: Request) -> Response:
-        """Return the caller's sessions, the one used last first."""
+        """Return the caller's sessions, most recently used first."""
         current = _session_id(request)
         sessions = list_sessions(user_id=principal(request).user_id)
         return Response([represent_session(session, current=session.id == current) for session in sessions])
 
     def delete(self, request: Request) -> Response:
-        """Log the caller out everywhere, here included."""
+        """Log the caller out everywhere, including this session."""
         end_sessions(
             user_id=principal(request).user_id, reason="logout everywhere", client=client_address(request.META)
         )
@@ -98,7 +98,7 @@ class SessionDetailView(APIView):
     """DELETE /api/auth/sessions/{id}."""
 
     def delete(self, request: Request, session_id: str) -> Response:
-        """End one of the caller's sessions; another user's is the same 404 as none."""
+        """End one of the caller's sessions; another user's session is the same 404 as a missing one."""
         ended = end_sessions(
             user_id=principal(request).user_id,
             session_id=uuid.UUID(session_id),
@@ -111,7 +111,7 @@ class SessionDetailView(APIView):
 
 
 def _client(request: Request) -> dict[str, str]:
-    """Return what a session remembers of the client."""
+    """Return the details of the client that a session stores."""
     return {"user_agent": request.headers.get("User-Agent", ""), "client": client_address(request.META)}
 
 

@@ -1,1 +1,1 @@
-"""Users: who can log in, and the rules for their names and passwords."""
+"""Users, and the rules for their names and passwords."""

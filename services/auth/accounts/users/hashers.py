@@ -1,4 +1,4 @@
-"""Hash passwords, one at a time in each process, and bound how many requests wait for that."""
+"""Password hashing, one hash at a time in each process, with a limit on the requests that wait for it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -15,16 +15,16 @@ from servicekit.metrics import Gauge
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# A hash is meant to take a core and 19 MiB; one at a time, WEB_WORKERS bounds what a flood of logins takes. A thread of
-# its own does it, since glibc keeps those 19 MiB for every thread that ever asked for them; returning them to the
-# system each time (M_MMAP_THRESHOLD) makes a hash take half as long again.
+# A hash occupies a core and 19 MiB by design; with one at a time per process, WEB_WORKERS bounds the cost of a flood of
+# logins. Hashing has its own thread, since glibc keeps those 19 MiB for every thread that ever allocated them;
+# returning them to the system each time (M_MMAP_THRESHOLD) makes a hash take half as long again.
 _hashing_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hashing")
-# The requests that may hash or wait for it; they occupy a thread of the server each.
+# The requests that may hash or wait to; each occupies one of the server's threads.
 _slots = threading.BoundedSemaphore(settings.PASSWORD_THREADS)
 
 PENDING = Gauge(
     "auth_password_hashes_pending",
-    "Requests that hash a password or wait for their turn to.",
+    "Requests that are hashing a password or waiting to.",
     multiprocess_mode="livesum",
 )
 
@@ -32,8 +32,8 @@ PENDING = Gauge(
 class Argon2idHasher(hashers.Argon2PasswordHasher):
     """Argon2id with the parameters of OWASP's password storage cheat sheet: 19 MiB, two passes, one lane.
 
-    Django's own parameters (100 MiB, eight lanes) take six times as long and eight threads for each login. A hash with
-    other parameters is accepted and replaced at its user's next login.
+    Django's own parameters (100 MiB, eight lanes) take six times as long, and eight threads per login. A hash with
+    other parameters is accepted, and replaced at the user's next login.
     https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id
     """
 
@@ -43,15 +43,15 @@ class Argon2idHasher(hashers.Argon2PasswordHasher):
 
 
 def one_at_a_time(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call the function in the thread that hashes passwords, and return its result. It must not use the database."""
+    """Call the function in the hashing thread and return its result. The function must not use the database."""
     return _hashing_thread.submit(function, *args, **kwargs).result()
 
 
 @contextmanager
 def password_slot() -> Iterator[None]:
-    """Surround whatever hashes a password for a request; raises ServiceUnavailable when enough of them wait already.
+    """Hold a slot for a request that hashes a password; raises ServiceUnavailable if all slots are taken.
 
-    Enter it before any other work, so that refusing costs nothing: the server's remaining threads serve other calls.
+    Enter it before any other work, so that a refusal costs nothing and the remaining threads serve other requests.
     """
     if not _slots.acquire(blocking=False):
         raise ServiceUnavailable

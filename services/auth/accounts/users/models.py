@@ -19,25 +19,25 @@ from servicekit.database.deadlocks import retries_deadlocks
 
 
 class UserManager(BaseUserManager["User"]):
-    """Make users whose names are normalised."""
+    """Create users with normalised names."""
 
     def new_user(self, username: str, password: str, *, email: str = "", is_staff: bool = False) -> "User":
-        """Return a user that is not stored yet; hashing the password takes time."""
+        """Return an unsaved user; this hashes the password, which takes time."""
         user = self.model(username=self.model.normalize_username(username), email=email, is_staff=is_staff)
         user.set_password(password)
         return user
 
     def create_user(self, username: str, password: str, **fields: Any) -> "User":
-        """Store a user; raises IntegrityError if the normalised name is taken."""
+        """Create and save a user; raises IntegrityError if the normalised name is taken."""
         user = self.new_user(username, password, **fields)
         user.save(using=self._db, force_insert=True)
         return user
 
     def create_superuser(self, username: str, password: str, *, email: str = "", **extra: Any) -> "User":
-        """Store a user of staff, the highest rank here, by the API's rules; raises ValidationError.
+        """Create and save a staff user, the highest rank here, by the API's rules; raises ValidationError.
 
-        `manage.py createsuperuser` comes here, and checks no password itself with --noinput or after "Bypass password
-        validation".
+        `manage.py createsuperuser` calls this, and does not check the password itself with --noinput or after "Bypass
+        password validation".
         """
         username = validated_username(username)
         validated_password(password, user=self.model(username=username, email=email))
@@ -46,7 +46,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """Return the user of this name in any of its spellings; raises User.DoesNotExist."""
+        """Return the user with this name in any spelling; raises User.DoesNotExist."""
         return self.get(username=self.model.normalize_username(username or ""))
 
 
@@ -59,12 +59,12 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     date_joined = models.DateTimeField(default=timezone.now)
-    # Left out: it would be a write at each login, and sessions say more.
+    # No such column: it would cost a write at each login, and sessions record more.
     last_login = None
 
     objects: ClassVar[UserManager] = UserManager()
 
-    # Sessions depend on these columns, and end when one of them changes.
+    # A change to any of these columns ends the user's sessions.
     CREDENTIALS = ("password", "is_active", "is_staff")
 
     USERNAME_FIELD = "username"
@@ -72,7 +72,7 @@ class User(AbstractBaseUser):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
-        # By length, since in SQL Server's usual collation names in some scripts equal the empty string.
+        # Compares the length, since in SQL Server's usual collation names in some scripts equal the empty string.
         constraints = (
             models.CheckConstraint(
                 condition=GreaterThanOrEqual(Length("username"), 1), name="accounts_user_username_not_empty"
@@ -81,9 +81,9 @@ class User(AbstractBaseUser):
 
     @retries_deadlocks
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store the user and send credentials_changed if the password or the rights differ from the stored ones.
+        """Save the user, and send credentials_changed if the password or the rights differ from the stored ones.
 
-        The admin and the management commands come through here; QuerySet.update(), bulk_update() and SQL do not.
+        The admin and the management commands call this method; QuerySet.update(), bulk_update() and SQL bypass it.
         """
         with transaction.atomic():
             before = User.objects.filter(pk=self.pk).values(*self.CREDENTIALS).first()
@@ -96,31 +96,31 @@ class User(AbstractBaseUser):
                 credentials_changed.send(sender=User, user_id=self.pk, changed=changed)
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
-        """Allow staff whatever the admin offers; there are no finer rights."""
+        """Return whether the user is active staff; there are no finer rights."""
         return self.is_active and self.is_staff
 
     def has_module_perms(self, app_label: str) -> bool:
-        """Allow what has_perm allows."""
+        """Return whether the user is active staff, as has_perm does."""
         return self.is_active and self.is_staff
 
     def set_password(self, raw_password: str | None) -> None:
-        """Hash the password in its normalised spelling."""
+        """Hash the password in its normalised form."""
         one_at_a_time(super().set_password, None if raw_password is None else normalize_password(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Return whether this is the password, in any of its spellings; replaces an outdated hash."""
+        """Return whether the password is correct, in any of its encodings; replaces an outdated hash."""
         if raw_password is None:
             return False
         checked = self.password
         right, outdated = one_at_a_time(hashers.verify_password, normalize_password(raw_password), checked)
         if right and outdated:
             self.set_password(raw_password)
-            # The password is the same, so sessions go on; and replace only the hash that we checked.
+            # Not save(), since the same password must not end sessions. Replaces only the hash that was checked.
             stored = User.objects.filter(pk=self.pk, password=checked)
             retries_deadlocks(stored.update)(password=self.password)
         return right
 
     @classmethod
     def normalize_username(cls, username: str) -> str:
-        """Return the name in the spelling that is stored; Django's own code calls this."""
+        """Return the name in its stored form; Django's own code calls this."""
         return normalize_username(username)

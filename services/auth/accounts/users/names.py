@@ -1,4 +1,4 @@
-"""The rules for user names."""
+"""The rules for usernames."""
 
 import unicodedata
 
@@ -7,15 +7,15 @@ from django.core.exceptions import ValidationError
 
 USERNAME_MAXIMUM_UNITS = 150
 TOO_LONG = f"Must not be longer than {USERNAME_MAXIMUM_UNITS} UTF-16 code units."
-BAD_CHARACTERS = "May hold letters, digits and @ . + - _ only."
+BAD_CHARACTERS = "May contain only letters, digits and @ . + - _."
 
 
 def normalize_username(username: str) -> str:
-    """Return the one spelling of all names that look or sound the same: NFKC, caseless, trimmed.
+    """Return the normalised form of a name (NFKC, case-folded, trimmed), the same for all equivalent spellings.
 
-    SQL Server's usual collation ignores case and trailing spaces when it compares, and SQLite ignores neither, so we
-    store what is equal on both. The steps are in Unicode's own order (chapter 3.13, D146): folding can undo the normal
-    form.
+    SQL Server's usual collation ignores case and trailing spaces in comparisons and SQLite does not, so names are
+    stored in a form that compares alike on both. The order of the steps is Unicode's (chapter 3.13, D146), since
+    folding can undo the normalisation.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
     return folded.strip()

@@ -1,4 +1,4 @@
-"""Parse what clients send about users, and render what they get."""
+"""Serializers that parse requests about users, and the function that renders a user."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from accounts.users.validators import LONGEST_PASSWORD, validated_password
 from servicekit.http.serializers import StrictCharField, StrictSerializer
 from servicekit.http.times import iso_utc
 
-# A name can be longer as it is typed than in its normalised spelling.
+# A name can be longer as typed than in its normalised form.
 LONGEST_TYPED_NAME = 4 * USERNAME_MAXIMUM_UNITS
 
 
 class NewUsernameField(StrictCharField):
-    """1-150 UTF-16 units after normalisation: letters and digits of any script, and the characters ``@.+-_``."""
+    """A username: after normalisation 1-150 UTF-16 units, letters and digits of any script, and ``@.+-_``."""
 
     def to_internal_value(self, data: Any) -> str:
         try:
@@ -27,16 +27,16 @@ class NewUsernameField(StrictCharField):
 
 
 class PasswordField(StrictCharField):
-    """Accepted as it is, spaces included."""
+    """A password, accepted as typed, spaces included."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, max_length=LONGEST_PASSWORD, **kwargs)
 
 
 class NewPasswordField(PasswordField):
-    """Long enough as it is typed; all other rules apply to the spelling that is hashed."""
+    """A new password, long enough as typed; all other rules apply to the form that is hashed."""
 
-    # The words of Django's own validator.
+    # The wording of Django's own validator.
     default_error_messages = {
         "min_length": "This password is too short. It must contain at least {min_length} characters.",
     }
@@ -71,7 +71,7 @@ class ProfileSerializer(StrictSerializer):
 
 
 def check_new_password(password: str, *, field: str, user: User) -> str:
-    """Return the password in the spelling that is hashed; raises the field's ValidationError."""
+    """Return the password in the form that is hashed; raises ValidationError for the field."""
     try:
         return validated_password(password, user=user)
     except DjangoValidationError as error:
@@ -79,7 +79,7 @@ def check_new_password(password: str, *, field: str, user: User) -> str:
 
 
 def represent_user(user: User) -> dict[str, Any]:
-    """Render a user for that user."""
+    """Return the API's representation of a user, for that user."""
     return {
         "id": user.id,
         "username": user.username,

@@ -1,4 +1,4 @@
-"""Register a user, and change one's e-mail address."""
+"""Registering users and changing their e-mail addresses."""
 
 from django.db import IntegrityError
 
@@ -8,13 +8,13 @@ from accounts.users.models import User
 
 
 class UsernameTaken(Exception):
-    """A user has this name, or one that is the same after normalisation."""
+    """Another user's normalised name is the same."""
 
 
 def register_user(*, username: str, password: str, email: str = "", client: str) -> User:
-    """Store a user with validated fields; raises UsernameTaken or ServiceUnavailable."""
+    """Create a user from validated fields; raises UsernameTaken or ServiceUnavailable."""
     with password_slot():
-        # Not in the transaction below, which would hold the lock of SQLite's one writer as long as hashing takes.
+        # Hash outside the transaction below, which would otherwise hold SQLite's write lock while hashing.
         user = User.objects.new_user(username, password, email=email)
     try:
         user.save(force_insert=True)

@@ -1,4 +1,4 @@
-"""Register, and read and change one's own account: parse, one domain call, render."""
+"""Views to register, and to read and change one's own account: each parses, calls one service function and renders."""
 
 from typing import cast
 
@@ -15,13 +15,13 @@ from servicekit.tokens.authentication import CHALLENGE
 
 
 class PublicAPIView(APIView):
-    """For clients without a token: an Authorization header is ignored."""
+    """Base of views for clients without a token; ignores an Authorization header."""
 
     authentication_classes = ()
     permission_classes = ()
 
     def get_authenticate_header(self, request: Request) -> str:
-        """Return the challenge; without it Django REST framework answers 403 to wrong credentials."""
+        """Return the challenge; without one, Django REST framework responds with 403 to wrong credentials."""
         return CHALLENGE
 
 
@@ -55,5 +55,5 @@ class MeView(APIView):
 
 
 def current_user(request: Request) -> User:
-    """Return the caller, whom accounts.sessions.authentication has loaded."""
+    """Return the caller's row, which accounts.sessions.authentication has loaded."""
     return cast(User, request.auth)

@@ -1,4 +1,4 @@
-"""Guessing at passwords: what slows it down, what bounds it, and which clients it does not affect."""
+"""Password guessing: delays, limits, and the clients that these do not affect."""
 
 import datetime
 import itertools
@@ -61,7 +61,7 @@ def log_in(
 
 
 def guess(user: User, address: str) -> int:
-    """Return 0 for a wrong guess that was checked, else the seconds until the next one may be."""
+    """Make a wrong guess; return 0 if it was checked, else the seconds until the next one is allowed."""
     try:
         with counted_attempt(user=user, address=address):
             raise InvalidCredentials
@@ -77,7 +77,7 @@ def succeed(user: User, address: str) -> None:
 
 
 def use_up(user: User, addresses: "itertools.count[int]") -> int:
-    """Guess from new addresses until the account takes no more; return how many it took."""
+    """Guess from new addresses until the account allows no more; return the number of guesses that were checked."""
     return sum(1 for _ in itertools.takewhile(lambda n: not guess(user, f"10.{n >> 8}.{n & 255}.1"), addresses))
 
 
@@ -88,7 +88,7 @@ class TestOneAddress:
             if wait:
                 refused = log_in(client)
                 assert (refused.status_code, refused.headers["Retry-After"]) == (429, str(wait))
-                # What the header says is true to the second.
+                # The header is exact to the second.
                 clock.move_to(now + datetime.timedelta(seconds=wait - 0.001), tick=False)
                 assert log_in(client).headers["Retry-After"] == "1"
                 now += datetime.timedelta(seconds=wait)
@@ -99,10 +99,10 @@ class TestOneAddress:
         for _ in range(5):
             log_in(client)
         right, wrong = log_in(client, password=PASSWORD), log_in(client)
-        for answer in (right, wrong):
-            assert answer.status_code == 429
-            assert answer.headers["Content-Type"] == "application/problem+json"
-            assert answer.json()["type"] == "/problems/too-many-requests"
+        for response in (right, wrong):
+            assert response.status_code == 429
+            assert response.headers["Content-Type"] == "application/problem+json"
+            assert response.json()["type"] == "/problems/too-many-requests"
         assert {**right.json(), "request_id": ""} == {**wrong.json(), "request_id": ""}
 
     def test_is_reset_by_the_right_password(self, client: Client, user: User, clock: TimeMachineFixture) -> None:
@@ -111,7 +111,7 @@ class TestOneAddress:
         clock.move_to(NOON + MINUTE, tick=False)
         assert log_in(client, password=PASSWORD).status_code == 200
         assert [log_in(client, address=OFFICE).status_code for _ in range(6)] == [401] * 5 + [429]
-        # And here, where the account knows the address now.
+        # And at this address, which the account now knows.
         assert [log_in(client).status_code for _ in range(13)] == [401] * 12 + [429]
 
     def test_is_forgiven_after_an_hour(self, client: Client, user: User, clock: TimeMachineFixture) -> None:
@@ -162,14 +162,14 @@ def test_an_unknown_name_is_answered_like_any_other(
     client: Client, user: User, clock: TimeMachineFixture, name: str
 ) -> None:
     User.objects.create(username="gone", password=user.password, is_active=False)
-    answers = []
+    responses = []
     for second in (0, 0, 0, 0, 0, 0, 1, 1, 2, 5):
         clock.move_to(NOON + datetime.timedelta(seconds=second), tick=False)
-        answer = log_in(client, name=name)
-        answers.append((answer.status_code, answer.headers.get("Retry-After"), answer.json()["detail"]))
+        response = log_in(client, name=name)
+        responses.append((response.status_code, response.headers.get("Retry-After"), response.json()["detail"]))
     wrong = (401, None, "No active account has this user name and password.")
     slower = "Too many attempts; the Retry-After header says when to try again."
-    assert answers == [
+    assert responses == [
         *[wrong] * 5, (429, "1", slower), wrong, (429, "2", slower), (429, "1", slower), wrong
     ]  # fmt: skip
 
@@ -188,7 +188,7 @@ class TestAnAccount:
             clock.move_to(now, tick=False)
             taken += [now] * (use_up(user, others) + sum(not guess(user, address) for address in known * 2))
         most = max(sum(start <= moment <= start + HOUR for moment in taken) for start in taken)
-        # As many as that, or the figures in lockout.py mean something else.
+        # Exactly 100: fewer would mean that the figures in lockout.py are wrong as well.
         assert most == 100
 
     def test_is_not_locked_elsewhere_by_an_attacker_at_one_address(self, user: User, clock: TimeMachineFixture) -> None:
@@ -213,7 +213,7 @@ class TestAnAccount:
         assert use_up(user, itertools.count()) == 30
         assert log_in(client, password=PASSWORD, address=OFFICE).status_code == 429
         assert log_in(client, password=PASSWORD, address=HOME).status_code == 200
-        # And elsewhere after some minutes.
+        # After some minutes, from elsewhere as well.
         clock.shift(3 * MINUTE)
         assert log_in(client, password=PASSWORD, address=OFFICE).status_code == 200
 
@@ -274,11 +274,11 @@ class TestManyAtOnce:
         assert self.guesses_taken(User(username="ada"), [ATTACKER] * 16) == 5
 
     def test_are_put_in_order_by_a_write(self, user: User) -> None:
-        """SQLite locks when the transaction begins; a server locks a row when it is written."""
+        """SQLite locks when the transaction starts; a server locks a row when it is written."""
         guess(user, HOME)
         with statements() as sent:
             guess(user, HOME)
-        # One statement for each key, but for the look before the transaction, which has them all.
+        # Each statement has one key, except the query before the transaction, which has all of them.
         touched = [(sql.split()[0], re.findall(r"\b[0-9a-f]{64}\b", str(params))) for sql, params in sent]
         changed = {keys[0] for verb, keys in touched if verb == "UPDATE"}
         assert len(changed) == 3
@@ -287,7 +287,7 @@ class TestManyAtOnce:
 
     def test_make_one_row(self) -> None:
         for _ in range(2):
-            lockout._make("0" * 64)
+            lockout._ensure_row("0" * 64)
         assert AttemptCount.objects.count() == 1
 
     @pytest.mark.django_db(transaction=True)
@@ -311,7 +311,7 @@ class TestManyAtOnce:
 
 
 class Victim:
-    """Stands before the server, and makes one write a deadlock's victim: the one of this number, the first being 0."""
+    """Execute wrapper that makes the write with this number, counting from 0, the victim of a deadlock."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -329,7 +329,7 @@ class Victim:
 def test_whichever_write_is_a_deadlocks_victim_the_answers_and_the_counts_are_the_same(
     client: Client, user: User, clock: TimeMachineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite has none; what a victim does is shown with a server's by tests/sqlserver."""
+    """SQLite has no deadlocks; tests/sqlserver tests real ones."""
     monkeypatch.setattr("servicekit.database.deadlocks.LONGEST_PAUSE_SECONDS", 0)
     old_hash = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
 
@@ -340,18 +340,18 @@ def test_whichever_write_is_a_deadlocks_victim_the_answers_and_the_counts_are_th
         User.objects.filter(id=user.id).update(password=old_hash)
         clock.move_to(NOON, tick=False)
         with connection.execute_wrapper(victim):
-            answers = [log_in(client).status_code, log_in(client, password=PASSWORD).status_code]
+            statuses = [log_in(client).status_code, log_in(client, password=PASSWORD).status_code]
             with hashers.password_slot():
-                answers.append(log_in(client, password=PASSWORD).status_code)
+                statuses.append(log_in(client, password=PASSWORD).status_code)
             before = list(AttemptCount.objects.order_by("until", "failures").values_list("failures", "until"))
-            # What has been counted until now has expired.
+            # All counts have expired.
             clock.move_to(NOON + 2 * HOUR, tick=False)
-            answers.append(log_in(client).status_code)
+            statuses.append(log_in(client).status_code)
             new = {"username": "eve", "password": "another horse battery"}
-            answers.append(client.post("/api/auth/register", new, content_type="application/json").status_code)
+            statuses.append(client.post("/api/auth/register", new, content_type="application/json").status_code)
         after = list(AttemptCount.objects.order_by("until", "failures").values_list("failures", "until"))
         hasher = User.objects.get(id=user.id).password.partition("$")[0]
-        return answers, hasher, before, after, Session.objects.count()
+        return statuses, hasher, before, after, Session.objects.count()
 
     monkeypatch.setattr(hashers, "_slots", threading.BoundedSemaphore(1))
     undisturbed = Victim(-1)
@@ -378,7 +378,7 @@ def test_a_busy_process_refuses_a_login_and_counts_no_failure(
 
 
 class TestAKnownAddress:
-    """One from which the user has logged in, and which an attacker may share."""
+    """An address from which the user has logged in, and which an attacker may share."""
 
     @pytest.fixture(autouse=True)
     def known(self, user: User, clock: TimeMachineFixture) -> None:
@@ -419,7 +419,7 @@ class TestAKnownAddress:
 
 
 class TestALastRefreshToken:
-    """Shown by a client where the user has logged in before: guesses of others do not delay it."""
+    """A client that sends the user's last refresh token is not delayed by others' guesses."""
 
     @pytest.fixture
     def refresh(self, client: Client, user: User, clock: TimeMachineFixture) -> str:
@@ -428,7 +428,7 @@ class TestALastRefreshToken:
 
     @pytest.fixture
     def attacked(self, refresh: str, user: User) -> None:
-        """At the user's own address, and everywhere else."""
+        """Use up all guesses, at the user's own address and everywhere else."""
         while not guess(user, HOME):
             pass
         use_up(user, itertools.count())
@@ -472,7 +472,7 @@ class TestALastRefreshToken:
 
 @pytest.mark.parametrize("minutes", [1, 5, 60, 85, 120, 60 * 24 * 365])
 class TestAClockThatWasAhead:
-    """By some minutes, and was then set right: what was stored meanwhile lies ahead."""
+    """The clock was some minutes ahead and has been corrected, so times stored meanwhile are in the future."""
 
     @pytest.fixture(autouse=True)
     def ahead(self, minutes: int, user: User, clock: TimeMachineFixture) -> None:
@@ -509,7 +509,7 @@ class TestAClockThatWasAhead:
         clock.move_to(NOON, tick=False)
         while not guess(user, HOME):
             pass
-        assert guess(user, HOME) == 1  # And not 300 as at one that it knows.
+        assert guess(user, HOME) == 1  # Not 300, as at a known address.
 
     def test_leaves_no_row_behind(self, user: User, clock: TimeMachineFixture, minutes: int) -> None:
         succeed(user, HOME)
@@ -521,7 +521,7 @@ class TestAClockThatWasAhead:
 
 
 def test_clocks_of_two_servers_may_differ_by_5_seconds(user: User, clock: TimeMachineFixture) -> None:
-    """Or guessing at both in turn would reset the count each time."""
+    """Otherwise, guessing at both in turn would reset the count each time."""
     clock.move_to(NOON + datetime.timedelta(seconds=5), tick=False)
     for _ in range(5):
         guess(user, HOME)
@@ -542,7 +542,7 @@ def test_what_has_expired_is_removed_a_little_at_a_time(
         with django_assert_max_num_queries(40):
             guess(user, HOME)
         clock.shift(HOUR)
-    # Those of the last attempt.
+    # The rows of the last attempt.
     assert AttemptCount.objects.count() == 3
 
 
@@ -553,18 +553,18 @@ def test_the_table_holds_neither_names_nor_addresses(client: Client) -> None:
 
 
 def medians(attempts: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """The median time of each attempt in seconds, of 200; fails where the answers differ in more than their id."""
+    """Return the median seconds of 200 runs of each attempt; fails if the responses differ in more than their id."""
     seconds: dict[str, list[float]] = {kind: [] for kind in attempts}
-    answers = set()
-    # In turns, so that whatever else the machine does falls on all of them alike.
+    responses = set()
+    # Alternate, so that other load on the machine affects all attempts alike.
     for _ in range(200):
         for kind, attempt in attempts.items():
             started = time.perf_counter()
-            answer = attempt()
+            response = attempt()
             seconds[kind].append(time.perf_counter() - started)
-            answers.add((answer.status_code, json.dumps({**answer.json(), "request_id": ""})))
-    assert len(answers) == 1
-    assert answers.pop()[0] == 401
+            responses.add((response.status_code, json.dumps({**response.json(), "request_id": ""})))
+    assert len(responses) == 1
+    assert responses.pop()[0] == 401
     return {kind: statistics.median(times) for kind, times in seconds.items()}
 
 
@@ -584,7 +584,7 @@ def test_the_time_of_an_answer_does_not_tell_who_exists(
         }
     )
     assert max(found.values()) - min(found.values()) < 0.020, found
-    # A hash each: without one, all would be equal as well.
+    # Each attempt computes a hash; without one, all times would be equal as well.
     assert min(found.values()) > 0.005, found
 
 
@@ -602,7 +602,7 @@ def test_the_answer_to_an_old_token_does_not_tell_whether_its_user_exists(
 
     attempts = {"unknown": attempt(inactive.id + 1), "inactive": attempt(inactive.id)}
     if token_type == "refresh":
-        # Of a session that has ended. Its access token is refused before its user is looked for.
+        # A token of an ended session. An access token would be refused before its user is looked up.
         attempts["active"] = attempt(user.id)
     found = medians(attempts)
     assert max(found.values()) - min(found.values()) < 0.020, found

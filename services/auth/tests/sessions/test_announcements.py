@@ -1,4 +1,4 @@
-"""The comparison of ended sessions with what Redis knows; with a real Redis, see tests/e2e of the whole project."""
+"""The comparison of ended sessions with those announced in Redis; the project's tests/e2e use a real Redis."""
 
 import datetime
 import logging
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def end(minutes: float = 5) -> str:
-    """Return a session that has ended, whose access token expires in so many minutes."""
+    """Store an ended session whose access token expires in this many minutes, and return its id."""
     row = EndedSession.objects.create(session_id=uuid.uuid4(), expires_at=timezone.now() + minutes * MINUTE)
     return str(row.session_id)
 
@@ -44,7 +44,7 @@ def test_announces_everything_again_after_redis_lost_it(announced: list[str]) ->
 
 
 def test_does_not_ask_redis_while_no_session_has_ended() -> None:
-    """None listens in these tests."""
+    """No Redis listens in these tests."""
     announce_missing(connect())
     end()
     with pytest.raises(redis.RedisError):
@@ -77,7 +77,7 @@ def test_warns_once_while_redis_is_unavailable(
 
 
 def test_a_defect_is_logged_and_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """The thread would be gone for good."""
+    """Otherwise the thread would have exited permanently."""
     monkeypatch.setattr(announcements, "announced_sessions", lambda client: 1 / 0)
     end()
     Announcer().announce()

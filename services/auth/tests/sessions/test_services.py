@@ -1,4 +1,4 @@
-"""Sessions: rotation, replay, and everything that ends one."""
+"""Sessions: rotation, replay, and the events that end one."""
 
 import datetime
 import json
@@ -44,7 +44,7 @@ def user() -> User:
 
 @pytest.fixture(autouse=True)
 def commit(request: pytest.FixtureRequest, django_capture_on_commit_callbacks: Callable[..., Any]) -> Iterator[None]:
-    """Run what waits for a commit, which never comes in a test that is rolled back."""
+    """Run on_commit callbacks immediately in tests that are rolled back."""
     if request.node.get_closest_marker("django_db").kwargs.get("transaction"):
         yield
         return
@@ -178,12 +178,12 @@ class TestRotation:
                 connection.close()
 
         with ThreadPoolExecutor(max_workers=16) as pool:
-            answers = set(pool.map(attempt, range(16)))
-        assert len(answers) == 1
+            responses = set(pool.map(attempt, range(16)))
+        assert len(responses) == 1
         session = Session.objects.get()
-        assert json.loads(answers.pop())["refresh"] != first["refresh"]
+        assert json.loads(responses.pop())["refresh"] != first["refresh"]
         assert session.previous_jti == jwt.decode(first["refresh"], options={"verify_signature": False})["jti"]
-        # Not left to the end of the test, which empties the tables in any order: not every server can do that.
+        # Deleted here, since the flush after the test empties the tables in any order, which not every server allows.
         user.delete()
 
 
@@ -194,7 +194,7 @@ class TestWhatEndsASession:
 
     @pytest.fixture(autouse=True)
     def is_ended(self, pair: dict[str, Any], announced: list[str]) -> Iterator[None]:
-        """What each test here is about."""
+        """Check after each test that it has ended the session."""
         yield
         assert announced == [sid(pair)]
         assert not Session.objects.filter(id=sid(pair)).exists()
@@ -266,7 +266,7 @@ class TestWhatEndsNone:
 
     @pytest.fixture(autouse=True)
     def goes_on(self, pair: dict[str, Any], announced: list[str]) -> Iterator[None]:
-        """What each test here is about."""
+        """Check after each test that the session has not ended."""
         yield
         assert announced == []
         assert rotate(pair["refresh"])
@@ -354,7 +354,7 @@ def test_auth_refuses_the_access_token_at_once_without_redis(
 
 
 def test_every_call_that_takes_a_token_is_tried() -> None:
-    """In the test above."""
+    """EVERY_CALL is complete."""
     tried = {f"/api/auth/{path}" for _, path in EVERY_CALL}
     public = {"register", "token", "token/refresh", "token/verify", "logout"}
     for pattern in accounts_urls.urlpatterns:
@@ -363,7 +363,7 @@ def test_every_call_that_takes_a_token_is_tried() -> None:
 
 
 class TestAClockThatWasAhead:
-    """By two hours, and was then set right: what was stored meanwhile lies ahead."""
+    """The clock was two hours ahead and has been corrected, so times stored meanwhile are in the future."""
 
     @pytest.fixture
     def pair(self, user: User, time_machine: time_machine.TimeMachineFixture) -> dict[str, Any]:
@@ -381,14 +381,14 @@ class TestAClockThatWasAhead:
         ]
         details = [(response.status_code, response.json()["detail"]) for response in refused]
         assert details == [(401, "The token is not valid yet.")] * 2
-        # And that are, once their time has come: nothing has ended them.
+        # They become valid when their time has come: nothing has ended them.
         time_machine.move_to(NOON + 7200 * SECOND, tick=False)
         assert client.post("/api/auth/token/refresh", body, content_type="application/json").status_code == 200
 
     def test_makes_no_retry_of_a_rotation_that_lies_ahead(
         self, user: User, announced: list[str], time_machine: time_machine.TimeMachineFixture
     ) -> None:
-        """Or the token before it would be good for as long as the clock was ahead."""
+        """Otherwise the previous token would be valid for as long as the clock was ahead."""
         time_machine.move_to(NOON, tick=False)
         first = log_in(user)
         time_machine.move_to(NOON + 7200 * SECOND, tick=False)
@@ -432,7 +432,7 @@ class TestTransactions:
         user.delete()
 
     def test_the_end_of_a_user_locks_the_user_before_the_sessions(self, user: User) -> None:
-        """As a login and a new password do, or two of them could wait for each other."""
+        """A login and a password change lock in the same order; otherwise two of them could deadlock."""
         log_in(user)
         with statements() as sent:
             user.delete()
@@ -456,7 +456,7 @@ class TestTransactions:
 
 
 class TestAChangeWhileAPasswordIsChecked:
-    """Checking takes a tenth of a second, and what was true before it need not be after it."""
+    """Checking takes a tenth of a second, during which the account may change."""
 
     @pytest.fixture
     def meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
@@ -512,7 +512,7 @@ class TestMany:
 
 
 def test_sessions_are_locked_before_they_are_read(user: User, announced: list[str]) -> None:
-    """Or on SQL Server one could be refreshed in between, and its new access token would outlive it."""
+    """Otherwise, on SQL Server, one could be refreshed in between, and its new access token would outlive it."""
     log_in(user)
     with statements() as sent:
         sessions.end_sessions(user_id=user.id, reason="test")
@@ -522,7 +522,7 @@ def test_sessions_are_locked_before_they_are_read(user: User, announced: list[st
 
 def test_the_refresh_token_of_an_inactive_user_is_refused(user: User) -> None:
     pair = log_in(user)
-    User.objects.filter(id=user.id).update(is_active=False)  # Which ends no session.
+    User.objects.filter(id=user.id).update(is_active=False)  # update() ends no session.
     with pytest.raises(InvalidToken):
         rotate(pair["refresh"])
 

@@ -1,4 +1,4 @@
-"""The form of a password's hash, and how many are made at once."""
+"""The parameters of password hashes, and the limits on concurrent hashing."""
 
 import mmap
 import threading
@@ -53,7 +53,7 @@ def test_another_hash_is_accepted_once_and_replaced(client: Client, encoded: str
 
 @pytest.mark.django_db(transaction=True)
 def test_one_password_is_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By register, login and the change of a password alike, old hashes included."""
+    """Registration, login and password change all hash one at a time, including old hashes."""
     users = [User.objects.create_user(f"changes{n}", PASSWORD) for n in range(8)]
     User.objects.create(username="old", password=PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1000))
     running, most, lock = 0, 0, threading.Lock()
@@ -84,8 +84,8 @@ def test_one_password_is_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None
         ][n % 3]
         headers = bearer(users[n // 3])
         try:
-            answer = Client().post(f"/api/auth/{path}", body, content_type="application/json", headers=headers)
-            return answer.status_code
+            response = Client().post(f"/api/auth/{path}", body, content_type="application/json", headers=headers)
+            return response.status_code
         finally:
             connection.close()
 
@@ -95,14 +95,14 @@ def test_one_password_is_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_waiting_requests_leave_a_third_of_the_threads_free(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert settings.PASSWORD_THREADS == 8  # Of the 12 that a process has by default.
+    assert settings.PASSWORD_THREADS == 8  # Of the 12 threads that a process has by default.
     with ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(hashers.password_slot())
         started = time.monotonic()
         with pytest.raises(ServiceUnavailable), hashers.password_slot():
             pass
-        # At once: waiting would take the thread that the refusal is to free.
+        # Refused immediately: waiting would occupy the thread that the refusal should free.
         assert time.monotonic() - started < 0.2
         for path, body in {
             "register": {"username": "ada", "password": PASSWORD},
@@ -114,7 +114,7 @@ def test_waiting_requests_leave_a_third_of_the_threads_free(client: Client, monk
         pass
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux' /proc")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 def test_hashing_for_many_threads_keeps_the_memory_of_one_hash() -> None:
     def resident() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE / 2**20
@@ -127,7 +127,7 @@ def test_hashing_for_many_threads_keeps_the_memory_of_one_hash() -> None:
     before = resident()
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(hash_often, range(8)))
-    # In those threads themselves it would be eight times 19 MiB.
+    # Hashing in those eight threads themselves would keep eight times 19 MiB.
     assert resident() - before < 25
 
 

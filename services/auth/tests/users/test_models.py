@@ -1,4 +1,4 @@
-"""The table of users, and the one spelling of their names."""
+"""The table of users, and the normalisation of their names."""
 
 import sys
 
@@ -39,7 +39,7 @@ class TestTheDatabaseItself:
             ("æsir", "aesir"),
             ("þor", "thor"),
             ("rené", "rene"),
-            ("\U00020000", "\U00020001"),  # ideographs beyond the first plane, which old collations have no weight for
+            ("\U00020000", "\U00020001"),  # ideographs outside the BMP, to which old collations give no weight
             ("a\U00020000", "a"),
             ("\u1e9e", "\u0282"),
             ("ıq", "iq"),
@@ -61,7 +61,7 @@ class TestTheDatabaseItself:
             "accounts_endedsession",
             "accounts_session",
             "accounts_user",
-            # What the admin needs.
+            # Tables that the admin needs.
             "django_admin_log",
             "django_content_type",
             "django_migrations",
@@ -76,9 +76,9 @@ class TestTheDatabaseItself:
         ("root", "x", "too short"),
         ("root", "x7" * 64 + "y", "must not have more than 128"),
         ("root", "password123", "too common"),
-        ("root", "root12345", "must not hold the username"),
-        ("root", "\u2800" * 9, "can be seen"),
-        ("r o o t", "correct horse battery", "May hold letters"),
+        ("root", "root12345", "must not contain the username"),
+        ("root", "\u2800" * 9, "visible characters"),
+        ("r o o t", "correct horse battery", "May contain only letters"),
         ("r" * 151, "correct horse battery", "at most 150 characters"),
         ("\U00020000" * 100, "correct horse battery", "UTF-16"),
     ],

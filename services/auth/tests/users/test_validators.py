@@ -1,4 +1,4 @@
-"""The rules for passwords, the same for a new user and for a new password."""
+"""The rules for passwords, which are the same in registrations and password changes."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ def test_a_password_without_a_user_is_judged_by_the_other_rules() -> None:
         ("90210777444", "This password is entirely numeric."),
         ("password123", "This password is too common."),
         ("loveland12", "The password is too similar to the username."),
-        ("my-lovelan", "The password must not hold the username or be a part of it."),
+        ("my-lovelan", "The password must not contain the username or be part of it."),
         ("ada@exampl", "The password is too similar to the email."),
         ("", "This field may not be blank."),
     ],

@@ -1,6 +1,6 @@
-"""Let eight threads try at once to get a run, 25 times, in the way that the argument names.
+"""Have eight threads compete for a run, 25 times, in the way that the argument names.
 
-Prints how many of them got it, each number once.
+Prints the distinct numbers of threads per round that got it.
 """
 
 import datetime
@@ -34,19 +34,19 @@ def take_over(number: int) -> Run | None:
     return claim_run(run_id=targets[-1].id, holder=targets[-1].holder)
 
 
-def ask(number: int) -> Run | None:
+def request(number: int) -> Run | None:
     try:
         return request_run(job=JOB, user_id=1, request_id="")
     except RunActive:
         return None
 
 
-CONTESTS = {"claim": claim, "take_over": take_over, "ask": ask}
+CONTESTS = {"claim": claim, "take_over": take_over, "request": request}
 contest = CONTESTS[sys.argv[1]]
 
 
 def prepare(number: int) -> None:
-    """End the run of the round before, and for a take-over begin one."""
+    """Finish the run of the previous round, and start one to be taken over."""
     Run.objects.update(state="succeeded", turn=F("id") + 10)
     if contest is take_over:
         run = claim(number)

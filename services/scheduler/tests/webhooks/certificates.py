@@ -1,4 +1,4 @@
-"""A certificate authority of the tests' own."""
+"""A certificate authority for the tests."""
 
 import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """Issues certificates; ``file`` holds its own."""
+    """A certificate authority; ``file`` contains its own certificate."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,7 +26,7 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
     def certificate_for(self, name: str) -> Path:
-        """A file of the key and the certificate of a server of this name."""
+        """Issue a certificate for a server with this name; return the path of a file with its key and certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             self._builder(_name(name), key)

@@ -1,4 +1,4 @@
-"""Fixtures of the webhooks' tests."""
+"""Fixtures for the tests of webhooks."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from webhooks.models import Event
 
 @pytest.fixture(autouse=True)
 def empty_log(request: pytest.FixtureRequest) -> None:
-    """Begin without events: Django empties the tables that this service owns, and the log is another one's."""
+    """Delete all events: Django flushes only this service's tables, and the log belongs to the tasks service."""
     if request.node.get_closest_marker("django_db"):
         request.getfixturevalue("transactional_db")
         Event.objects.all().delete()

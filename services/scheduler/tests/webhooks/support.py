@@ -1,4 +1,4 @@
-"""Rows of the tables, and a receiver on a real socket."""
+"""Functions that create rows, and a receiver on a real socket."""
 
 import datetime
 import threading
@@ -21,7 +21,7 @@ ALL_EVENTS = "task.created,task.renamed,task.deleted"
 
 
 def event(**values: Any) -> Event:
-    """An event of user 1's that is not stored, with ``values`` in place of its own."""
+    """Return an unsaved event, by default of user 1, with these values."""
     defaults = {
         "uuid": uuid.uuid4().hex,
         "type": "task.created",
@@ -38,14 +38,14 @@ def event(**values: Any) -> Event:
 
 
 def store_event(**values: Any) -> Event:
-    """The same, stored as the tasks service does."""
+    """Return the same event after saving it, as the tasks service does."""
     stored = event(**values)
     stored.save(force_insert=True)
     return stored
 
 
 def make_endpoint(**values: Any) -> Endpoint:
-    """An endpoint of user 1's, with ``values`` in place of its own; its secret is in ``plain_secret``."""
+    """Store an endpoint, by default of user 1, with these values, and return it with its secret in ``plain_secret``."""
     secret = new_secret()
     now = timezone.now()
     defaults = {
@@ -67,7 +67,7 @@ def make_endpoint(**values: Any) -> Endpoint:
 
 
 def make_delivery(endpoint: Endpoint, **values: Any) -> Delivery:
-    """A delivery that is due, of an event of its own unless ``event_id`` is given; its endpoint is due as well."""
+    """Store a due delivery, with a new event unless ``event_id`` is given, and make its endpoint due; return it."""
     now = timezone.now()
     if "event_id" not in values:
         stored = store_event(task_id=values.get("task_id", 1))
@@ -87,14 +87,14 @@ def make_delivery(endpoint: Endpoint, **values: Any) -> Delivery:
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps what it gets, and answers by ``answer``: a status, or a function that writes the handler's response."""
+    """A receiver that keeps its requests. ``response`` is a status, or a function that writes the response."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, answer: "int | Callable[[BaseHTTPRequestHandler], None]" = 204) -> None:
+    def __init__(self, response: "int | Callable[[BaseHTTPRequestHandler], None]" = 204) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer = answer
+        self.response = response
         self.received: list[tuple[dict[str, str], bytes]] = []
         self.connections = 0
         self.stopping = threading.Event()
@@ -104,7 +104,7 @@ class Receiver(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/hooks"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: that the other side went away is what many tests are about."""
+        """Print no errors: many tests close connections deliberately."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -118,10 +118,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.received.append((dict(self.headers), body))
-        if callable(self.server.answer):
-            self.server.answer(self)
+        if callable(self.server.response):
+            self.server.response(self)
             return
-        self.send_response(self.server.answer)
+        self.send_response(self.server.response)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -130,9 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiving(answer: "int | Callable[[Any], None]" = 204) -> Iterator[Receiver]:
-    """A receiver that listens until the end of the block."""
-    receiver = Receiver(answer)
+def receiving(response: "int | Callable[[Any], None]" = 204) -> Iterator[Receiver]:
+    """Yield a receiver that listens until the end of the block."""
+    receiver = Receiver(response)
     thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

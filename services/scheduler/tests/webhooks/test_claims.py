@@ -1,4 +1,4 @@
-"""Who sends what, and what becomes of it."""
+"""Claims of endpoints, the order of deliveries, and the recording of outcomes."""
 
 import datetime
 
@@ -50,7 +50,7 @@ def ids(batch: Batch) -> list[int]:
 
 
 def record(batch: Batch, status: int = 204, **values: object) -> None:
-    """Every message of the batch had this response."""
+    """Record this response for every message of the batch."""
     outcomes = [
         Outcome(delivery_id=message.delivery_id, attempted_at=NOW, latency_ms=12, status=status, **values)
         for message in batch.messages
@@ -100,7 +100,7 @@ class TestClaim:
 
     @pytest.mark.parametrize("seconds", [0.001, 1, 10])
     def test_of_a_worker_whose_clock_is_ahead_holds(self, clock, seconds: float):
-        """Or of one that has looked at its clock later, and had its turn earlier."""
+        """The same goes for a worker that read its clock later but claimed earlier."""
         make_delivery(make_endpoint())
         clock.shift(seconds)
         assert len(claim()) == 1
@@ -259,7 +259,7 @@ class TestRecord:
         assert ids(claim_one()) == [second.id]
 
     def test_failing_endpoint_rests_for_longer_and_longer(self, clock):
-        """Whatever is due to it, new events included: to try all of it at once would be a load on both sides."""
+        """New events are due as well, but attempting everything immediately would burden both sides."""
         endpoint = make_endpoint()
         for number in range(9):
             make_delivery(endpoint, task_id=number + 1)
@@ -327,7 +327,7 @@ class TestRecord:
         Endpoint.objects.update(enabled=False, disabled_reason="owner")
         record(batch, 500)
         endpoint = Endpoint.objects.get()
-        # For housekeeping, which ends what is pending.
+        # Due for housekeeping, which gives up its pending deliveries.
         assert (endpoint.enabled, endpoint.due_at) == (False, NOW)
 
     def test_expired_event_is_dead_and_says_nothing_about_the_endpoint(self):

@@ -1,4 +1,4 @@
-"""Secrets at rest."""
+"""Encryption of the secrets at rest."""
 
 import pytest
 from cryptography.fernet import InvalidToken

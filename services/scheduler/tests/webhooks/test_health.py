@@ -1,4 +1,4 @@
-"""What /readyz says of webhooks."""
+"""The check and the measures of webhooks in /readyz."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -44,9 +44,9 @@ def failure() -> str:
 
 
 def test_nothing_waits(readyz):
-    answer = readyz()
-    assert (answer["status"], answer["checks"]["webhooks"]) == ("ok", "ok")
-    measures = answer["measures"]
+    body = readyz()
+    assert (body["status"], body["checks"]["webhooks"]) == ("ok", "ok")
+    measures = body["measures"]
     assert (measures["oldest_unread_event_seconds"], measures["oldest_due_delivery_seconds"]) == (None, None)
     assert measures["due_webhooks"] == 0
 
@@ -57,9 +57,9 @@ def test_event_that_is_not_read(readyz, clock):
     assert readyz()["measures"]["oldest_unread_event_seconds"] == 30
     clock.shift(1)
     assert failure() == LATE
-    answer = readyz()
-    # Degraded: the rest of the API does its work.
-    assert (answer["status"], answer["checks"]["webhooks"]) == ("degraded", LATE)
+    body = readyz()
+    # Degraded: the rest of the API works.
+    assert (body["status"], body["checks"]["webhooks"]) == ("degraded", LATE)
     relay_events()
     relay_events()
     check_webhooks()

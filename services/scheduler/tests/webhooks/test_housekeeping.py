@@ -1,4 +1,4 @@
-"""Housekeeping deletes what is old or disabled, a few rows at a time."""
+"""Housekeeping of old deliveries and of disabled or deleted endpoints, a few rows at a time."""
 
 import datetime
 

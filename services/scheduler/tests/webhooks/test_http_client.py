@@ -1,4 +1,4 @@
-"""Requests to receivers that mean no good, on real sockets."""
+"""Requests to malicious receivers, on real sockets."""
 
 import gzip
 import ipaddress
@@ -21,7 +21,7 @@ from webhooks.http_client import BODY_BYTES, NO_RESPONSE_IN_TIME, NOT_HTTP, NOT_
 
 pytestmark = [pytest.mark.enable_socket]
 
-# In place of five, so that the tests are quick; what is added is for a machine that is busy.
+# Less than the default of five, so that the tests are fast; SLACK allows for a busy machine.
 SECONDS = 0.6
 SLACK = 1.0
 
@@ -41,14 +41,14 @@ def failure(url: str, **arguments: Any) -> str:
 
 @contextmanager
 def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A receiver that reads the request and then does what ``serve`` says; its URL."""
+    """Yield the URL of a receiver that reads the request and then calls ``serve`` with the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def run() -> None:
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)
-                # The client ends the connection, as it should.
+                # The client closes the connection, as it should.
                 with suppress(OSError):
                     serve(connection)
 
@@ -60,13 +60,13 @@ def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def stay_silent(connection: socket.socket) -> None:
-    """Read until the client ends the connection."""
+    """Read until the client closes the connection."""
     while connection.recv(65536):
         pass
 
 
 def drip(connection: socket.socket, piece: bytes, *, pause: float = 0.05) -> None:
-    """Send the piece again and again, for longer than any request may take."""
+    """Send the piece repeatedly, for longer than any request may take."""
     for _ in range(int(10 / pause)):
         connection.sendall(piece)
         time.sleep(pause)
@@ -94,35 +94,35 @@ class TestRequest:
         assert (len(receiver.received), receiver.connections) == (3, 1)
 
     def test_connection_is_made_again_where_the_receiver_has_closed_it(self):
-        def answer(handler: Any) -> None:
+        def respond(handler: Any) -> None:
             handler.send_response(200)
             handler.send_header("Connection", "close")
             handler.end_headers()
 
-        with receiving(answer) as receiver, Client(allow_private=True) as client:
+        with receiving(respond) as receiver, Client(allow_private=True) as client:
             for _ in range(2):
                 assert client.post(receiver.url, body=b"{}", headers={}).status == 200
 
     def test_cookies_of_a_receiver_are_not_sent_back(self):
-        def answer(handler: Any) -> None:
+        def respond(handler: Any) -> None:
             handler.send_response(204)
             handler.send_header("Set-Cookie", "a=b")
             handler.end_headers()
 
-        with receiving(answer) as receiver, Client(allow_private=True) as client:
+        with receiving(respond) as receiver, Client(allow_private=True) as client:
             for _ in range(2):
                 client.post(receiver.url, body=b"{}", headers={})
         assert "Cookie" not in receiver.received[1][0]
 
     def test_body_and_retry_after_are_returned(self):
-        def answer(handler: Any) -> None:
+        def respond(handler: Any) -> None:
             handler.send_response(503)
             handler.send_header("Retry-After", "30")
             handler.send_header("Content-Length", "5")
             handler.end_headers()
             handler.wfile.write(b"later")
 
-        with receiving(answer) as receiver:
+        with receiving(respond) as receiver:
             response = post(receiver.url)
         assert response == http_client.Response(status=503, retry_after="30", body=b"later")
 
@@ -143,21 +143,21 @@ class TestRedirect:
     def test_is_not_followed(self, status: int):
         with receiving() as elsewhere:
 
-            def answer(handler: Any) -> None:
+            def respond(handler: Any) -> None:
                 handler.send_response(status)
                 handler.send_header("Location", elsewhere.url)
                 handler.send_header("Content-Length", "0")
                 handler.end_headers()
 
-            with receiving(answer) as receiver:
+            with receiving(respond) as receiver:
                 assert post(receiver.url).status == status
             assert elsewhere.received == []
 
     def test_body_of_one_is_not_decompressed(self):
-        """A Session of `requests` reads and decompresses it even where it is to follow no redirect."""
+        """A Session of `requests` reads and decompresses it even if it is told not to follow redirects."""
         bomb = gzip.compress(bytes(50_000_000))
 
-        def answer(handler: Any) -> None:
+        def respond(handler: Any) -> None:
             handler.send_response(302)
             handler.send_header("Location", "http://127.0.0.1:9/")
             handler.send_header("Content-Encoding", "gzip")
@@ -165,25 +165,25 @@ class TestRedirect:
             handler.end_headers()
             handler.wfile.write(bomb)
 
-        with receiving(answer) as receiver:
+        with receiving(respond) as receiver:
             response = post(receiver.url)
         assert response.status == 302
         assert response.body == bomb[:BODY_BYTES]
 
 
 class TestAddress:
-    def resolve_to(self, monkeypatch, *answers: list[str]) -> list[str]:
-        """Have names resolve to these addresses, one list after the other; the names that were asked for."""
-        asked: list[str] = []
-        real = list(answers)
+    def resolve_to(self, monkeypatch, *results: list[str]) -> list[str]:
+        """Have successive lookups return these lists of addresses; return the list of the names looked up."""
+        names: list[str] = []
+        remaining = list(results)
 
         def look_up(host: str, port: Any, *arguments: Any, **keywords: Any) -> list[Any]:
-            asked.append(host)
-            addresses = real.pop(0) if len(real) > 1 else real[0]
+            names.append(host)
+            addresses = remaining.pop(0) if len(remaining) > 1 else remaining[0]
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
 
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
-        return asked
+        return names
 
     def test_private_one_is_refused_without_a_connection(self):
         with receiving() as receiver:
@@ -211,15 +211,15 @@ class TestAddress:
         assert failure("http://receiver.example/", allow_private=False) == NOT_PUBLIC
 
     def test_name_is_resolved_once_and_the_connection_pinned(self, monkeypatch):
-        """A name whose answers differ: the first is checked and connected to, and the second is never asked for."""
+        """A name resolves differently each time: the first result is checked and used, the second never requested."""
         monkeypatch.setattr(
             http_client, "is_allowed", lambda address, **_: address == ipaddress.ip_address("127.0.0.1")
         )
-        asked = self.resolve_to(monkeypatch, ["127.0.0.1"], ["127.0.0.2"])
+        names = self.resolve_to(monkeypatch, ["127.0.0.1"], ["127.0.0.2"])
         with receiving() as receiver:
             post(f"http://receiver.example:{receiver.server_address[1]}/", allow_private=False)
             [(headers, _)] = receiver.received
-        assert asked == ["receiver.example"]
+        assert names == ["receiver.example"]
         assert headers["Host"] == f"receiver.example:{receiver.server_address[1]}"
 
     def test_each_new_connection_is_checked_again(self, monkeypatch):
@@ -228,12 +228,12 @@ class TestAddress:
         )
         self.resolve_to(monkeypatch, ["127.0.0.1"], ["127.0.0.2"])
 
-        def answer(handler: Any) -> None:
+        def respond(handler: Any) -> None:
             handler.send_response(200)
             handler.send_header("Connection", "close")
             handler.end_headers()
 
-        with receiving(answer) as receiver, Client(allow_private=False) as client:
+        with receiving(respond) as receiver, Client(allow_private=False) as client:
             url = f"http://receiver.example:{receiver.server_address[1]}/"
             client.post(url, body=b"{}", headers={})
             with pytest.raises(SendError, match=NOT_PUBLIC):
@@ -254,7 +254,7 @@ class TestAddress:
 
 
 class TestTime:
-    """Five seconds in all: whatever takes long, and however it is spread."""
+    """The limit of five seconds for a whole request, however they are spent."""
 
     @pytest.fixture(autouse=True)
     def measured(self) -> Iterator[None]:
@@ -306,7 +306,7 @@ class TestTime:
             assert failure(url.replace("http:", "https:")) == NO_RESPONSE_IN_TIME
 
     def test_receiver_whose_queue_is_full(self):
-        """Connections that no one accepts: the kernel answers no further ones."""
+        """The connections are not accepted, so the kernel does not respond to further ones."""
         with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
             waiting = [socket.socket() for _ in range(4)]
             for connection in waiting:
@@ -394,14 +394,14 @@ class TestTLS:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(authority.certificate_for(name))
             receiver.names = []
-            context.sni_callback = lambda _socket, asked, _context: receiver.names.append(asked)
+            context.sni_callback = lambda _socket, server_name, _context: receiver.names.append(server_name)
             receiver.socket = context.wrap_socket(receiver.socket, server_side=True)
             yield receiver, f"https://receiver.example:{receiver.server_address[1]}/"
 
     @pytest.fixture(autouse=True)
     def local_name(self, monkeypatch):
-        answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer)
+        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
 
     @pytest.fixture
     def trusted(self, authority: Authority, monkeypatch) -> Iterator[None]:
@@ -427,13 +427,13 @@ class TestTLS:
             assert receiver.received == []
 
     def test_response_that_drips_ends_in_time(self, authority, trusted):
-        def answer(handler: BaseHTTPRequestHandler) -> None:
+        def respond(handler: BaseHTTPRequestHandler) -> None:
             for _ in range(200):
                 handler.wfile.write(b"H")
                 time.sleep(0.05)
 
         with self.tls_receiver(authority, "receiver.example") as (receiver, url):
-            receiver.answer = answer
+            receiver.response = respond
             started = time.monotonic()
             assert failure(url) == NO_RESPONSE_IN_TIME
             assert time.monotonic() - started < SECONDS + SLACK

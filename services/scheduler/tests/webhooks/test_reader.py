@@ -1,4 +1,4 @@
-"""The log of events becomes deliveries: every event, each once, in order."""
+"""The reader creates deliveries of every event, exactly once and in order."""
 
 import datetime
 import logging
@@ -30,7 +30,7 @@ def position() -> int:
 
 @pytest.fixture
 def endpoint() -> Endpoint:
-    # The place before the first event, whose id is not 1 on a server that keeps counting.
+    # Sets the position before the tests' first event, since ids do not restart at 1 on every server.
     first = store_event(id=1000, owner_id=99)
     relay_events()
     relay_events()
@@ -185,18 +185,18 @@ class TestGap:
         assert (record.getMessage(), record.first_id, record.last_id) == ("event ids given up", 1001, 1002)
 
     def test_is_kept_for_longer_than_any_transaction_lasts(self):
-        """A request has 15 s at the gateway, and each statement 10 s; the rest is for a process that was frozen."""
+        """A request has 15 s at the gateway, and each statement 10 s; the rest allows for a frozen process."""
         assert 4 * MINUTE + datetime.timedelta(minutes=10) <= GAP_KEPT
 
 
 def test_pass_that_died_leaves_nothing_behind(endpoint, monkeypatch):
-    """Whatever is written in a pass is written with the position, or not at all."""
+    """All writes of a pass are committed together with the position, or not at all."""
     store_event(id=1002)
 
-    def die(*arguments: object, **keywords: object) -> None:
+    def crash(*arguments: object, **keywords: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reader, "_open_gaps", die)
+    monkeypatch.setattr(reader, "_open_gaps", crash)
     with pytest.raises(KeyboardInterrupt):
         relay_events()
     assert (delivered_ids(endpoint), position()) == ([], 1000)
@@ -207,10 +207,10 @@ def test_pass_that_died_leaves_nothing_behind(endpoint, monkeypatch):
 
 
 def test_whoever_sees_an_event_of_a_task_sees_the_earlier_ones(endpoint, monkeypatch):
-    """Two events of a task become visible between two statements of a pass: never is the later one delivered alone.
+    """Two events of a task become visible between two statements of a pass; the later one is never delivered alone.
 
-    The statements are in descending order of the ids that they read. So what becomes visible in between is either seen
-    by the statement for the lower ids alone, or by none.
+    The statements read ids in descending order. So of the events that become visible in between, a pass sees only the
+    earlier one, or none.
     """
     for number in (1002, 1004):
         store_event(id=number)

@@ -1,4 +1,4 @@
-"""A new key for the secrets at rest, while everything runs."""
+"""A new key for the secrets at rest, without downtime."""
 
 from io import StringIO
 
@@ -40,5 +40,5 @@ def test_lost_key_is_named(settings):
     settings.WEBHOOK_SECRET_KEYS = (OLD,)
     make_endpoint()
     settings.WEBHOOK_SECRET_KEYS = (NEW,)
-    with pytest.raises(CommandError, match="WEBHOOK_SECRET_KEY: none of its keys decrypts a secret"):
+    with pytest.raises(CommandError, match="WEBHOOK_SECRET_KEY: none of its keys decrypts one of the secrets"):
         reencrypt()

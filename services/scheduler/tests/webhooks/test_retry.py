@@ -1,4 +1,4 @@
-"""When a delivery is tried again."""
+"""The times of a delivery's retries."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""Deliveries to receivers on real sockets, verified as a receiver does it."""
+"""Deliveries to receivers on real sockets, verified as a receiver would."""
 
 import logging
 import threading
@@ -29,13 +29,13 @@ def local_receivers(settings) -> Iterator[None]:
 
 
 def hang(handler: Any) -> None:
-    """Answer nothing before the test is over."""
+    """Do not respond before the end of the test."""
     handler.server.stopping.wait(10)
     handler.close_connection = True
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Return when the condition holds; fail after five seconds."""
+    """Wait until the condition holds; fail after five seconds."""
     deadline = time.monotonic() + 5
     while not condition():
         assert time.monotonic() < deadline
@@ -88,7 +88,7 @@ def test_old_and_new_secret_verify():
 
 
 def test_whatever_is_claimed_is_recorded_when_the_time_is_over(monkeypatch):
-    """A batch that was claimed and then left would be sent a second time, when its claim has expired."""
+    """A batch that was claimed but not recorded would be sent a second time after its claim expired."""
     monkeypatch.setattr(sender, "SLICE_SECONDS", 0.05)
     with receiving() as receiver:
         endpoint = make_endpoint(url=receiver.url)
@@ -156,12 +156,12 @@ def test_what_takes_long_is_recorded_later(monkeypatch):
     monkeypatch.setattr(sender, "PATIENCE_SECONDS", 0.05)
     release = threading.Event()
 
-    def answer(handler: Any) -> None:
+    def respond(handler: Any) -> None:
         release.wait(5)
         handler.send_response(204)
         handler.end_headers()
 
-    with receiving(answer) as receiver:
+    with receiving(respond) as receiver:
         make_delivery(make_endpoint(url=receiver.url))
         assert deliver_due() == 0
         assert states() == ["pending"]
@@ -173,15 +173,15 @@ def test_what_takes_long_is_recorded_later(monkeypatch):
 
 
 def test_process_that_ends_waits_for_what_it_sends(monkeypatch):
-    """As above, but the request is still on its way when the process is told to end."""
+    """As above, but the request is still in flight when the process is told to exit."""
     monkeypatch.setattr(sender, "PATIENCE_SECONDS", 0.05)
 
-    def answer(handler: Any) -> None:
+    def respond(handler: Any) -> None:
         time.sleep(0.3)
         handler.send_response(204)
         handler.end_headers()
 
-    with receiving(answer) as receiver:
+    with receiving(respond) as receiver:
         make_delivery(make_endpoint(url=receiver.url))
         deliver_due()
         sender.finish()
@@ -191,7 +191,7 @@ def test_process_that_ends_waits_for_what_it_sends(monkeypatch):
 def test_outcome_that_cannot_be_recorded_later_is_logged_and_sent_again(monkeypatch, caplog):
     monkeypatch.setattr(sender, "PATIENCE_SECONDS", 0.05)
 
-    def answer(handler: Any) -> None:
+    def respond(handler: Any) -> None:
         time.sleep(0.3)
         handler.send_response(204)
         handler.end_headers()
@@ -199,7 +199,7 @@ def test_outcome_that_cannot_be_recorded_later_is_logged_and_sent_again(monkeypa
     def unavailable(*arguments: object) -> None:
         raise OperationalError
 
-    with receiving(answer) as receiver:
+    with receiving(respond) as receiver:
         make_delivery(make_endpoint(url=receiver.url))
         deliver_due()
         with monkeypatch.context() as change:
@@ -225,7 +225,7 @@ def test_endpoints_that_hang_get_fewer_and_fewer_threads(monkeypatch):
                 make_delivery(endpoint, task_id=number + 1)
         for _ in range(3):
             deliver_due()
-        # 8 + 7 + 7 + 6 + 6 + 5 + 5 + 5 + 4 + 4, where 80 were there to be sent.
+        # 8 + 7 + 7 + 6 + 6 + 5 + 5 + 5 + 4 + 4 of the 80 messages.
         wait_until(lambda: len(hanging.received) == 57)
         assert sender._sender()._free == sender.THREADS - 57
         hanging.stopping.set()
@@ -285,7 +285,7 @@ def test_attempt_is_logged_under_the_id_of_its_request(caplog):
     caplog.set_level(logging.INFO, logger="webhooks.sender")
     logged_under = []
 
-    # The log's formatter reads the id when it writes the line.
+    # The log's formatter reads the id when it formats the line.
     def note(record: logging.LogRecord) -> bool:
         logged_under.append(request_id())
         return True
@@ -332,14 +332,14 @@ class TestTracks:
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome"), [(204, "delivered"), (500, "refused"), (hang, "no response"), (None, "expired")]
+    ("response", "outcome"), [(204, "delivered"), (500, "refused"), (hang, "no response"), (None, "expired")]
 )
-def test_attempt_is_counted_by_its_outcome(answer, outcome, monkeypatch):
+def test_attempt_is_counted_by_its_outcome(response, outcome, monkeypatch):
     monkeypatch.setattr("webhooks.http_client.SECONDS", 0.3)
     monkeypatch.setattr("webhooks.http_client.Client.__init__.__kwdefaults__", {"seconds": 0.3})
     name, labels = "webhook_delivery_duration_seconds_count", {"outcome": outcome}
     before = REGISTRY.get_sample_value(name, labels) or 0
-    with receiving(answer or 204) as receiver:
+    with receiving(response or 204) as receiver:
         delivery = make_delivery(make_endpoint(url=receiver.url), task_id=7)
         if outcome == "expired":
             Event.objects.filter(id=delivery.event_id).delete()

@@ -1,4 +1,4 @@
-"""Signatures, verified by the specification's own library."""
+"""Signatures, verified with the specification's own library."""
 
 import base64
 import datetime
@@ -25,7 +25,7 @@ def test_secret_has_the_form_and_strength_of_the_specification():
 
 
 def test_signature_is_that_of_the_specification():
-    """Its example, by its secret: https://github.com/standard-webhooks/standard-webhooks, libraries/python/tests."""
+    """The example and secret of https://github.com/standard-webhooks/standard-webhooks, libraries/python/tests."""
     signed = signed_headers(
         message_id="msg_p5jXN8AQM9LWM0D4loKWxJek",
         timestamp=1614265330,

@@ -1,4 +1,4 @@
-"""Which URLs and IP addresses may receive webhooks."""
+"""The URLs and IP addresses that may receive webhooks."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""What wakes the workers, and what they do then."""
+"""The messages that wake the workers, and the Celery task that handles them."""
 
 import pytest
 from celery import signals

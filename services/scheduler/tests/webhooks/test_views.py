@@ -1,4 +1,4 @@
-"""The API of webhooks, as their owners see it."""
+"""The HTTP contract of webhooks."""
 
 import datetime
 import json
@@ -21,7 +21,7 @@ BODY = {"url": URL, "events": ["task.created", "task.deleted"]}
 
 
 class API:
-    """The service as one user sees it."""
+    """A client that sends requests as one user."""
 
     def __init__(self, user_id: int) -> None:
         self._client = Client(raise_request_exception=False)
@@ -158,7 +158,7 @@ class TestIdempotencyKey:
         assert Endpoint.objects.count() == 10
 
     def test_of_two_at_once_one_makes_it(self, api, monkeypatch):
-        """The other request commits between the look and the insert of this one."""
+        """The other request commits between this one's query and insert."""
         real = services._insert_endpoint
         others = []
 
@@ -199,7 +199,7 @@ class TestLimit:
         assert api("POST", "/api/webhooks", BODY).status_code == 409
 
     def test_holds_where_another_request_takes_the_place_in_between(self, api, monkeypatch):
-        """As two requests at once: what one has seen free, the other takes."""
+        """Two concurrent requests see the same free slot, and the other one takes it first."""
         real = services._insert_endpoint
         taken = []
 
@@ -262,7 +262,7 @@ class TestUpdate:
     def test_enables_what_was_disabled_for_its_failures(self, api):
         webhook = make_endpoint(enabled=False, disabled_reason="gone", failures=1)
         path = f"/api/webhooks/{webhook.id}"
-        assert api("GET", path).json()["disabled_reason"] == "The receiver answered 410 Gone."
+        assert api("GET", path).json()["disabled_reason"] == "The receiver responded with 410 Gone."
         assert api("PATCH", path, {"enabled": True}).json()["enabled"]
 
     @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ class TestDeliveries:
         ids = []
         for number in range(5):
             ids.append(make_delivery(webhook, task_id=number).id)
-            # Two of them at the same time.
+            # Two deliveries have the same time.
             clock.shift(0 if number == 1 else 1)
         seen, path = [], f"/api/webhooks/{webhook.id}/deliveries?limit=2"
         while path:

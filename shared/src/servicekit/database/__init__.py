@@ -1,1 +1,1 @@
-"""DATABASE_URL, and how SQL Server and SQLite fail, lock and recover."""
+"""DATABASE_URL, and the errors, locks and recovery of SQL Server and SQLite."""

@@ -11,7 +11,7 @@ from django.db import Error as DatabaseLayerError
 from django.db import connection
 
 RETRIES = 3
-# The other transaction goes on at once. The pause is random, so that two victims do not deadlock again.
+# The other transaction continues immediately. The pause is random, so that two victims do not deadlock again.
 LONGEST_PAUSE_SECONDS = 0.05
 
 logger = logging.getLogger("servicekit.database.deadlocks")
@@ -24,8 +24,8 @@ def retries_deadlocks(function: Callable[P, R]) -> Callable[P, R]:
     """Run the function again, up to three times, when SQL Server chooses its transaction as a deadlock victim (1205).
 
     The function must be one transaction, or safe to run again from its start, and must not change its arguments. Inside
-    a transaction of the caller's, the decorator does nothing: the server has rolled back all of it, including what came
-    before the call, so a retry of the call alone would commit half.
+    the caller's transaction the decorator does nothing: the server has rolled back all of it, including statements
+    before the call, so retrying the call alone would commit only half.
     """
 
     @functools.wraps(function)
@@ -45,5 +45,5 @@ def retries_deadlocks(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def is_deadlock_victim(error: Exception) -> bool:
-    """Return whether this is SQLSTATE 40001, which pyodbc puts first and mssql-python replaces with words."""
+    """Return whether this is SQLSTATE 40001, pyodbc's first argument, which mssql-python replaces with text."""
     return error.args[:1] == ("40001",) or str(error).startswith("Driver Error: Serialization failure")

@@ -1,14 +1,14 @@
-"""Explain a failure of SQL Server to the operator, with the remedy."""
+"""Explain errors of SQL Server to the operator, with the remedy."""
 
 import re
 
-LOCKED = "another connection holds a lock that this needs: wait until it ends, and run this again"
+LOCKED = "another connection holds a lock that this needs: wait until it is released, and run this again"
 UNUSABLE = (
-    "the database does not exist, or the login has no user in it: make database creates it, or says how to add one"
+    "the database does not exist, or the login has no user in it: make database creates it, or explains how to add one"
 )
 
-# In this order, since the server adds to an unusable database (4060) that the login failed (18456). pyodbc gives the
-# server's numbers, in brackets at the end of its message, and mssql-python only its words.
+# The order matters: with an unusable database (4060), the server also reports a failed login (18456). pyodbc appends
+# the server's numbers to its message in parentheses; mssql-python gives only the server's text.
 # https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
 _MEANINGS = (
     (
@@ -34,7 +34,7 @@ _MEANINGS = (
     ),
     (
         r"does not match host name|host ?name mismatch|principal name is incorrect",
-        "the server's certificate is for another name: use the host name that the certificate has in DATABASE_URL"
+        "the server's certificate is for another name: in DATABASE_URL, use the host name in the certificate"
         " (an IP address does not match), or, on a laptop only, add trust_server_certificate=yes",
     ),
     (
@@ -44,11 +44,11 @@ _MEANINGS = (
     ),
     (
         r"SSL Provider: |Encryption\(ssl/tls\) handshake failed|Encryption not supported on|requires Encryption On",
-        "the server and the driver agree on no encryption: check that the server accepts TLS 1.2 or newer with a key of"
-        " at least 2048 bits, and the requirements in this machine's openssl.cnf",
+        "the server and the driver cannot agree on encryption: check that the server accepts TLS 1.2 or newer with a"
+        " key of at least 2048 bits, and the requirements in this machine's openssl.cnf",
     ),
     (
-        # ECONNRESET, by its numbers on Windows and Linux.
+        # ECONNRESET: its numbers on Windows and Linux.
         r"0x2746|0x68\b",
         "the server closes the connection before the login: encrypt=strict needs SQL Server 2022 or newer, a server"
         " that has just started may need a moment, or it shares no TLS version with this machine's OpenSSL",
@@ -66,6 +66,6 @@ _MEANINGS = (
 
 
 def explain(error: Exception) -> str:
-    """Explain the error in one line; an unknown one in the driver's own words, which contain no password."""
+    """Return a one-line explanation; for an unknown error, the driver's own text, which contains no password."""
     text = " ".join(str(error).split())
     return next((meaning for pattern, meaning in _MEANINGS if re.search(pattern, text)), text)

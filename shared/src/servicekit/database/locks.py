@@ -1,4 +1,4 @@
-"""A lock on the shared database, for what several services may start at once but only one may do at a time."""
+"""A lock on the shared database, for operations that several services may start but only one may run at a time."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 WAIT_SECONDS = 120
 
-# Belongs to the session: the server releases it when the connection ends, for whatever reason. 0 and 1 mean granted.
+# Owned by the session: the server releases it when the connection ends for any reason. 0 and 1 mean granted.
 # https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-getapplock-transact-sql
 _GET_LOCK = f"""
 SET NOCOUNT ON;
@@ -27,7 +27,7 @@ class LockTimeout(Exception):
 
 @contextmanager
 def one_at_a_time(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Wait until no other process is in such a block on the connection's database; raises LockTimeout.
+    """Wait for the lock on the connection's database, and hold it during the block; raises LockTimeout.
 
     On SQL Server the lock has its own connection: the caller may close and reopen the given one, whose transactions
     and query timeout do not affect the lock.
@@ -37,12 +37,12 @@ def one_at_a_time(connection: BaseDatabaseWrapper) -> Iterator[None]:
             yield
         return
     own = connection.copy()
-    # The wait may exceed a query's timeout; the statement itself limits it.
+    # The wait may exceed the query timeout; the statement itself limits it.
     own.settings_dict["OPTIONS"]["query_timeout"] = 0
     with closing(own):
         with own.cursor() as cursor:
             cursor.execute(_GET_LOCK)
-            # A compatible server precedes our result with results without rows while it waits.
+            # While it waits, a compatible server sends results without rows before the real one.
             while cursor.description is None and cursor.nextset():
                 pass
             (granted,) = cursor.fetchone()
@@ -53,7 +53,7 @@ def one_at_a_time(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 @contextmanager
 def _locked_file(connection: Any) -> Iterator[None]:
-    """Lock a file beside the database: SQLite's own lock would block the very statements that this one protects."""
+    """Lock a file beside the database: SQLite's own lock would block the statements that this one protects."""
     if connection.is_in_memory_db():
         yield
         return

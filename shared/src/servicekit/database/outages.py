@@ -1,13 +1,13 @@
-"""Tell an unavailable database from a defect of ours by the driver's error."""
+"""Distinguish an unavailable database from a bug in our code by the driver's error."""
 
 import re
 
 from django.db import Error as DatabaseLayerError
 from django.db import InterfaceError, OperationalError, connection
 
-# A database that cannot be used for now, in SQL Server's numbers: missing, not recovered, offline, in restore, in
-# transition, on another replica, read-only, full, or short of memory or locks; a deadlock's victim; a session that was
-# ended; and what Azure answers when it moves or throttles one. Most arrive as ProgrammingError (SQLSTATE 42000).
+# SQL Server's error numbers for a database that is unavailable for now: missing, not recovered, offline, being
+# restored, in transition, on another replica, read-only, full, or short of memory or locks; for a deadlock victim; for
+# a killed session; and for a database that Azure moves or throttles. Most arrive as ProgrammingError (SQLSTATE 42000).
 # https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
 _UNAVAILABLE_CODES = frozenset(
     {
@@ -16,26 +16,26 @@ _UNAVAILABLE_CODES = frozenset(
         *(615, 4221, 10928, 10929, 40020, 40143, 40166, 40197, 40501, 40540, 40544, 40613, 49918, 49919, 49920),
     }
 )
-# The states that mean the same for a connection or a whole transaction; drivers differ in which they know. HY000 is
-# what a server that stops during a response causes, or a killed session. IM001 is a function that a driver lacks.
+# SQLSTATEs that mean the same for a connection or a whole transaction; drivers differ in which they use. HY000 results
+# from a server that stops during a response, or from a killed session. IM001 means that the driver lacks a function.
 # https://learn.microsoft.com/en-us/sql/odbc/reference/appendixes/appendix-a-odbc-error-codes
 _UNAVAILABLE_STATES = re.compile(
     r"01002|08\w{3}|28000|4000[13]|HY000|HY001|HY008|HY01[34]|HYT0[01]|IM0(?!01)\d\d|IMC\d\d"
 )
-# HY000 too, but defects: an earlier result was not read to its end, or the driver itself is at fault.
+# Also HY000, but bugs: an earlier result was not read to its end, or the driver itself is at fault.
 _DEFECTS = re.compile(
     "Connection is busy with results|Unicode conversion failed|The driver did not supply an error!",
 )
-# Something is wrong with a value. The message quotes it, so it may seem to contain any number.
+# A value is invalid. The message quotes it, and so may contain any number.
 _VALUE_STATES = ("22", "23")
-# pyodbc gives the state first, then the messages, each as [state] … (number) (function). A name may be quoted in one,
-# so only the first number that a function follows is the server's.
+# pyodbc gives the state first, then the messages, each as [state] … (number) (function). A message may quote a name, so
+# only the first number followed by a function is the server's.
 _STATE = re.compile(r"[0-9A-Z]{5}")
 _NUMBER = re.compile(r"\((-?\d+)\) \((SQL\w+)\)")
-# mssql-python gives only words, and its class for a state; a state without a class is in the words.
+# mssql-python gives only text, and a class for each state; a state without a class appears in the text.
 _OTHER_DRIVER = "Driver Error: "
 _OTHER_STATE = re.compile(r"SQLSTATE code: ([0-9A-Z]{5})")
-# The server's words, in English only, for failures on an open connection.
+# The server's messages, in English only, for failures on an open connection.
 _UNAVAILABLE_WORDS = re.compile(
     "because the database is read-only|Could not allocate space|The transaction log for database"
 )

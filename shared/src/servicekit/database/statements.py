@@ -1,6 +1,6 @@
-"""Count every statement: how long it took, and the class of its error.
+"""Measure every database statement: its duration, and the class of its error.
 
-A statement of SQLite is over when its first row is found. Reading the others, connecting and committing do not count.
+On SQLite, a statement lasts until its first row is found. Reading further rows, connecting and committing do not count.
 """
 
 import time
@@ -15,27 +15,27 @@ from servicekit.metrics import Counter, Histogram
 
 DURATION = Histogram(
     "db_client_operation_duration_seconds",
-    "Duration of database statements, until the server's answer begins.",
+    "Duration of database statements, until the server starts to respond.",
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 ERRORS = Counter("db_client_errors", "Database statements that failed, by the class of the error.", ["error_type"])
-# The classes of PEP 249, which Django gives to the errors of every driver.
+# The exception classes of PEP 249, to which Django maps the errors of every driver.
 _CLASSES = (
     *("Error", "InterfaceError", "DatabaseError", "DataError", "OperationalError", "IntegrityError", "InternalError"),
     *("ProgrammingError", "NotSupportedError"),
 )
 for _name in _CLASSES:
-    # From 0, so that the first one shows as an increase.
+    # Start at 0, so that the first error shows as an increase.
     ERRORS.labels(_name)
 
 
 def count_statements() -> None:
-    """Count the statements of every connection that is opened from now on."""
+    """Measure the statements of every connection that is opened from now on."""
     connection_created.connect(_add_wrapper, dispatch_uid="servicekit.database.statements")
 
 
 def _add_wrapper(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
-    # The list outlives a connection that is closed and opened again.
+    # The list survives closing and reopening the connection.
     if _count not in connection.execute_wrappers:
         connection.execute_wrappers.append(_count)
 

@@ -1,4 +1,4 @@
-"""Pieces of T-SQL text."""
+"""Quoting for T-SQL."""
 
 
 def quote_identifier(name: str) -> str:
@@ -7,5 +7,5 @@ def quote_identifier(name: str) -> str:
 
 
 def quote_string(text: str) -> str:
-    """Quote a text as a T-SQL literal."""
+    """Quote text as a T-SQL string literal."""
     return "N'" + text.replace("'", "''") + "'"

@@ -10,7 +10,7 @@ from servicekit.process.env import ConfigurationError
 
 VARIABLE = "DATABASE_URL"
 
-# SQLite: how long a writer waits for another one's transaction. Below the gateway's 15 s for a response.
+# SQLite: how long a writer waits for another transaction. Less than the 15 s that the gateway waits for a response.
 SQLITE_BUSY_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 3
 QUERY_TIMEOUT_SECONDS = 10
@@ -37,7 +37,7 @@ def database_from_env(*, default_path: Path) -> dict[str, Any]:
 
     ``sqlite:////absolute/path`` or ``mssql://user:password@host[:port]/name[?option=value&…]``, where user, password
     and name are percent-encoded; docs/sqlserver.md explains the options. Raises ConfigurationError, which names the
-    wrong part and never shows the password.
+    invalid part and never shows the password.
     """
     url = env.get(VARIABLE)
     return database_from_url(url) if url else _sqlite(default_path)
@@ -69,10 +69,10 @@ def _sqlite(path: Path) -> dict[str, Any]:
         "CONN_MAX_AGE": None,
         "OPTIONS": {
             "timeout": SQLITE_BUSY_SECONDS,
-            # A transaction that reads and then writes takes the write lock at once: a deferred one cannot wait for
+            # Acquire the write lock at the start: a deferred transaction that reads and then writes cannot wait for
             # it and fails with "database is locked" (https://sqlite.org/lang_transaction.html).
             "transaction_mode": "IMMEDIATE",
-            # Readers do not wait for a writer; in this mode, NORMAL survives the crash of a process
+            # In WAL mode, readers do not wait for a writer, and NORMAL survives the crash of a process
             # (https://sqlite.org/pragma.html#pragma_synchronous).
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
@@ -92,7 +92,7 @@ def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
     query_timeout = _seconds(options, "query_timeout", QUERY_TIMEOUT_SECONDS)
 
     if parts.fragment:
-        raise ConfigurationError(VARIABLE, "holds a #, which is written %23")
+        raise ConfigurationError(VARIABLE, "contains a #, which must be written %23")
     if not host:
         raise ConfigurationError(VARIABLE, f"the host is missing: {_MSSQL_FORM}")
     if not re.fullmatch(r"[\w.:%-]+", host, re.ASCII):
@@ -103,7 +103,7 @@ def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
     if not user or not password:
         raise ConfigurationError(VARIABLE, f"the user or the password is missing: {_MSSQL_FORM}")
     if "\0" in user + password + name:
-        raise ConfigurationError(VARIABLE, "holds a %00, which no user, password or database has")
+        raise ConfigurationError(VARIABLE, "contains %00, which is not valid in a user, password or name")
     if python_driver == "mssql_python" and password.strip() != password:
         raise ConfigurationError(
             VARIABLE, "the password begins or ends with a space, which mssql_python cuts off; use python_driver=pyodbc"
@@ -118,12 +118,12 @@ def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
         raise ConfigurationError(VARIABLE, "instance must be an instance's name, such as SQLEXPRESS")
     if instance is not None and port is not None:
         # The driver would use the port and ignore the instance.
-        raise ConfigurationError(VARIABLE, "has a port and an instance; a port alone leads to the instance that has it")
+        raise ConfigurationError(VARIABLE, "has a port and an instance; the port alone identifies the instance")
 
     entry: dict[str, Any] = {
         "ENGINE": "mssql",
         "NAME": name,
-        # Where an instance is named, the driver asks SQL Server Browser on the host for its port.
+        # For a named instance, the driver queries SQL Server Browser on the host for the port.
         "HOST": f"{host}\\{instance}" if instance else host,
         "PORT": "" if instance else str(port or 1433),
         "USER": user,
@@ -133,7 +133,7 @@ def _mssql(parts: SplitResult, port: int | None) -> dict[str, Any]:
         "OPTIONS": {
             # The backend appends this unescaped, so it must contain only our own constants, no part of the URL.
             "extra_params": f"Encrypt={encrypt};TrustServerCertificate={trust};ConnectRetryCount=0",
-            # The backend's defaults are 15 s an attempt, and five attempts with five seconds between.
+            # The backend's defaults are 15 s per attempt, and five attempts at intervals of 5 s.
             "connection_timeout": connect_timeout,
             "connection_retries": 0,
             "query_timeout": query_timeout,
@@ -167,7 +167,7 @@ def _choice(options: dict[str, str], name: str, default: str, choices: dict[str,
 
 def _seconds(options: dict[str, str], name: str, default: int) -> int:
     text = options.get(name, str(default))
-    # Not 0, which means no limit to the drivers: a request must end.
+    # Not 0, which to the drivers means no limit: a request must end.
     if not re.fullmatch(r"[1-9][0-9]{0,2}", text, re.ASCII):
         raise ConfigurationError(VARIABLE, f"{name} must be whole seconds from 1 to 999")
     return int(text)

@@ -13,8 +13,8 @@ _UPDATEABILITY = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS 
 def check_writes(connection: BaseDatabaseWrapper) -> None:
     """Raise django.db.Error if a write would fail: the disk is full, or the file or database is read-only.
 
-    On SQLite this writes a page and waits for no lock; a held write lock is no failure. On SQL Server it only queries a
-    property, which does not show that a transaction log is full.
+    On SQLite this writes a page without waiting for the write lock; a held lock is not a failure. On SQL Server it only
+    queries a property, which does not show a full transaction log.
     """
     if connection.vendor == "microsoft":
         with connection.cursor() as cursor:
@@ -29,8 +29,8 @@ def _write_a_page(connection: Any) -> None:
     connection.ensure_connection()
     with connection.wrap_database_errors:
         try:
-            # A number in the file's header that nothing here reads. Setting it writes the first page in any case. Not
-            # by one of our cursors, which wait for the lock.
+            # A number in the file's header that nothing here reads. Setting it always writes the first page. Our own
+            # cursors would wait for the lock.
             connection.connection.execute("PRAGMA user_version = 0")
         except sqlite3.OperationalError as error:
             if not _is_locked(error):

@@ -1,1 +1,1 @@
-"""What all HTTP requests and responses of the services have in common."""
+"""Everything that the HTTP requests and responses of all services have in common."""

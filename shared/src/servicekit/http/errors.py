@@ -48,7 +48,7 @@ def problem_body(
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """Return the response to an exception of a view, None for a defect of ours: DRF's EXCEPTION_HANDLER."""
+    """Return the response to a view's exception, or None for a bug of ours; this is DRF's EXCEPTION_HANDLER."""
     request = context["request"]
     path = request.path
     if is_unavailable(exc):
@@ -58,7 +58,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             connection.close()
         return _respond(problem_body(SERVICE_UNAVAILABLE, path=path), {"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(exc, Http404):
-        # Always the same words, so as not to reveal whether it is missing or another user's.
+        # Always the same text, so as not to reveal whether the resource is missing or another user's.
         return _respond(problem_body(NOT_FOUND, path=path))
     if not isinstance(exc, exceptions.APIException):
         return None
@@ -66,11 +66,11 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     problem = PROBLEMS.get(exc.status_code) or Unlisted(exc.status_code, detail=str(exc.detail))
     headers: dict[str, str] = {}
     if isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
-        # RFC 6750, section 3.1: no error code where no token was sent.
+        # RFC 6750, section 3.1: no error code if no token was sent.
         invalid = ', error="invalid_token"' if "HTTP_AUTHORIZATION" in request.META else ""
         headers["WWW-Authenticate"] = CHALLENGE + invalid
     if isinstance(exc, UnsupportedContentEncoding):
-        # RFC 9110, section 12.5.3: without it, 415 is about the Content-Type.
+        # RFC 9110, section 12.5.3: without this header, a 415 refers to the Content-Type.
         headers["Accept-Encoding"] = "identity"
     if isinstance(exc, TooManyRequests):
         headers["Retry-After"] = str(exc.wait)
@@ -92,7 +92,7 @@ def _respond(body: dict[str, Any], headers: dict[str, str] | None = None) -> Res
 
 
 def field_errors(detail: Any) -> dict[str, list[str]]:
-    """Return a serializer's errors as {field: [messages]}; those of no field are under "body"."""
+    """Return a serializer's errors as {field: [messages]}; errors of no particular field are under "body"."""
     if isinstance(detail, list):
         return {"body": [str(message) for message in detail]}
     return {
@@ -106,20 +106,20 @@ def _problem_page(problem: Problem, request: HttpRequest) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Render what Django itself refuses, such as a query of more than 1,000 parameters: handler400."""
+    """Render a request that Django itself rejects, such as one with over 1,000 query parameters: handler400."""
     return _problem_page(BAD_REQUEST, request)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Render a refusal: handler403."""
+    """Render a denied request: handler403."""
     return _problem_page(FORBIDDEN, request)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Render the lack of a route: handler404."""
+    """Render a path without a route: handler404."""
     return _problem_page(NOT_FOUND, request)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Render a defect of ours, which is already logged with its traceback: handler500."""
+    """Render an unexpected error, which is already logged with its traceback: handler500."""
     return _problem_page(INTERNAL_SERVER_ERROR, request)

@@ -1,4 +1,4 @@
-"""Refusals that Django REST framework has no exception for; servicekit.http.errors turns them into responses."""
+"""Exceptions that Django REST framework lacks; servicekit.http.errors turns them into responses."""
 
 import math
 
@@ -24,7 +24,7 @@ class PreconditionFailed(APIException):
 
 
 class UnsupportedContentEncoding(APIException):
-    """415: the body is compressed, or encoded otherwise (RFC 9110, section 8.4)."""
+    """415: the body is compressed or otherwise encoded (RFC 9110, section 8.4)."""
 
     status_code = 415
     default_detail = "The body has a Content-Encoding, which is not supported; send it without."

@@ -1,4 +1,4 @@
-"""/healthz: the process responds. /readyz: it can do its work, or the response names what it lacks."""
+"""/healthz shows that the process responds; /readyz whether it can do its work, or what is missing."""
 
 import json
 import logging
@@ -29,11 +29,11 @@ _NEXT = re.compile(r"/_readyz/[a-z]+", re.ASCII)
 
 
 class NotReady(Exception):
-    """A check failed; callers see the message, so it contains no host, user name or secret."""
+    """A check failed; clients see the message, so it contains no host, user name or secret."""
 
 
 class Degraded(NotReady):
-    """A check failed, but the service can do part of its work: it stays ready and reports itself degraded."""
+    """A check failed, but the service can do part of its work: it stays ready and reports that it is degraded."""
 
 
 Check = Callable[[], None]
@@ -56,7 +56,7 @@ def check_database(model: type[Model]) -> Check:
 
 
 def check_redis() -> None:
-    """Raise NotReady if Redis does not answer a ping within a second."""
+    """Raise NotReady if Redis does not respond to a ping within a second."""
     try:
         _redis().ping()
     except redis.RedisError as error:
@@ -77,8 +77,8 @@ def health_urls(
 ) -> list[URLPattern]:
     """Return the routes of a service's two probes.
 
-    Each /readyz runs all of ``checks`` and ``useful`` and names them in its response. A service whose ``useful`` checks
-    fail is degraded: it goes on, and says so. A ready service also shows the figures of ``measures``.
+    /readyz runs all of ``checks`` and ``useful`` and lists the results in its response. A service with a failed
+    ``useful`` check is degraded: it continues to work, and reports that. A ready service also reports its ``measures``.
     """
 
     def healthz(request: HttpRequest) -> HttpResponse:
@@ -101,7 +101,7 @@ def health_urls(
         figures = {} if measures is None else _figures(measures)
         response = JsonResponse({"status": status, "service": service, "checks": results, **figures})
         response["X-Readyz"] = _state(status=status, checks=results, **figures)
-        # The gateway asks the services one after another: if this one is ready, nginx goes on to the next.
+        # The gateway queries the services one after another: if this one is ready, nginx continues with the next.
         following = request.META.get("HTTP_X_READYZ_NEXT", "")
         if _NEXT.fullmatch(following):
             response["X-Accel-Redirect"] = following
@@ -111,7 +111,7 @@ def health_urls(
 
 
 def _figures(measures: Callable[[], Mapping[str, float | None]]) -> dict[str, Any]:
-    """Return the measures as a member of the response; none if the database was lost after it was checked."""
+    """Return the measures as a member of the response; {} if the database failed after it was checked."""
     try:
         return {"measures": dict(measures())}
     except DatabaseLayerError:

@@ -1,4 +1,4 @@
-"""The Idempotency-Key header, by draft-ietf-httpapi-idempotency-key-header."""
+"""The Idempotency-Key header of draft-ietf-httpapi-idempotency-key-header."""
 
 import re
 
@@ -6,13 +6,13 @@ from rest_framework.exceptions import ParseError
 
 MAXIMUM_LENGTH = 255
 
-# A string of RFC 9651, which the draft asks for, and the bare value that most clients send.
+# An RFC 9651 string, which the draft requires, and the bare value that most clients send.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _BARE = re.compile(r"[!#-~][!-~]*")
 
 
 def parse_idempotency_key(header: str | None) -> str | None:
-    """Return the key, None without the header.
+    """Return the key, or None without the header.
 
     Raises ParseError (400) for anything but 1–255 printable ASCII characters. ``"a"`` and ``a`` are the same key.
     """

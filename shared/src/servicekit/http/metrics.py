@@ -1,4 +1,4 @@
-"""Count every request, by its route and never by its path, which a client chooses."""
+"""Measure every request by its route, never by its path, which the client chooses."""
 
 import re
 
@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from servicekit.metrics import LATENCY_BUCKETS, Gauge, Histogram
 
-# By OpenTelemetry's conventions (https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
+# Named by OpenTelemetry's conventions (https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
 DURATION = Histogram(
     "http_server_request_duration_seconds",
     "Duration of requests, without the probes: by method, template of the route, and status.",
@@ -16,7 +16,7 @@ DURATION = Histogram(
 )
 ACTIVE = Gauge("http_server_active_requests", "Requests in progress.", multiprocess_mode="livesum")
 
-# Where no route matches. A client may make up paths and methods, and each would be a time series.
+# The route if none matches. Clients can invent paths and methods, and each would become a time series.
 UNMATCHED = "unmatched"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
@@ -24,7 +24,7 @@ _durations: dict[tuple[str, str, int], Histogram] = {}
 
 
 def count_request(request: HttpRequest, *, status: int, seconds: float) -> None:
-    """Count a request that has its response."""
+    """Record a request for which the response is ready."""
     method, match = request.method, request.resolver_match
     if method not in METHODS:
         method = "_OTHER"
@@ -36,7 +36,7 @@ def count_request(request: HttpRequest, *, status: int, seconds: float) -> None:
 
 
 def route_template(route: str) -> str:
-    """Return the route as the OpenAPI document names it: ``^api/tasks/(?P<id>[0-9]+)/?$`` is ``/api/tasks/{id}``."""
+    """Return the route in OpenAPI's form: ``^api/tasks/(?P<id>[0-9]+)/?$`` becomes ``/api/tasks/{id}``."""
     if not route:
         return UNMATCHED
     plain = replace_metacharacters(remove_non_capturing_groups(replace_named_groups(route)))

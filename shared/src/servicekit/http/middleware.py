@@ -1,4 +1,4 @@
-"""The one middleware: request id, log line, and the headers that every response has."""
+"""The middleware for request ids, log lines, and the headers of every response."""
 
 import logging
 import re
@@ -27,8 +27,8 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
     def middleware(request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
-        # The gateway always sends a new one; anything else bypassed the gateway. Not a UUID: it is the id of the trace,
-        # of which samplers need every digit to be random.
+        # The gateway always sends a new id; a request without one bypassed it. Not a UUID: it is also the trace id, of
+        # which samplers need every digit to be random.
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         identifier = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         set_request_id(identifier)
@@ -43,7 +43,7 @@ def request_log(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         if "X-Accel-Redirect" not in response:
             response.setdefault("Cache-Control", "no-store")
         if response.status_code not in (204, 304) and not response.streaming:
-            # Without it the server sends chunks, which cost more and tell a client less.
+            # Without it the server sends chunks, which cost more and do not announce the length.
             response.setdefault("Content-Length", str(len(response.content)))
         if 200 <= response.status_code < 300 and request.method != "OPTIONS" and request.path not in PROBES:
             outages.succeeded(request.method or "")

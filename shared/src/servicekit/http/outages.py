@@ -1,4 +1,4 @@
-"""Log an outage of the database: a line when it begins, one a minute, and one when it ends."""
+"""Log database outages: a line at the start, one per minute, and one at the end."""
 
 import logging
 import threading
@@ -13,13 +13,13 @@ logger = logging.getLogger("servicekit.http.errors")
 
 @dataclass(slots=True)
 class _Outage:
-    since: float  # By the clock, like ``last``.
+    since: float  # In the clock's seconds, like ``last``.
     last: float
     refused: int = 1
 
 
 class Outages:
-    """The outages of this process: of reads, and of writes, which also fail if the disk is full or the file is locked.
+    """The database outages of this process: of reads, and of writes, which a full disk or a locked file also prevents.
 
     A request that gets a 503 is part of an outage, and a request of the same kind that succeeds ends it.
     """
@@ -47,7 +47,7 @@ class Outages:
             logger.error("database still unavailable", extra=_figures(kind, outage, now))
 
     def succeeded(self, method: str) -> None:
-        """Log the end of an outage, if there was one of requests like this."""
+        """Log the end of the outage of this kind of request, if there was one."""
         # Read without the lock: usually there is no outage, and the next request checks again.
         if not self._outages:
             return

@@ -1,7 +1,7 @@
 """Keyset pages: ``?limit=&before=<cursor>`` newest first, and the Link header (RFC 8288) to the next page.
 
-A page costs the same however deep it lies, and nothing is skipped or shown twice while rows are added, as happens
-with offsets (https://use-the-index-luke.com/no-offset).
+A page costs the same at any depth, and while rows are added, none is skipped or shown twice, as happens with offsets
+(https://use-the-index-luke.com/no-offset).
 """
 
 import base64
@@ -27,19 +27,19 @@ _LARGEST_ID = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a list that is ordered by a time and then an id, both descending."""
+    """A position in a list ordered by a time and then an id, both descending."""
 
     at: datetime.datetime
     id: int
 
     def encode(self) -> str:
-        """Return the place as opaque, URL-safe text."""
+        """Return the position as opaque, URL-safe text."""
         text = f"{(self.at - _EPOCH) // _MICROSECOND}.{self.id}"
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
     def decode(cls, text: str) -> "Cursor":
-        """Reverse encode; raises ValueError for anything that encode did not make."""
+        """Decode the text of encode(); raises ValueError for any other text."""
         # Invalid base64 or ASCII is a ValueError too.
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
         match = _CURSOR.fullmatch(decoded)
@@ -54,13 +54,13 @@ class Cursor:
         return cursor
 
     def older(self, field: str) -> Q:
-        """Return the filter for rows after this place, in a form for which an index on (field, id) is sought."""
+        """Return the filter for rows after this position, in a form that allows a seek in an index on (field, id)."""
         return Q(**{f"{field}__lte": self.at}) & (Q(**{f"{field}__lt": self.at}) | Q(id__lt=self.id))
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the caller asked for: at most ``limit`` rows, after ``before`` if given."""
+    """The requested page: at most ``limit`` rows, after ``before`` if given."""
 
     limit: int
     before: Cursor | None
@@ -69,7 +69,7 @@ class Page:
 
     @classmethod
     def from_request(cls, request: Request, *, default_limit: int) -> "Page":
-        """Read the page from the request's query; raises as from_query does."""
+        """Read the page from the request's query; raises ValidationError as from_query() does."""
         if not request.META.get("QUERY_STRING"):
             return cls(limit=default_limit, before=None)
         return cls.from_query(request.query_params, default_limit=default_limit)
@@ -94,7 +94,7 @@ class Page:
         return cls(limit=limit, before=before)
 
     def link(self, *, path: str, last: Cursor, **parameters: str) -> str:
-        """Return the Link header's value for the page after the row at ``last``; ``path`` is best an absolute URL."""
+        """Return the Link header for the page after the row at ``last``; ``path`` should be an absolute URL."""
         # A cursor needs no quoting.
         query = f"limit={self.limit}&before={last.encode()}"
         if parameters:

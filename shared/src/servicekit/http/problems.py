@@ -26,7 +26,7 @@ class Problem:
 
     @property
     def type(self) -> str:
-        """Return a path from the root, which leads to the type's page on the API's host (RFC 9457, section 3.1.1)."""
+        """Return an absolute path, which leads to the type's page on the API's host (RFC 9457, section 3.1.1)."""
         return f"/problems/{self.slug}"
 
     @property
@@ -59,14 +59,14 @@ FORBIDDEN = Problem(
     slug="forbidden",
     detail="You may not do this.",
     meaning="The token is valid, but its user may not make this call. Background jobs are for staff.",
-    advice="Use an account with the right to; another token of the same user changes nothing.",
+    advice="Use an account with that permission; another token of the same user changes nothing.",
 )
 NOT_FOUND = Problem(
     status=404,
     slug="not-found",
     detail="There is nothing here, or it is not yours.",
     meaning="Nothing exists at this path, or it belongs to another user; the two responses are the same.",
-    advice="Check the path. What it led to may have been deleted.",
+    advice="Check the path. The resource may have been deleted.",
 )
 METHOD_NOT_ALLOWED = Problem(
     status=405,
@@ -86,7 +86,7 @@ CONFLICT = Problem(
 PRECONDITION_FAILED = Problem(
     status=412,
     slug="precondition-failed",
-    detail="It is not at a version that the conditions of the request allow; read it again.",
+    detail="The current version does not meet the conditions of the request; read it again.",
     meaning="`If-Match` names a version that is no longer current: it has changed since you read it, perhaps by an "
     "earlier attempt of yours whose response was lost. Or the `If-None-Match` of a change names the current version. "
     "This request changed nothing.",
@@ -117,7 +117,7 @@ RANGE_NOT_SATISFIABLE = Problem(
     status=416,
     slug="range-not-satisfiable",
     detail="The page has no such range.",
-    meaning="A `Range` header asks for a part of a page or file that it does not have.",
+    meaning="A `Range` header requests a part that the page or file does not have.",
     advice="Request the whole of it, without `Range`.",
 )
 UNPROCESSABLE_CONTENT = Problem(
@@ -216,7 +216,7 @@ PROBLEMS: Mapping[int, Problem] = {
 
 @dataclass(frozen=True, slots=True)
 class Unlisted:
-    """An error that says no more than its status (RFC 9457, section 4.2.1)."""
+    """An error described by its status alone (RFC 9457, section 4.2.1)."""
 
     status: int
     detail: str

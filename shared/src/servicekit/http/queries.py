@@ -1,4 +1,4 @@
-"""Check query parameters: only those that a view knows, each at most once."""
+"""Check query parameters: only those that a view accepts, each at most once."""
 
 from collections.abc import Collection
 from itertools import islice
@@ -10,7 +10,7 @@ MOST_NAMED = 20
 
 
 def check_query(query: QueryDict, *, known: Collection[str]) -> None:
-    """Raise ValidationError (400) that names each parameter which is unknown or repeated.
+    """Raise ValidationError (400), naming the parameters that are unknown or repeated.
 
     Ignoring an unknown one would mislead the client: ``?page=2`` would always return the first page.
     """

@@ -1,4 +1,4 @@
-"""The one renderer: compact UTF-8 JSON, whatever the client's Accept header says."""
+"""The only renderer: compact UTF-8 JSON, regardless of the client's Accept header."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from rest_framework.renderers import BaseRenderer
 
 
 def encode_json(data: Any) -> bytes:
-    """Return compact UTF-8 JSON; raises TypeError for other than JSON's types, which is a defect of the view."""
+    """Return compact UTF-8 JSON; raises TypeError for values of other types, which are a bug in the view."""
     return orjson.dumps(data, option=_JSON_TYPES_ONLY)
 
 
@@ -18,7 +18,7 @@ _JSON_TYPES_ONLY = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATA
 
 
 class JSONRenderer(BaseRenderer):
-    """Render Django REST framework's own Response; raises as encode_json does."""
+    """Renders Django REST framework's own Response; raises TypeError as encode_json() does."""
 
     media_type = "application/json"
     format = "json"
@@ -34,7 +34,7 @@ class JSONRenderer(BaseRenderer):
 
 
 class OnlyJSON(DefaultContentNegotiation):
-    """Always choose JSON (RFC 9110, section 12.4.1 lets a server disregard Accept)."""
+    """Always chooses JSON (RFC 9110, section 12.4.1 lets a server disregard Accept)."""
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
         return renderers[0], renderers[0].media_type

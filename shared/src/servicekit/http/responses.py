@@ -1,4 +1,4 @@
-"""The response of a view."""
+"""The response object that views return."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,9 @@ from servicekit.http.renderers import encode_json
 
 
 class Response(HttpResponse):
-    """Django REST framework's Response for JSON only: encoded at once, without a renderer.
+    """Django REST framework's Response for JSON only: encoded immediately, without a renderer.
 
-    ``data`` consists of JSON's own types; None stands for no body.
+    ``data`` consists of JSON's own types; None means no body.
     """
 
     def __init__(

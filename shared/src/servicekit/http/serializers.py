@@ -1,4 +1,4 @@
-"""Input serializers that accept only what the contract names."""
+"""Input serializers that accept only the members that the API defines."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -11,7 +11,7 @@ MOST_UNKNOWN_NAMED = 20
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuse unknown members, each by its name, together with the errors of the known ones."""
+    """Rejects unknown members by name, together with the errors of the known ones."""
 
     default_error_messages = {
         "invalid": "Send a JSON object.",
@@ -23,14 +23,14 @@ class StrictSerializer(serializers.Serializer[Any]):
     def parse(cls, data: Any) -> dict[str, Any]:
         """Return the validated data, or raise ValidationError (400).
 
-        One instance serves every call: validation leaves no state in it, and a new one would copy all of its fields.
+        One instance serves every call: validation leaves no state in it, and a new instance would copy all its fields.
         """
         return cast(dict[str, Any], _instance(cls).run_validation(data))
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = {}
         if isinstance(data, Mapping):
-            # Only some of them: a response must not be many times as large as its request.
+            # Name only some of them: a response must not be many times larger than its request.
             names = islice((name for name in data if name not in self.fields), MOST_UNKNOWN_NAMED)
             unknown = {str(name): [self.error_messages["unknown"]] for name in names}
         try:
@@ -50,7 +50,7 @@ def _instance(serializer: type[StrictSerializer]) -> StrictSerializer:
 
 
 class StrictCharField(serializers.CharField):
-    """A JSON string. Unlike CharField, this accepts no number or bool."""
+    """A JSON string. Unlike CharField, this rejects numbers and booleans."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):

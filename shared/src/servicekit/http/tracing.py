@@ -1,4 +1,4 @@
-"""The middleware that begins a request's trace; in the list only where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+"""The middleware that starts a request's trace; it is used only if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from servicekit.telemetry import spans
 
 
 def trace_request(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Make each request a span with its method, route and status; never its path, headers, body or user."""
+    """Trace each request as a span with its method, route and status; never its path, headers, body or user."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if request.path in PROBES:

@@ -1,4 +1,4 @@
-"""The base of the services' views."""
+"""The base class of the services' views."""
 
 from collections.abc import Collection
 from functools import cache
@@ -19,12 +19,12 @@ from servicekit.http.responses import Response
 
 
 class APIView(views.APIView):
-    """Refuse requests without a valid access token, unless a subclass says otherwise.
+    """Rejects requests without a valid access token, unless a subclass overrides this.
 
-    The services have one parser, one renderer, no versions and no throttles of Django REST framework's. So nothing is
-    negotiated, and what the framework makes for each request (parsers, authenticators, permissions) is made once, since
-    it has no state. No request leaves a reference cycle behind, which would be garbage for Python's collector: a
-    third of a request's time.
+    The services use one parser and one renderer, and neither versioning nor throttling of Django REST framework. So
+    nothing is negotiated, and the stateless objects that the framework creates for each request (parsers,
+    authenticators, permissions) are created once. No request leaves a reference cycle behind: collecting that garbage
+    would take a third of a request's time.
     """
 
     # The query parameters that the view accepts; others are refused.
@@ -32,7 +32,7 @@ class APIView(views.APIView):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # Otherwise Django sets a bound method on each instance, which is a cycle.
+        # Otherwise Django sets a bound method on each instance, which is a reference cycle.
         if hasattr(cls, "get") and not hasattr(cls, "head"):
             cls.head = cls.get  # type: ignore[attr-defined]  # as View.setup() does
 
@@ -41,7 +41,7 @@ class APIView(views.APIView):
         return Request(request, authenticators=self.get_authenticators(), negotiator=self.get_content_negotiator())
 
     def initial(self, request: DRFRequest, *args: Any, **kwargs: Any) -> None:
-        """Authenticate the caller and check the query; not for OPTIONS, since the OpenAPI document is public."""
+        """Authenticate the caller and check the query, except for OPTIONS, since the OpenAPI document is public."""
         # For views that return Django REST framework's own Response.
         (request.accepted_renderer,) = self.get_renderers()
         request.accepted_media_type = request.accepted_renderer.media_type
@@ -52,12 +52,12 @@ class APIView(views.APIView):
                 check_query(request.query_params, known=self.query_parameters)
 
     def perform_authentication(self, request: DRFRequest) -> None:
-        """Authenticate the caller; raises as the authenticators do."""
-        # Not by request.user, which first looks in vain for a user, by way of three exceptions.
+        """Authenticate the caller; raises the exceptions of the authenticators."""
+        # request.user would first look for an existing user, which raises three exceptions.
         request._authenticate()  # type: ignore[attr-defined]  # not in the stubs
 
     def finalize_response(self, request: DRFRequest, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the response with the view's headers, and break the cycle that the request keeps for its parser."""
+        """Return the response with the view's headers, and break the reference cycle in the parser context."""
         request.parser_context.clear()
         return super().finalize_response(request, response, *args, **kwargs)
 
@@ -72,22 +72,22 @@ class APIView(views.APIView):
         return {"Allow": _allow(view)}
 
     def get_renderers(self) -> list[BaseRenderer]:
-        return _made_once(self.renderer_classes)
+        return _shared_instances(self.renderer_classes)
 
     def get_parsers(self) -> list[BaseParser]:
-        return _made_once(self.parser_classes)
+        return _shared_instances(self.parser_classes)
 
     def get_authenticators(self) -> list[BaseAuthentication]:
-        return _made_once(self.authentication_classes)
+        return _shared_instances(self.authentication_classes)
 
     def get_permissions(self) -> list[Any]:
-        return _made_once(self.permission_classes)
+        return _shared_instances(self.permission_classes)
 
     def get_content_negotiator(self) -> BaseContentNegotiation:
         return cast(BaseContentNegotiation, _instance(api_settings.DEFAULT_CONTENT_NEGOTIATION_CLASS))
 
 
-def _made_once(classes: Any) -> list[Any]:
+def _shared_instances(classes: Any) -> list[Any]:
     return [_instance(each) for each in classes]
 
 

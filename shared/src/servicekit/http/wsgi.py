@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-# For how long after a request its connection is not asked whether it still works, where DATABASES says to ask.
+# How long after a request its connection is reused without a health check, if DATABASES enables health checks.
 TRUSTED_FOR_SECONDS = 0.1
 
 
 def service_application(name: str) -> "WSGIApplication":
-    """Return Django's application for the service of this name, protected from a Content-Type that it would fail on.
+    """Return Django's application for the named service, protected from Content-Type headers that it would fail on.
 
     Django reads that header before any error handler runs, and uses its charset for the query string, so a malformed
-    header, or charset=rot13, would be a 500 for any request. Without the header, a body is refused with 415.
+    header, or charset=rot13, would be a 500 for any request. Such a header is removed; a body without one is a 415.
     """
-    # What get_wsgi_application() does, with a handler of our own.
+    # Like get_wsgi_application(), but with our own handler.
     django.setup(set_prefix=False)
     django_application = _Handler()
     sqlite.DatabaseWrapper.may_create = False
-    # Import all of the code now, so that an ImportError stops the start and not the first request.
+    # Import all code now, so that an ImportError fails the start, not the first request.
     resolver = get_resolver()
     _ = resolver.url_patterns
     for status in (400, 403, 404, 500):
@@ -50,16 +50,16 @@ def service_application(name: str) -> "WSGIApplication":
     exposition.serve_own()
     telemetry.start(name)
     end_with_parent()
-    # What is loaded now stays: the collections below need not scan it.
+    # Everything loaded so far stays: the collections below need not scan it.
     gc.collect()
     gc.freeze()
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if not hasattr(_thread, "known"):
             _thread.known = True
-            # The server ends idle threads and starts new ones. What they leave, such as database connections, is in
-            # reference cycles, so an idle process could keep it open for hours. A thread's finaliser is no remedy:
-            # granian's threads end in a way in which running one ends the process.
+            # The server stops idle threads and starts new ones. The objects that they leave, such as database
+            # connections, are in reference cycles, so an idle process could keep them open for hours. A finaliser of
+            # the thread does not help: when granian stops a thread, running one would end the process.
             gc.collect()
         _drop_connection_that_failed()
         content_type = environ.get("CONTENT_TYPE")
@@ -72,10 +72,10 @@ def service_application(name: str) -> "WSGIApplication":
 
 
 def end_with_parent() -> None:
-    """End this process, a server's worker, as soon as the server's main process has ended.
+    """Exit this worker process as soon as the server's main process has exited.
 
-    The main process may be killed while it starts a worker, which whoever killed it does not know of yet. Such a worker
-    would hold the socket and the database for ever.
+    The main process may be killed while it is starting a worker that no other program knows of, and that would hold
+    the socket and the database forever.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -89,24 +89,24 @@ def end_with_parent() -> None:
 
 
 class _Handler(WSGIHandler):
-    """Django's handler for a service at the root, with one URLconf, no uploads and no files to send.
+    """Django's handler, reduced to a service at the root with one URLconf, no uploads and no file responses.
 
-    Django's own looks up and sets the rest for each request, which would be a tenth of our time.
+    Django's own also handles the rest for each request, which would take a tenth of our time.
     """
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
         response: Any = self.get_response(self.request_class(environ))
-        # The admin has cookies.
+        # The admin sets cookies.
         cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
         start_response(f"{response.status_code} {response.reason_phrase}", [*response.items(), *cookies])
         if response.streaming:
             return response
-        # granian sends a list whole; anything else passes piece by piece through a channel between threads.
+        # granian sends a list whole; any other iterable passes piece by piece through a channel between threads.
         with contextlib.closing(response):
             return [response.content]
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the response. Django logs a status of 400 or more here; the middleware has logged it already."""
+        """Return the response, without Django's log line for a status of 400 or more: the middleware has logged it."""
         response: HttpResponseBase = self._middleware_chain(request)  # type: ignore[attr-defined]  # not in the stubs
         return response
 
@@ -115,10 +115,10 @@ _thread = threading.local()
 
 
 def _disconnect_signals() -> None:
-    """Disconnect what Django does at each request's start and end for its connections, caches and query logs.
+    """Disconnect Django's handlers at each request's start and end for connections, caches and query logs.
 
-    It takes 27 µs of each request, for one connection, no cache, and logs that only DEBUG keeps.
-    _drop_connection_that_failed does the part that we need.
+    They cost 27 µs per request, for one connection, no cache, and logs that only DEBUG keeps.
+    _drop_connection_that_failed() does the part that we need.
     """
     signals.request_started.disconnect(reset_queries)
     signals.request_started.disconnect(close_old_connections)
@@ -133,7 +133,7 @@ def _drop_connection_that_failed() -> None:
     # In tests, a transaction surrounds the request.
     if connection.connection is not None and not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
-        # Asking is a round trip, and one that worked a moment ago is as good as one that was asked.
+        # A health check is a round trip; a connection that worked a moment ago needs none.
         now = time.monotonic()
         trusted = now - getattr(_thread, "used_at", 0.0) < TRUSTED_FOR_SECONDS
         connection.health_check_done = trusted  # type: ignore[attr-defined]  # not in the stubs

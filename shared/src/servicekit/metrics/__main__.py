@@ -1,8 +1,8 @@
 """Serve the metrics of many parts on METRICS_ADDRESS: ``python -m servicekit.metrics``.
 
-METRICS_DIR is the folder of the parts' folders, where they are on this machine. For the gateway's, which nginx cannot
-serve itself, GATEWAY_ANSWERS is the socket that it sends to; GATEWAY_STATUS is the socket of its stub_status, or else
-GATEWAY_PORT is its port on this machine; GATEWAY_TLS is host:port of its TLS, if it has that.
+METRICS_DIR contains the parts' folders, if they are on this machine. nginx cannot serve metrics itself: GATEWAY_ANSWERS
+is the socket that it sends datagrams to, GATEWAY_STATUS the socket of its stub_status, or else GATEWAY_PORT its port on
+this machine, and GATEWAY_TLS the host:port of its TLS, if it has that.
 """
 
 import signal
@@ -32,12 +32,12 @@ def _sources() -> dict[str, Source]:
         sources |= {part: partial(folder.read, folder.folder_from_env() / part) for part in PARTS}
     if env.get("GATEWAY_ANSWERS"):
         tls = address("GATEWAY_TLS") if env.get("GATEWAY_TLS") else None
-        sources["gateway"] = partial(_gateway, gateway.Answers(Path(env.get("GATEWAY_ANSWERS"))), tls)
+        sources["gateway"] = partial(_gateway, gateway.ResponseCounter(Path(env.get("GATEWAY_ANSWERS"))), tls)
     return sources
 
 
-def _gateway(answers: gateway.Answers, tls: tuple[str, int] | None) -> Iterator[Metric]:
-    yield from answers.collect()
+def _gateway(responses: gateway.ResponseCounter, tls: tuple[str, int] | None) -> Iterator[Metric]:
+    yield from responses.collect()
     if env.get("GATEWAY_STATUS"):
         yield from gateway.stub_status(Path(env.get("GATEWAY_STATUS")))
     elif env.get("GATEWAY_PORT"):

@@ -1,7 +1,7 @@
-"""Serve metrics to Prometheus, each part's under a path of its own.
+"""Serve metrics to Prometheus, with a separate path for each part.
 
-In a container each process of the part does so for all of them, from a thread, on one port (SO_REUSEPORT): whichever
-gets the connection reads the folder of them all. Under `make up` one program does so for every part
+In a container, each process of the part listens on the same port (SO_REUSEPORT) in a thread, and the one that accepts
+the connection serves the metrics of them all from their folder. Under `make up`, one program serves every part
 (``python -m servicekit.metrics``).
 """
 
@@ -19,12 +19,12 @@ from servicekit.process.env import ConfigurationError
 
 Source = Callable[[], Iterable[Metric]]
 
-# A client that asks for nothing holds a thread no longer.
-SECONDS = 5.0
+# How long a client may hold a thread without sending a request.
+TIMEOUT_SECONDS = 5.0
 
 
 def serve_own() -> None:
-    """Serve the numbers of this process' part on METRICS_ADDRESS, under the part's name, where that is set."""
+    """Serve the metrics of this process's part on METRICS_ADDRESS, if that is set, under the part's name."""
     if not env.get("METRICS_ADDRESS"):
         return
     own = folder.folder_from_env()
@@ -33,7 +33,7 @@ def serve_own() -> None:
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on METRICS_ADDRESS, host:port; ``sources`` goes from each path to what it shows."""
+    """Listens on METRICS_ADDRESS (host:port); ``sources`` maps each path to its metrics."""
 
     allow_reuse_port = True
     daemon_threads = True
@@ -44,7 +44,7 @@ class Server(ThreadingHTTPServer):
 
 
 def address(name: str) -> tuple[str, int]:
-    """Return the variable's host and port; raises ConfigurationError."""
+    """Return the variable's host and port; raises ConfigurationError if it is malformed."""
     host, _, port = env.require(name).rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ConfigurationError(name, "must be host:port")
@@ -53,7 +53,7 @@ def address(name: str) -> tuple[str, int]:
 
 class _Handler(BaseHTTPRequestHandler):
     server: Server
-    timeout = SECONDS
+    timeout = TIMEOUT_SECONDS
 
     def do_GET(self) -> None:
         source = self.server.sources.get(self.path.removeprefix("/"))
@@ -71,11 +71,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Write no line for each scrape."""
+        """Do not log scrapes."""
 
 
 class _Registry:
-    """What prometheus_client's text form is made of."""
+    """The part of prometheus_client's registry that its encoders use."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = metrics

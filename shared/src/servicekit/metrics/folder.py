@@ -1,8 +1,8 @@
-"""The folder in which the processes of one part keep their numbers, a few files each.
+"""The folder in which the processes of one part keep their metrics, a few files each.
 
-A running process holds a lock on a file of its own, which the kernel releases whichever way it ends; its process id
-tells nothing, since ids are reused. The counts of ended processes are added up in one file for each kind, so neither
-files nor memory grow with the number of processes that end, and no count decreases. Their gauges are dropped.
+A running process holds a lock on its own file, which the kernel releases however the process exits; a process id would
+not do, since ids are reused. The counts of exited processes are added up in one file per kind, so neither files nor
+memory grow with the number of exited processes, and no count decreases. Their gauges are dropped.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from servicekit.process import env
 
-# The name of the process that stands for all that have ended.
+# The name that stands for all exited processes.
 ENDED = "ended"
 
-# No process is forked while a thread has the folder's lock: the new one would have it too, and never release it.
+# No process is forked while a thread holds the folder's lock: the child would hold it too, and never release it.
 _forking = threading.Lock()
 os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_forking.release)
 
@@ -34,30 +34,30 @@ def folder_from_env() -> Path:
 
 
 class Member:
-    """A process in the folder: this one."""
+    """The files of this process in the folder."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A process id comes again: in a container soon.
+        # Process ids are reused, in a container soon.
         self._name = f"{os.getpid()}-{time.time_ns():x}"
         self._folder = folder
         with _locked(folder):
-            # The files of ended processes do not pile up, even if nothing reads them.
+            # Keep the files of exited processes from piling up, even if nothing reads them.
             _fold(folder)
             self._live = os.open(folder / f"{self._name}.live", os.O_CREAT | os.O_RDWR, 0o644)
             fcntl.flock(self._live, fcntl.LOCK_EX)
 
     def path(self, prefix: str) -> Path:
-        """Return the path of this process' file of such numbers."""
+        """Return the path of this process's file for the prefix."""
         return self._folder / f"{prefix}_{self._name}.db"
 
     def leave(self) -> None:
-        """Close what a forked process has inherited; its parent goes on holding the lock."""
+        """Close the file that a forked process inherited; its parent still holds the lock."""
         os.close(self._live)
 
 
 def read(folder: Path) -> list[Metric]:
-    """Return what the processes of the part have counted, the ended ones included, and how many are running."""
+    """Return the metrics of the part's processes, exited ones included, and the number of running ones."""
     processes = Metric("part_processes", "Running processes of the part.", "gauge")
     if not folder.is_dir():
         processes.add_sample("part_processes", {}, 0)
@@ -81,41 +81,41 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _fold(folder: Path) -> None:
-    """Add the counts of processes that have ended to the files of the ended ones, under the folder's lock."""
+    """Add the counts of exited processes to the files of ENDED; the caller holds the folder's lock."""
     _finish(folder)
-    living = {path.stem for path in folder.glob("*.live") if not _remove_dead(path)}
-    dead = [path for path in folder.glob("*.db") if _process(path) not in {*living, ENDED}]
-    if not dead:
+    running = {path.stem for path in folder.glob("*.live") if not _remove_if_exited(path)}
+    exited = [path for path in folder.glob("*.db") if _process(path) not in {*running, ENDED}]
+    if not exited:
         return
     sums: dict[str, dict[str, tuple[float, float]]] = {}
-    for path in (path for path in _files(folder) if _process(path) not in living):
+    for path in (path for path in _files(folder) if _process(path) not in running):
         prefix = _prefix(path)
         if not prefix.startswith("gauge_live"):
             _add(sums.setdefault(prefix, {}), path, latest=prefix.startswith("gauge_"))
     for prefix, numbers in sums.items():
         _write(folder / f"{prefix}_{ENDED}.new", numbers)
-    # If this process is killed after this line, the next one does the rest; before it, nothing has changed.
-    _replace(folder / "fold", json.dumps([path.name for path in dead]))
+    # If this process is killed after the next line, another one does the rest; before it, nothing has changed.
+    _replace(folder / "fold", json.dumps([path.name for path in exited]))
     _finish(folder)
 
 
 def _finish(folder: Path) -> None:
-    """Put the new sums in the place of what they are of, if they are complete."""
+    """Replace the files of exited processes with the new sums, if those are complete."""
     try:
-        dead = json.loads((folder / "fold").read_text(encoding="utf-8"))
+        exited = json.loads((folder / "fold").read_text(encoding="utf-8"))
     except FileNotFoundError:
         for unfinished in folder.glob("*.new"):
             unfinished.unlink()
         return
     for new in folder.glob("*.new"):
         new.rename(new.with_suffix(".db"))
-    for name in dead:
+    for name in exited:
         (folder / name).unlink(missing_ok=True)
     (folder / "fold").unlink()
 
 
-def _remove_dead(path: Path) -> bool:
-    """Whether the lock file's process has ended; then remove it."""
+def _remove_if_exited(path: Path) -> bool:
+    """Return whether the lock file's process has exited; remove the file if so."""
     with path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,7 +126,7 @@ def _remove_dead(path: Path) -> bool:
 
 
 def _add(sums: dict[str, tuple[float, float]], path: Path, *, latest: bool) -> None:
-    """Add the file's numbers, or keep the latest of each."""
+    """Add the file's numbers to the sums, or keep the latest of each."""
     for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(path)):
         known, known_at = sums.get(key, (0.0, 0.0))
         sums[key] = max((timestamp, value), (known_at, known))[::-1] if latest else (known + value, 0.0)

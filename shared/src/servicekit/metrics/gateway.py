@@ -1,8 +1,8 @@
-"""What the gateway does, as far as nginx tells: how many connections it has, and what it answered itself.
+"""Metrics of the gateway from nginx: its connections, and the responses that it generated itself.
 
-nginx sends a datagram for each response that no service made (`log_format metrics` in its template): the status, and
-which limit it was that refused. What a service made, the service counts. A datagram that is sent while this process
-restarts is lost; nginx does not wait.
+nginx sends a datagram for each response that it generated (`log_format metrics` in its template): the status, and the
+limit that refused the request. The services count their own responses. Datagrams that are sent while this process
+restarts are lost; nginx does not wait.
 """
 
 import datetime
@@ -19,14 +19,14 @@ from cryptography import x509
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-_ANSWER = re.compile(rb"gateway: ([1-5][0-9]{2}) ([A-Z-]+) ([A-Z-]+)$")
+_DATAGRAM = re.compile(rb"gateway: ([1-5][0-9]{2}) ([A-Z-]+) ([A-Z-]+)$")
 _ESTABLISHED = "01"
-# For each of the two questions: a health check of this program waits for both.
+# Per query, for stub_status and for the certificate; a health check of this program waits for both.
 TIMEOUT_SECONDS = 1.0
 
 
-class Answers:
-    """The responses that nginx made itself, since this process began."""
+class ResponseCounter:
+    """Counts the responses that nginx generated itself, from the start of this process."""
 
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -34,18 +34,18 @@ class Answers:
         self._socket.bind(str(path))
         path.chmod(0o600)
         self._counts: Counter[tuple[str, str]] = Counter()
-        threading.Thread(target=self._read, name="answers", daemon=True).start()
+        threading.Thread(target=self._read, name="gateway-responses", daemon=True).start()
 
     def _read(self) -> None:
         while True:
-            if found := _ANSWER.search(self._socket.recv(2048)):
+            if found := _DATAGRAM.search(self._socket.recv(2048)):
                 self._counts[found[1].decode(), _limit(requests=found[2], attempts=found[3])] += 1
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counts."""
         responses = CounterMetricFamily(
             "gateway_responses",
-            "Responses that the gateway made itself, by status and by the limit that refused the request, if one did.",
+            "Responses that the gateway generated itself, by status and the limit that refused the request, if any.",
             labels=["http_response_status_code", "limit"],
         )
         for labels, count in self._counts.copy().items():
@@ -60,7 +60,7 @@ def _limit(*, requests: bytes, attempts: bytes) -> str:
 
 
 def connections_to(*ports: int) -> Iterator[Metric]:
-    """Yield the number of clients' connections to the ports of this machine, where its kernel lists them (Linux)."""
+    """Yield the number of client connections to these ports of this machine, if its kernel lists them (Linux)."""
     tables = [path for path in map(Path, ("/proc/net/tcp", "/proc/net/tcp6")) if path.exists()]
     if tables:
         yield _connections(sum(_count(path.read_text(), port=port) for path in tables for port in ports))
@@ -72,7 +72,7 @@ def _count(table: str, *, port: int) -> int:
 
 
 def stub_status(path: Path) -> Iterator[Metric]:
-    """Yield what nginx's stub_status says on the socket; nothing where it does not answer."""
+    """Yield the metrics of nginx's stub_status on the socket; nothing if it does not respond."""
     connection = http.client.HTTPConnection("gateway")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(TIMEOUT_SECONDS)
@@ -84,20 +84,20 @@ def stub_status(path: Path) -> Iterator[Metric]:
         return
     finally:
         connection.close()
-    # One is this question's.
+    # One of them is this query's own connection.
     yield _connections(active - 1)
-    yield CounterMetricFamily("gateway_connections_accepted", "Connections of clients that were accepted.", accepted)
+    yield CounterMetricFamily("gateway_connections_accepted", "Client connections that were accepted.", accepted)
     yield CounterMetricFamily("gateway_requests", "Requests that the gateway has received.", requests)
 
 
 def _connections(count: int) -> Metric:
-    return GaugeMetricFamily("gateway_connections", "Connections of clients that are open.", count)
+    return GaugeMetricFamily("gateway_connections", "Open client connections.", count)
 
 
 def certificate(address: tuple[str, int]) -> Iterator[Metric]:
-    """Yield when the certificate expires that the gateway presents at the host and port; 0 where it presents none.
+    """Yield when the certificate that the gateway presents at the host and port expires; 0 if it presents none.
 
-    Not the file's: the gateway may present another one, and to read the file takes access to the folder of the key.
+    The file is not read: the gateway may present another certificate, and reading needs access to the key's folder.
     """
     try:
         until = x509.load_der_x509_certificate(_presented(address)).not_valid_after_utc
@@ -106,13 +106,13 @@ def certificate(address: tuple[str, int]) -> Iterator[Metric]:
         seconds = 0.0
     yield GaugeMetricFamily(
         "gateway_certificate_expiry_timestamp_seconds",
-        "When the gateway's certificate expires, in Unix time; 0 where no handshake succeeds.",
+        "When the gateway's certificate expires, in Unix time; 0 if no handshake succeeds.",
         seconds,
     )
 
 
 def _presented(address: tuple[str, int]) -> bytes:
-    # Whatever is wrong with it, the one that has expired above all, is not for this to judge.
+    # Report any certificate, even an expired one.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (

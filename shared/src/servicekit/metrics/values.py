@@ -1,8 +1,8 @@
-"""Numbers in a file that is mapped into memory: they outlive their process, and other processes read them.
+"""Numbers in a memory-mapped file: they outlive their process, and other processes can read them.
 
-prometheus_client's own multi-process mode does the same. There, a counter costs 1 µs each time and a histogram 5 µs,
-since it packs and copies two numbers under a check of the process' id; here, it is one addition in the mapped memory:
-0.3 and 0.5 µs. The form of the files is the library's, which reads and adds them up (servicekit.metrics.folder).
+prometheus_client's own multi-process mode does the same, but each time packs and copies two numbers and checks the
+process id: 1 µs for a counter, 5 µs for a histogram. Here it is one addition in mapped memory: 0.3 and 0.5 µs. The
+format of the files is the library's, which reads them and adds them up (servicekit.metrics.folder).
 """
 
 import errno
@@ -15,11 +15,11 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from servicekit.metrics.folder import Member, folder_from_env
 
-# Room for some three hundred numbers, and what one takes beside its key.
+# Room for about three hundred numbers, and the size of one without its key.
 FIRST_BYTES = 1 << 16
 ENTRY_BYTES = 32
 
-# One for all, since a thread holds it for a tenth of a microsecond.
+# One lock for all numbers, since a thread holds it for a tenth of a microsecond.
 _lock = threading.Lock()
 _making = threading.Lock()
 _member: Member | None = None
@@ -28,7 +28,7 @@ _values: "list[SharedValue]" = []
 
 
 class SharedValue:
-    """A float as prometheus_client's metrics use it: their ``values.ValueClass``."""
+    """The float in which a prometheus_client metric keeps its value, for ``values.ValueClass``."""
 
     _multiprocess = True
 
@@ -49,7 +49,7 @@ class SharedValue:
         self._at = 0
         with _making:
             _values.append(self)
-            # A counter begins at 0, from which Prometheus can tell an increase; a gauge that was never set is unknown.
+            # A counter starts at 0, so that Prometheus sees its first increase; a gauge that was never set is unknown.
             if kind != "gauge":
                 self._place()
 
@@ -72,10 +72,10 @@ class SharedValue:
         return 0.0 if self._cells is None else self._cells[self._at]
 
     def set_exemplar(self, exemplar: Any) -> None:
-        """Forget it: the files have no place for one."""
+        """Ignore the exemplar: the files have no place for one."""
 
     def get_exemplar(self) -> None:
-        """Return none."""
+        """Return None: no exemplar is kept."""
 
     def _placed(self) -> "memoryview[float]":
         with _making:
@@ -84,18 +84,18 @@ class SharedValue:
     def _place(self) -> "memoryview[float]":
         file = _file(self._prefix)
         if file is None or not _has_room(file, self._key):
-            # The number stays in this process, where nobody reads it.
+            # Keep the number in this process, where nothing reads it.
             self._at, self._cells = 0, memoryview(bytearray(16)).cast("d")
             return self._cells
         file.read_value(self._key)
-        # Where the file grows, it is mapped once more, and this map stays as true as the new one.
+        # When the file grows, it is mapped again; this mapping stays valid and shows the same data.
         self._at = file._positions[self._key] // 8
         self._cells = memoryview(file._m).cast("d")
         return self._cells
 
 
 def _file(prefix: str) -> MmapedDict | None:
-    """Return this process' file for such numbers; None if the disk is full."""
+    """Return this process's file for the prefix; None if the disk is full."""
     global _member
     if prefix not in _files:
         try:
@@ -110,11 +110,11 @@ def _file(prefix: str) -> MmapedDict | None:
 
 
 def _has_room(file: MmapedDict, key: str) -> bool:
-    """Return whether the file holds the key or can take it, after enlarging it if need be."""
+    """Return whether the file contains the key or has room for it, after enlarging it if necessary."""
     if key in file._positions or file._used + len(key.encode()) + ENTRY_BYTES <= file._capacity:
         return True
     try:
-        # As MmapedDict does next, which leaves a hole.
+        # MmapedDict would enlarge the file next, but leave a hole.
         _allocate(Path(file._fname), file._capacity)
     except OSError:
         return False
@@ -122,16 +122,16 @@ def _has_room(file: MmapedDict, key: str) -> bool:
 
 
 def _allocate(path: Path, size: int) -> None:
-    """Append zeros: to write into a hole of a mapped file on a full disk kills the process (SIGBUS)."""
+    """Append zeros: writing into a hole of a mapped file on a full disk kills the process (SIGBUS)."""
     with path.open("ab", buffering=0) as file:
         if file.write(bytes(size)) < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _begin_again() -> None:
-    """Give a forked process numbers of its own, from 0: those that it has inherited are its parent's.
+def _reset_after_fork() -> None:
+    """Give a forked process its own numbers, from 0: those that it inherited are its parent's.
 
-    What it has inherited is closed, since a file that is open counts as that of a living process.
+    Inherited files are closed, since an open file counts as that of a running process.
     """
     global _lock, _making, _member
     _lock, _making = threading.Lock(), threading.Lock()
@@ -150,4 +150,4 @@ def _begin_again() -> None:
             value._place()
 
 
-os.register_at_fork(after_in_child=_begin_again)
+os.register_at_fork(after_in_child=_reset_after_fork)

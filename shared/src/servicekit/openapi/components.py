@@ -1,4 +1,4 @@
-"""The components that the services share: their documents refer to them, and the merged document has them once."""
+"""The components that the services share: their documents refer to them, and the merged document contains them once."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,12 +20,12 @@ from servicekit.http.problems import (
 
 Schema = dict[str, Any]
 
-# What the gateway refuses at any path: what is not valid HTTP, or is too large.
+# The gateway's refusals at any path: of requests that are not valid HTTP or are too large.
 REFUSED = (BAD_REQUEST, PAYLOAD_TOO_LARGE, URI_TOO_LONG, REQUEST_HEADER_FIELDS_TOO_LARGE)
 
 REQUEST_ID_EXAMPLE = "6f1ed002ab5595859014ebf0951522d9"
 
-# By the name of the header; what follows a dot tells two forms of one header apart.
+# By header name; a suffix after a dot distinguishes two forms of one header.
 HEADERS: Mapping[str, Schema] = {
     "X-Request-ID": {
         "description": "The id under which the services and the gateway log this request.",
@@ -103,7 +103,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "examples": ["2026-01-31T09:30:00.000000Z"],
     },
     "Cursor": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 64},
-    # As servicekit.http.idempotency reads it: bare, or a quoted string of RFC 9651. nginx passes no empty header on.
+    # As servicekit.http.idempotency reads it: bare, or a quoted string of RFC 9651. nginx forwards no empty header.
     "IdempotencyKey": {
         "type": "string",
         "maxLength": 512,
@@ -130,7 +130,7 @@ SCHEMAS: Mapping[str, Schema] = {
             },
             "title": {"type": "string", "description": "The kind in words; always the same for one type."},
             "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "As in the response."},
-            "detail": {"type": "string", "description": "What it was this time."},
+            "detail": {"type": "string", "description": "What went wrong this time."},
             "instance": {"type": "string", "description": "The requested path; `/` if it was not read."},
             "request_id": {"type": "string", "description": "As in X-Request-ID."},
             "errors": {
@@ -145,7 +145,7 @@ SCHEMAS: Mapping[str, Schema] = {
 
 
 def common_components() -> Schema:
-    """Return the schemas, the headers, and the one problem that is the same at every path, since none was read."""
+    """Return the schemas, the headers, and the one problem that is the same at every path, since no path was read."""
     return {
         "schemas": dict(SCHEMAS),
         "headers": dict(HEADERS),
@@ -165,9 +165,9 @@ def problem_responses(
     details: Mapping[Problem, str] | None = None,
     errors: Mapping[str, list[str]] | None = None,
 ) -> Schema:
-    """Return the problems as an operation's responses, by their status.
+    """Return the problems as an operation's responses, by status.
 
-    ``details`` replace the usual details, ``errors`` are those of a 400, from field to messages.
+    ``details`` replaces the usual details; ``errors`` maps the fields of a 400 to messages.
     """
     details = details or {}
     return {
@@ -189,7 +189,7 @@ def problem_response(
     schema: str = "Problem",
     **members: Any,
 ) -> Schema:
-    """Return the problem as a response. Its example is from ``instance``; ``members`` are what the schema adds."""
+    """Return the problem as a response, with an example at ``instance``; ``members`` are those that ``schema`` adds."""
     example = {
         "type": problem.type,
         "title": problem.title,
@@ -208,7 +208,7 @@ def problem_response(
 
 
 def headers(*names: str) -> Schema:
-    """Return these of HEADERS, for a response."""
+    """Return references to these HEADERS, for a response."""
     return {name.partition(".")[0]: reference("headers", name) for name in names}
 
 

@@ -1,7 +1,7 @@
 """``python -m servicekit.openapi.document APP…``: print a service's part of the OpenAPI document.
 
-DJANGO_SETTINGS_MODULE names the service, and ``APP.openapi`` describes the views of each of its apps. Whatever
-drf-spectacular cannot determine is an error: otherwise it would guess.
+DJANGO_SETTINGS_MODULE names the service, and ``APP.openapi`` describes the views of each of its apps. Anything that
+drf-spectacular cannot determine, and would otherwise guess, is an error.
 """
 
 import json
@@ -20,9 +20,9 @@ def main(*apps: str) -> None:
     }
     settings.SPECTACULAR_SETTINGS = {
         "OAS_VERSION": "3.1.1",
-        # A PATCH has its own serializer, whose members are as required as it says.
+        # A PATCH has its own serializer, which declares the required members.
         "COMPONENT_SPLIT_PATCH": False,
-        # The order of the routes, which is how they are read best.
+        # Keep the order of the routes, which reads best.
         "SORT_OPERATIONS": False,
         "SORT_OPERATION_PARAMETERS": False,
         "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
@@ -41,13 +41,13 @@ def main(*apps: str) -> None:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             operation["tags"] = [described[app].TAG["name"] for app in operation["tags"]]
-        # The routes take a slash at the end as well; the document names the one form.
+        # The routes also accept a trailing slash; the document lists only the form without it.
         paths[path.rstrip("/")] = operations
     components = document["components"]
     for module in described.values():
         components["schemas"] = {**module.SCHEMAS, **components["schemas"]}
     result = {"tags": [module.TAG for module in described.values()], "paths": paths, "components": components}
-    # What is sent to others; most apps send nothing.
+    # The requests that an app sends to clients; most apps send none.
     webhooks = {name: item for module in described.values() for name, item in getattr(module, "WEBHOOKS", {}).items()}
     json.dump(result | ({"webhooks": webhooks} if webhooks else {}), sys.stdout)
 

@@ -45,23 +45,23 @@ _OURS = "x-servicekit"
 TRIMMED_PATTERN = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 UNTRIMMED_PATTERN = r"^[^\u0000]+$"
 
-# What any call can return: the gateway's refusals, and failures of ours.
+# What any call can return: the gateway's refusals, and failures of the API.
 ALWAYS = (*REFUSED, INTERNAL_SERVER_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT)
 
 
 def examples(**values: Any) -> list[OpenApiExample]:
-    """Return named examples. The reference fills its form with the first, so that one must not change the call."""
+    """Return named examples. The reference's form is prefilled with the first, so that must not change the call."""
     return [OpenApiExample(name.replace("_", " "), value=value) for name, value in values.items()]
 
 
 BEFORE = OpenApiParameter(
     "before",
     reference("schemas", "Cursor"),
-    # Of the year 2100, so that every row comes after it.
+    # In the year 2100, so that every row comes after it.
     examples=examples(the_newest="NDEwMjQ0NDgwMDAwMDAwMC4x"),
     description="The cursor in an earlier page's `Link` header. It is opaque: follow the link as it is.",
 )
-# Optional, and the only kinds of precondition that the API knows.
+# Optional, and the only preconditions that the API supports.
 IF_MATCH = OpenApiParameter(
     "If-Match",
     reference("schemas", "StrongTags"),
@@ -89,9 +89,11 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 
 def limit(default: int) -> OpenApiParameter:
-    """Return the query parameter ``limit`` of a list that shows ``default`` rows without it."""
+    """Return the query parameter ``limit`` of a list that returns ``default`` rows without it."""
     schema = {"type": "integer", "minimum": 1, "maximum": MAXIMUM_LIMIT, "default": default}
-    return OpenApiParameter("limit", schema, description="How many at most.", examples=examples(the_default=default))
+    return OpenApiParameter(
+        "limit", schema, description="The maximum number of items to return.", examples=examples(the_default=default)
+    )
 
 
 def identifier(name: str, description: str) -> OpenApiParameter:
@@ -113,7 +115,7 @@ class TimeField(serializers.Field[Any, Any, Any, Any]):
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """A success. ``body`` is a serializer or None; ``headers`` and ``cache`` are keys of HEADERS."""
+    """A successful response. ``body`` is a serializer or None; ``headers`` and ``cache`` are keys of HEADERS."""
 
     description: str
     body: Any = None
@@ -138,8 +140,8 @@ def operation(
 ) -> Any:
     """Return a decorator that describes one method of a view.
 
-    ``problems`` are those that do not follow from the view itself, as 401 follows from its authentication.
-    ``details`` are their details at this path.
+    ``problems`` are those that cannot be derived from the view, as 401 is derived from its authentication.
+    ``details`` maps problems to their details at this path.
     """
     ours = {"responses": responses, "example": example, "problems": list(problems), "details": details}
     return extend_schema(
@@ -155,12 +157,12 @@ def operation(
 
 
 def describe(view: type[APIView], **operations: Any) -> None:
-    """Describe the view's methods by their names."""
+    """Describe the view's methods, given by name."""
     extend_schema_view(**operations)(view)
 
 
 class AutoSchema(spectacular.AutoSchema):
-    """Add what all operations have: problems, the request id, and examples beside their schemas."""
+    """Adds what all operations have in common: problems, the request id, and examples beside their schemas."""
 
     def get_operation(self, *args: Any) -> Schema | None:
         operation: Schema | None = super().get_operation(*args)
@@ -211,7 +213,7 @@ class AutoSchema(spectacular.AutoSchema):
         return path
 
     def _example_errors(self, operation: Schema) -> dict[str, list[str]] | None:
-        """Return the code's own errors for an empty body, for nulls if nothing is required, or for limit=0."""
+        """Return the real errors for an empty body, for nulls if nothing is required, or for limit=0."""
         try:
             if "requestBody" in operation:
                 form: Any = self.get_request_serializer()
@@ -229,7 +231,7 @@ class AutoSchema(spectacular.AutoSchema):
 
     def _map_serializer_field(self, *args: Any, **kwargs: Any) -> Schema:
         schema: Schema = super()._map_serializer_field(*args, **kwargs)  # type: ignore[no-untyped-call]
-        # A marker for later steps of drf-spectacular's, which we skip.
+        # A marker for later steps of drf-spectacular, which we skip.
         schema.pop("x-spec-enum-id", None)
         return schema
 

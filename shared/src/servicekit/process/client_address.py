@@ -7,7 +7,7 @@ from typing import Any
 
 
 def client_address(meta: Mapping[str, Any]) -> str:
-    """Return the address from a request's META, or an empty string; the gateway overwrites what a client sends."""
+    """Return the address from a request's META, or an empty string; the gateway overwrites the client's header."""
     for name in ("HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"):
         with suppress(ValueError):
             return str(ip_address(meta.get(name, "")))

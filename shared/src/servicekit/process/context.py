@@ -8,18 +8,18 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def request_id() -> str:
-    """Return the id of the request (or job) that this thread works on; empty outside of one."""
+    """Return the id of the request (or job) that this thread is processing; empty outside one."""
     return _request_id.get()
 
 
 def set_request_id(value: str) -> None:
-    """Set what request_id returns in this thread from now on."""
+    """Set the result of request_id() in this thread from now on."""
     _request_id.set(value)
 
 
 @contextlib.contextmanager
 def as_request(value: str) -> Iterator[None]:
-    """Set what request_id returns in the block, for a process that serves many requests in one pass."""
+    """Set the result of request_id() in the block, for a process that serves many requests in one pass."""
     token = _request_id.set(value)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Read configuration from environment variables. A missing or malformed one stops the start with a line that names it.
+"""Read configuration from environment variables. A missing or malformed one prevents the start; one line names it.
 
 Every variable can also be given as a file, for secrets that an orchestrator mounts: ``JWT_KEYS_FILE=/run/secrets/keys``
 stands for ``JWT_KEYS`` with the contents of that file.
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 class ConfigurationError(SystemExit):
-    """The configuration cannot be used; the message names the variable and never holds its value.
+    """The configuration cannot be used; the message names the variable and never contains its value.
 
-    It is a ``SystemExit``, so that any program that imports the settings (manage.py, granian, celery) ends with this
+    It is a ``SystemExit``, so that any program that imports the settings (manage.py, granian, celery) exits with this
     one line and exit code 1 instead of a traceback.
     """
 

@@ -1,4 +1,4 @@
-"""Write logs: one line per event, a constant message and fields; JSON for machines, text for a person at a terminal.
+"""Logs: one line per event, with a constant message and fields; JSON for machines, text for a person at a terminal.
 
 The formatter is our own: a line costs a third of what python-json-logger's does (docs/performance.md).
 """
@@ -16,20 +16,20 @@ import orjson
 from servicekit.process import env
 from servicekit.process.context import request_id
 
-# The attributes of every record, which are no fields of an event. "request" is Django's: its text has the query string,
-# where people put secrets. "taskName" is Python 3.12's.
+# The attributes of every record, which are not fields of an event. "request" is Django's: its text contains the query
+# string, where people put secrets. "taskName" is Python 3.12's.
 _NO_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "request"}
 
-# No line shows these, and each would pay for them (https://docs.python.org/3/howto/logging.html#optimization).
+# No line contains these, but each would take longer (https://docs.python.org/3/howto/logging.html#optimization).
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 logging.logAsyncioTasks = False  # type: ignore[attr-defined]  # since Python 3.12
 logging._srcfile = None
 
 
 def logging_config(service: str) -> dict[str, Any]:
-    """Return Django's LOGGING for a service of this name; LOG_FORMAT (json, text) and LOG_LEVEL choose form and amount.
+    """Return Django's LOGGING for the named service, with the format (json, text) of LOG_FORMAT and level of LOG_LEVEL.
 
-    Standard output and error become UTF-8, whatever the locale.
+    Standard output and error become UTF-8 in every locale.
     """
     write_utf8()
     formatter = env.choice("LOG_FORMAT", "json", choices=("json", "text"))
@@ -53,11 +53,11 @@ def logging_config(service: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stdout"], "level": level},
         "loggers": {
-            # Django's own handlers would print a second time what goes to the root anyway.
+            # Django's own handlers would print again what the root logger prints.
             "django": {"handlers": [], "level": "INFO", "propagate": True},
-            # Repeats the request's own line; only the traceback of a defect is new.
+            # Repeats the request's own line; only the traceback of an unexpected error is new.
             "django.request": {"filters": ["traceback"]},
-            # A traceback for each request that Django finds malformed, with which any client could fill the log.
+            # A traceback for each request that Django rejects as malformed: any client could fill the log with them.
             "django.security": {"level": "CRITICAL"},
         },
     }
@@ -111,7 +111,7 @@ class TextFormatter(_Formatter):
 
 
 def printable(text: str) -> str:
-    """Escape, as JSON does, what a terminal or log viewer interprets: line breaks, controls, changes of direction."""
+    """Escape, as JSON does, what a terminal or log viewer interprets: line breaks, controls, direction overrides."""
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
@@ -121,7 +121,7 @@ def _encode(event: dict[str, Any]) -> str:
     try:
         return orjson.dumps(event, default=str).decode()
     except TypeError:
-        # A lone surrogate, or a number beyond 64 bits. No value may cost the log a line.
+        # A lone surrogate, or a number beyond 64 bits. No value may keep a line out of the log.
         return json.dumps(event, ensure_ascii=False, default=str)
 
 

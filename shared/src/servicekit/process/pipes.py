@@ -1,4 +1,4 @@
-"""Commands whose output goes to a pipe."""
+"""Support for commands whose output goes to a pipe."""
 
 import contextlib
 import os

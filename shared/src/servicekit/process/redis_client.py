@@ -10,7 +10,7 @@ TIMEOUT_SECONDS = 1.0
 
 
 def redis_url_from_env() -> str:
-    """Return REDIS_URL in a form of servicekit.process.redis_url; raises ConfigurationError without the password."""
+    """Return REDIS_URL, in a form of servicekit.process.redis_url; raises ConfigurationError, without the password."""
     url = require("REDIS_URL")
     try:
         # This only parses; it does not connect.
@@ -23,8 +23,8 @@ def redis_url_from_env() -> str:
 
 
 def connect() -> "redis.Redis":
-    """Return a client of REDIS_URL that connects on use and returns, or raises redis.RedisError, within a second.
+    """Return a client for REDIS_URL that connects on use and returns, or raises redis.RedisError, within a second.
 
-    Sentinels that do not answer add a second each, until one does.
+    Each Sentinel that does not respond adds a second, until one does.
     """
     return client_of(settings.REDIS_URL, timeout_seconds=TIMEOUT_SECONDS, decode_responses=True)

@@ -1,7 +1,7 @@
-"""Load redis-py, for every module that needs it: ``from servicekit.process.redis_library import redis``.
+"""Import redis-py for every module that needs it: ``from servicekit.process.redis_library import redis``.
 
-redis-py loads OpenTelemetry wherever that is installed, for metrics that no part asks for: 26 ms and 2.4 MB of each
-process. A module that is None in sys.modules is not found (https://docs.python.org/3/reference/import.html#the-module-cache).
+redis-py imports OpenTelemetry if it is installed, for metrics that no part uses: 26 ms and 2.4 MB per process. A
+module that is None in sys.modules is not found (https://docs.python.org/3/reference/import.html#the-module-cache).
 """
 
 import sys

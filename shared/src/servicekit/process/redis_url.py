@@ -1,9 +1,9 @@
-"""REDIS_URL: a Redis, or the Sentinels that know which Redis is the master. Loads neither Django nor Celery.
+"""REDIS_URL: one Redis, or the Sentinels that know which Redis is the master. Imports neither Django nor Celery.
 
 ``redis://[user:password@]host[:port][/db]``, ``rediss://…`` for TLS, ``unix://[user:password@]/path[?db=number]``, and
 ``redis+sentinel://[user:password@]host[:port],host[:port]…/master[/db]`` or ``rediss+sentinel://…``, a form that other
-clients have too. Options of TLS: ``ssl_ca_certs=/path``, ``ssl_cert_reqs=required|none``,
-``ssl_check_hostname=true|false``. Options of Sentinels that want a login of their own: ``sentinel_username``,
+clients use too. TLS options: ``ssl_ca_certs=/path``, ``ssl_cert_reqs=required|none``,
+``ssl_check_hostname=true|false``. Options for Sentinels with a separate login: ``sentinel_username``,
 ``sentinel_password``.
 """
 
@@ -20,25 +20,25 @@ SENTINEL_PORT = 26379
 
 @dataclass(frozen=True)
 class Sentinels:
-    """Where the Sentinels are, which master to ask them for, and how to log in."""
+    """The hosts of the Sentinels, the name of the master, and how to log in."""
 
     hosts: tuple[tuple[str, int], ...]
     master: str
     database: int
-    # The login of the Redis, and that of the Sentinels.
+    # The login for Redis, and that for the Sentinels.
     login: dict[str, str] = field(default_factory=dict, repr=False)
     sentinel_login: dict[str, str] = field(default_factory=dict, repr=False)
-    # redis-py's options of TLS, as text; none where there is no TLS.
+    # redis-py's TLS options, as text; empty without TLS.
     tls: dict[str, str] = field(default_factory=dict)
 
     @property
     def to_master(self) -> dict[str, Any]:
-        """Return redis-py's options for a connection to the master, apart from where it is."""
+        """Return redis-py's options for a connection to the master, without host and port."""
         return {"db": self.database, **self._encryption(), **self.login}
 
     @property
     def to_sentinels(self) -> dict[str, Any]:
-        """Return redis-py's options for a connection to a Sentinel, apart from where it is."""
+        """Return redis-py's options for a connection to a Sentinel, without host and port."""
         return {**self._encryption(), **self.sentinel_login}
 
     def _encryption(self) -> dict[str, Any]:
@@ -48,11 +48,11 @@ class Sentinels:
 
 
 def sentinels_of(url: str) -> Sentinels | None:
-    """Return what a URL of Sentinels says, None for another one; raises ValueError."""
+    """Parse a URL of Sentinels; return None for any other URL. Raises ValueError if it is malformed."""
     scheme, _, rest = url.partition("://")
     if scheme not in ("redis+sentinel", "rediss+sentinel"):
         return None
-    # The list of hosts is not a host to urlsplit, which may take the end of it for a port.
+    # urlsplit does not support a list of hosts, and may take the end of it for a port.
     authority, _, path = rest.partition("?")[0].partition("/")
     login, _, hosts = authority.rpartition("@")
     username, _, password = login.partition(":")
@@ -74,28 +74,28 @@ def sentinels_of(url: str) -> Sentinels | None:
 
 
 def tls_options(options: dict[str, str]) -> dict[str, str]:
-    """Return the options of TLS, with those that kombu would leave insecure set to redis-py's defaults."""
+    """Return the TLS options, with redis-py's defaults for those that kombu would leave insecure."""
     return TLS_OPTIONS | {name: text for name, text in options.items() if name.startswith("ssl_")}
 
 
 def client_of(url: str, *, timeout_seconds: float, **options: Any) -> "redis.Redis":
-    """Return a client that connects when it is used, gives up after the timeout and does not try twice.
+    """Return a client that connects on first use, gives up after the timeout and does not retry.
 
-    Raises ValueError for a URL that is none.
+    Raises ValueError for an invalid URL.
     """
     limits: dict[str, Any] = {
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
-        # The default retries with pauses, for which no caller has the time.
+        # The default retries with pauses, which no caller has time for.
         "retry": Retry(NoBackoff(), 0),
     }
     sentinels = sentinels_of(url)
     if sentinels is None:
         return redis.Redis.from_url(url, **limits, **options)
-    asked = redis.Sentinel(  # type: ignore[no-untyped-call]
+    sentinel = redis.Sentinel(  # type: ignore[no-untyped-call]
         sentinels.hosts, sentinel_kwargs=limits | sentinels.to_sentinels
     )
-    client: redis.Redis = asked.master_for(  # type: ignore[no-untyped-call]
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
         sentinels.master, **limits, **sentinels.to_master, **options
     )
     return client

@@ -1,4 +1,4 @@
-"""Traces and error reports, each imported only where a variable asks for it (docs/adr/0036 and 0037)."""
+"""Traces and error reports, each imported only if its variable is set (docs/adr/0036 and 0037)."""
 
 from collections.abc import Callable
 from multiprocessing import util
@@ -6,12 +6,12 @@ from multiprocessing import util
 from servicekit.process import env
 from servicekit.telemetry import configuration
 
-# What sends the rest, of each that was started.
+# The functions that send what remains, in the order of their start.
 _started: list[Callable[[], None]] = []
 
 
 def start(part: str) -> None:
-    """Start what the variables ask for, in a process of this part; after a fork, in the child."""
+    """Start what the variables enable, in a process of this part; after a fork, call this in the child."""
     if traces := configuration.traces():
         from servicekit.telemetry import tracing
 
@@ -20,15 +20,15 @@ def start(part: str) -> None:
         from servicekit.telemetry import error_reports
 
         _started.append(error_reports.start(part))
-    # As by atexit, and also in processes that multiprocessing started, as granian's, in which atexit calls nothing.
+    # Like atexit, but also in processes that multiprocessing started, such as granian's, where atexit calls nothing.
     util.Finalize(None, stop, exitpriority=0)
 
 
 def stop() -> None:
-    """Send what waits; each receiver that does not respond costs about two seconds.
+    """Send the remaining spans and reports; each receiver that does not respond costs about two seconds.
 
-    Only a process that ends otherwise, as those of a pool, has to call it.
+    Only processes that exit without finalizers, such as those of a pool, have to call this.
     """
-    # In the order of their start, spans first: a process that stops too slowly is killed, and there are more of them.
+    # Spans first, in the order of the start: a process that stops too slowly is killed, and there are more spans.
     while _started:
         _started.pop(0)()

@@ -1,6 +1,7 @@
-"""Whether to trace, where to, and which requests, by OpenTelemetry's variables.
+"""The tracing configuration from OpenTelemetry's variables: whether and where to send traces, and which.
 
-These are read here, and not by OpenTelemetry: it knows no ``_FILE``, and takes every trace where a value is malformed.
+They are read here rather than by OpenTelemetry, which does not support ``_FILE`` and, if a value is malformed, samples
+every trace.
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
@@ -17,7 +18,7 @@ SAMPLERS = tuple(
 
 @dataclass(frozen=True)
 class Traces:
-    """Where spans go (a URL), which sampler decides, and for what share of the traces, from 0 to 1."""
+    """The URL to send spans to, the name of the sampler, and the share of traces that it samples, from 0 to 1."""
 
     url: str
     sampler: str
@@ -25,7 +26,7 @@ class Traces:
 
 
 def traces() -> Traces | None:
-    """Return the configuration, None where traces are off; raises ConfigurationError for a malformed variable."""
+    """Return the configuration, or None if traces are off; raises ConfigurationError for a malformed variable."""
     endpoint = env.get("OTEL_EXPORTER_OTLP_ENDPOINT").rstrip("/")
     if not endpoint:
         return None

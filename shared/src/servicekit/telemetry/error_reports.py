@@ -1,6 +1,6 @@
-"""Report unexpected errors to SENTRY_DSN, without anything that a user wrote or that identifies one (docs/adr/0037).
+"""Report unexpected errors to SENTRY_DSN, without user input or anything that identifies a user (docs/adr/0037).
 
-A report is built from a list of what may leave, not by removing what must not: Sentry's own integrations add bodies,
+A report is built from an allowlist, not by removing what must not be sent: Sentry's own integrations add bodies,
 headers, cookies and local variables, and each of its releases may add more.
 """
 
@@ -17,14 +17,14 @@ from servicekit.process.context import request_id
 from servicekit.process.env import ConfigurationError
 
 FLUSH_SECONDS = 2.0
-# Of the process and of the library: no names, texts or values.
+# Members about the process and the library: no names, texts or values.
 _MEMBERS = ("event_id", "timestamp", "platform", "level", "logger", "sdk")
-# Of a line of the traceback. "vars" are the local variables; "abs_path" may hold the name of the machine's user.
+# Members of a traceback's frame. "vars" are the local variables; "abs_path" may contain the name of the machine's user.
 _FRAME = ("filename", "function", "module", "lineno", "in_app")
 
 
 def start(part: str) -> Callable[[], None]:
-    """Report what this process logs at ERROR with a traceback, from now on; return what sends the last reports.
+    """Start reporting what this process logs at ERROR with a traceback; return a function that sends what remains.
 
     Raises ConfigurationError for a malformed DSN.
     """
@@ -34,10 +34,10 @@ def start(part: str) -> Callable[[], None]:
             default_integrations=False,
             auto_enabling_integrations=False,
             integrations=[
-                # Whatever we do not expect is logged with its traceback.
+                # Unexpected errors are logged with a traceback.
                 LoggingIntegration(level=None, sentry_logs_level=None)
             ],
-            # Does not leave; without it, each process asks git.
+            # Not sent; without it, each process runs git.
             release="none",
             before_send=lambda event, hint: report(event, hint, part=part),
             include_local_variables=False,
@@ -47,13 +47,13 @@ def start(part: str) -> Callable[[], None]:
             send_client_reports=False,
         )
     except BadDsn:
-        # The library would show it.
+        # The library's message would show it.
         raise ConfigurationError("SENTRY_DSN", "is malformed") from None
     return lambda: sentry_sdk.flush(timeout=FLUSH_SECONDS)
 
 
 def report(event: Event, hint: Hint, *, part: str) -> Event | None:
-    """Return what may leave of an event; None for a line of the log without a traceback."""
+    """Return the part of an event that may be sent; None for a log record without a traceback."""
     if "exc_info" not in hint:
         return None
     members = {name: value for name, value in event.items() if name in _MEMBERS}
@@ -63,7 +63,7 @@ def report(event: Event, hint: Hint, *, part: str) -> Event | None:
 
 
 def _error(error: dict[str, Any]) -> dict[str, Any]:
-    """Return an exception without its text, which often quotes a value; the log has it under the request's id."""
+    """Return an exception without its message, which often quotes a value; the log has it under the request id."""
     frames = error.get("stacktrace", {}).get("frames", [])
     lines = [{name: frame[name] for name in _FRAME if name in frame} for frame in frames]
     return {"type": error.get("type"), "module": error.get("module"), "stacktrace": {"frames": lines}}

@@ -1,4 +1,4 @@
-"""Make spans where traces are on, and nothing where they are off. This module imports nothing of OpenTelemetry."""
+"""Create spans if traces are on; otherwise do nothing. This module does not import OpenTelemetry."""
 
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -14,14 +14,14 @@ class Span(Protocol):
         """Add attributes; ``__`` in a name stands for the dot of OpenTelemetry's conventions."""
 
     def fail(self, error_type: str) -> None:
-        """Mark it as failed, by a class of error and never its text."""
+        """Mark the span as failed, with a type of error, never a message."""
 
     def headers(self) -> dict[str, str]:
-        """Return what tells a receiver of this span: ``traceparent``."""
+        """Return the HTTP headers that propagate this span: ``traceparent``."""
 
 
 class Tracer(Protocol):
-    """What servicekit.telemetry.tracing provides."""
+    """The interface that servicekit.telemetry.tracing implements."""
 
     def request(self, method: str, *, client: str) -> AbstractContextManager[Span]: ...
 
@@ -30,8 +30,8 @@ class Tracer(Protocol):
     def root(self, name: str) -> AbstractContextManager[Span]: ...
 
 
-class _Nothing:
-    """The span where traces are off."""
+class _NoopSpan:
+    """The span that is used while traces are off."""
 
     def __enter__(self) -> Span:
         return self
@@ -52,31 +52,31 @@ class _Nothing:
         return {}
 
 
-_NOTHING = _Nothing()
+_NOOP_SPAN = _NoopSpan()
 _tracer: Tracer | None = None
 
 
 def use(tracer: Tracer | None) -> None:
-    """Make spans by this tracer from now on, or none."""
+    """Create spans with this tracer from now on; with None, create none."""
     global _tracer
     _tracer = tracer
 
 
 def request(method: str, *, client: str) -> AbstractContextManager[Span]:
-    """Make the block the first span of the current request's trace; ``client`` is the traceparent that came with it."""
-    return _NOTHING if _tracer is None else _tracer.request(method, client=client)
+    """Trace the block as the first span of the current request; ``client`` is the request's traceparent header."""
+    return _NOOP_SPAN if _tracer is None else _tracer.request(method, client=client)
 
 
 def part_of_request(
     name: str, *, kind: str = "INTERNAL", started_at: int | None = None
 ) -> AbstractContextManager[Span]:
-    """Make the block a span below that of the current request, which another process may have served.
+    """Trace the block as a span of the current request, which another process may have served.
 
-    ``started_at`` is when it began, in nanoseconds of Unix time, if that was before the block.
+    ``started_at`` is the start in nanoseconds of Unix time, if that was before the block.
     """
-    return _NOTHING if _tracer is None else _tracer.part_of_request(name, kind=kind, started_at=started_at)
+    return _NOOP_SPAN if _tracer is None else _tracer.part_of_request(name, kind=kind, started_at=started_at)
 
 
 def root(name: str) -> AbstractContextManager[Span]:
-    """Make the block the first span of a trace that no request began; its id is the current request id."""
-    return _NOTHING if _tracer is None else _tracer.root(name)
+    """Trace the block as the first span of a trace that no request started; its id is the current request id."""
+    return _NOOP_SPAN if _tracer is None else _tracer.root(name)

@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry, sent by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT (docs/adr/0036).
+"""OpenTelemetry traces, sent by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT (docs/adr/0036).
 
-A request's id is the id of its trace, and the second half of it that of the trace's first span. So whatever knows the
-request's id, such as the log of events, knows where in which trace it belongs.
+A request's id is also its trace id, and the second half of it is the id of the trace's first span. Anything that stores
+the request id, such as the log of events, can thus be placed in the trace.
 """
 
 import logging
@@ -34,14 +34,14 @@ from servicekit.process.context import request_id
 from servicekit.telemetry import spans
 from servicekit.telemetry.configuration import Traces
 
-# For all tries of one batch of 512 spans. A process that stops gives up after the first that fails.
+# For all attempts to send one batch of 512 spans. A process that is stopping gives up after the first batch that fails.
 EXPORT_SECONDS = 2.0
-# OpenTelemetry's names of the databases that Django names otherwise.
+# OpenTelemetry's names for databases that Django names differently.
 SYSTEMS = {"microsoft": "microsoft.sql_server"}
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _TABLE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM|FROM)\s+[\[\"]?(\w+)", re.IGNORECASE)
-# The id of the span that is about to begin, where it must not be random.
+# The id of the next span, if it must not be random; otherwise 0.
 _next_span_id: ContextVar[int] = ContextVar("next_span_id", default=0)
 _propagator = TraceContextTextMapPropagator()
 
@@ -49,8 +49,8 @@ logger = logging.getLogger("servicekit.telemetry")
 
 
 def start(part: str, configuration: Traces) -> Callable[[], None]:
-    """Trace this process from now on, under the name of its part; return what sends the last spans."""
-    # Of each failed try, in words of its own; LoggingExporter tells when an outage begins and ends.
+    """Start tracing this process under the name of its part; return a function that sends the remaining spans."""
+    # OpenTelemetry logs each failed attempt; LoggingExporter logs only the start and end of an outage.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     provider = TracerProvider(
         sampler=sampler(configuration),
@@ -70,21 +70,21 @@ def start(part: str, configuration: Traces) -> Callable[[], None]:
 
 
 def sampler(configuration: Traces) -> Sampler:
-    """Return what decides which traces are made."""
+    """Return the configured sampler."""
     name = configuration.sampler.removeprefix("parentbased_")
     chosen = {"always_on": ALWAYS_ON, "always_off": ALWAYS_OFF}.get(name) or TraceIdRatioBased(configuration.share)
     return chosen if name == configuration.sampler else ParentBased(chosen)
 
 
 def use(provider: TracerProvider) -> None:
-    """Make spans by this provider, also of the statements of every connection that is opened from now on."""
+    """Create spans with this provider, including spans of statements on connections that are opened from now on."""
     tracer = _Tracer(provider)
     spans.use(tracer)
     connection_created.connect(tracer.add_wrapper, dispatch_uid="servicekit.telemetry.tracing", weak=False)
 
 
 class Ids(RandomIdGenerator):
-    """Ids by the current request, where there is one."""
+    """Generates ids from the current request's id; random ones outside a request."""
 
     def generate_trace_id(self) -> int:
         return _number(request_id()) or super().generate_trace_id()
@@ -94,7 +94,7 @@ class Ids(RandomIdGenerator):
 
 
 class _Span:
-    """servicekit.telemetry.spans.Span, by OpenTelemetry's."""
+    """Implements servicekit.telemetry.spans.Span with a span of OpenTelemetry."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
@@ -116,7 +116,7 @@ class _Span:
 
 
 class _Tracer:
-    """servicekit.telemetry.spans.Tracer, by OpenTelemetry's."""
+    """Implements servicekit.telemetry.spans.Tracer with a tracer of OpenTelemetry."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
@@ -124,10 +124,10 @@ class _Tracer:
 
     @contextmanager
     def request(self, method: str, *, client: str) -> Iterator[spans.Span]:
-        # What reaches the gateway is anybody's: its trace is linked and not continued.
+        # The client's header is not trusted: its trace is linked, not continued.
         context = trace.get_current_span(_propagator.extract({"traceparent": client})).get_span_context()
         links = [trace.Link(context)] if context.is_valid else []
-        # Only its beginning gets the id, not the spans below it.
+        # Only this span gets the id, not the spans below it.
         token = _next_span_id.set(_span_number(request_id()))
         try:
             begun = self._tracer.start_span(method, Context(), trace.SpanKind.SERVER, links=links)
@@ -149,7 +149,7 @@ class _Tracer:
 
     @contextmanager
     def _in_progress(self, begun: trace.Span) -> Iterator[spans.Span]:
-        # The texts of exceptions may hold what a user wrote.
+        # Exception messages may contain user input.
         with trace.use_span(begun, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             span = _Span(begun)
             try:
@@ -159,23 +159,26 @@ class _Tracer:
                 raise
 
     def _parent(self) -> Context | None:
-        """Return the context of the current request's first span; None, which is the current span, if there is one."""
+        """Return the context of the current request's first span, or None for the current context.
+
+        None means that a span is in progress, or that there is no request.
+        """
         number = _number(request_id())
         if trace.get_current_span().get_span_context().is_valid or not number:
             return None
-        # As the process decided that made it: samplers go by the trace's id.
+        # The decision of the process that created the span: samplers depend only on the trace id.
         sampled = self._provider.sampler.should_sample(None, number, "").decision is Decision.RECORD_AND_SAMPLE
         flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if sampled else trace.TraceFlags.DEFAULT)
         first = trace.SpanContext(number, _span_number(request_id()), is_remote=True, trace_flags=flags)
         return trace.set_span_in_context(trace.NonRecordingSpan(first))
 
     def add_wrapper(self, *, connection: BaseDatabaseWrapper, **_: Any) -> None:
-        # The list outlives a connection that is closed and opened again.
+        # The list survives closing and reopening the connection.
         if self._statement not in connection.execute_wrappers:
             connection.execute_wrappers.append(self._statement)
 
     def _statement(self, execute: Callable[..., Any], sql: str, params: Any, many: Any, context: Any) -> Any:
-        """Make a span of a statement, without its values, where a span is in progress: not in loops and probes."""
+        """Create a span for a statement, without its values, if a span is in progress: not in loops and probes."""
         if not trace.get_current_span().is_recording():
             return execute(sql, params, many, context)
         vendor = context["connection"].vendor
@@ -186,7 +189,7 @@ class _Tracer:
 
 
 class LoggingExporter(SpanExporter):
-    """The exporter, with a line when an outage of the receiver begins and one when it ends."""
+    """Wraps an exporter, and logs when an outage of the receiver starts and when it ends."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -194,7 +197,7 @@ class LoggingExporter(SpanExporter):
         self._gives_up = False
 
     def give_up_after_a_failure(self) -> None:
-        """From now on, try nothing more once a batch has failed: the process is about to stop."""
+        """Export nothing more once a batch has failed, since the process is about to stop."""
         self._gives_up = True
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -214,7 +217,7 @@ class LoggingExporter(SpanExporter):
 
 
 def summary(sql: str) -> str:
-    """Return what a statement does and to which table first: ``INSERT tasks_task``."""
+    """Return a statement's operation and its first table: ``INSERT tasks_task``."""
     found = _TABLE.search(sql)
     if found is None:
         return sql.split(maxsplit=1)[0].upper()
@@ -223,7 +226,7 @@ def summary(sql: str) -> str:
 
 
 def _number(identifier: str) -> int:
-    """Return the id as a number; 0, which no trace has, for anything else."""
+    """Return a request id as a number; for anything else 0, which is not a valid trace id."""
     return int(identifier, 16) if _REQUEST_ID.fullmatch(identifier) else 0
 
 

@@ -1,1 +1,1 @@
-"""The shared JWT keys, the one verifier, and what ends a token early."""
+"""The shared JWT keys, the token verifier, and the revocation of sessions."""

@@ -20,14 +20,14 @@ logger = logging.getLogger("servicekit.tokens.authentication")
 
 REFUSED = Counter("tokens_refused", "Tokens that were refused, by reason.", ["reason"])
 for _kind in (InvalidToken, UnknownKey, ExpiredToken, SessionEnded):
-    # From 0, so that the first one shows as an increase.
+    # Start at 0, so that the first refusal shows as an increase.
     REFUSED.labels(_kind.reason)
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Return ``(principal, None)`` for a valid ``Authorization: Bearer <access token>``.
+    """Authenticates a valid ``Authorization: Bearer <access token>`` as ``(principal, None)``.
 
-    Without the header, return ``None``: a view that is not public then returns 401. Any other header is a 401.
+    Without the header, the result is ``None``, and a view that is not public returns 401. Any other header is a 401.
     """
 
     def authenticate(self, request: HttpRequest | Request) -> tuple[Principal, Any] | None:
@@ -67,5 +67,5 @@ def session_ended() -> AuthenticationFailed:
 
 
 def principal(request: Request) -> Principal:
-    """Return the caller, in a view that is not public."""
+    """Return the caller of a view that is not public."""
     return cast(Principal, request.user)

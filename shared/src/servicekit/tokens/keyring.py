@@ -1,4 +1,4 @@
-"""The keys in use now: the settings' or, with ``JWT_KEYS_FILE``, those in a file that may change at any time."""
+"""The current keys: those of the settings or, with ``JWT_KEYS_FILE``, of a file that may change at any time."""
 
 import logging
 import os
@@ -18,17 +18,17 @@ logger = logging.getLogger("servicekit.tokens.keyring")
 
 
 def current_keys() -> tuple[Key, ...]:
-    """Return the keys as they are now: those of the settings, or of the file that ``JWT_KEYS_FILE`` names.
+    """Return the current keys, from the settings or from the file that ``JWT_KEYS_FILE`` names.
 
     The first request that finds the copy a second old reads the file again, so a change takes effect within a second.
-    A file that cannot be used changes nothing, and is logged once.
+    An unusable file changes nothing, and is logged once.
     """
     global _copy
     if not os.environ.get(f"{VARIABLE}_FILE"):
         return cast(tuple[Key, ...], settings.JWT_KEYS)
     copy, now = _copy, time.monotonic()
     if copy is None or now - copy.read_at >= REREAD_SECONDS:
-        # Several threads may do this at once; none may take a copy for current before it is.
+        # Several threads may do this at once; none may treat a copy as current before it is.
         copy = _copy = _reread(copy or _Copy(text="", keys=settings.JWT_KEYS, problem="", read_at=now), now)
     return copy.keys
 

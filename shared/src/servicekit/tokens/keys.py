@@ -1,7 +1,7 @@
 """The shared secrets that sign and verify tokens, and their text form ``JWT_KEYS="kid:secret[,kid:secret…]"``.
 
-The first key signs and all of them verify, so keys can be rotated. Nothing here needs Django: the command that rotates
-the keys uses it as well.
+The first key signs and all of them verify, so keys can be rotated. Nothing here needs Django, since the command that
+rotates the keys uses this module as well.
 """
 
 import re
@@ -25,7 +25,7 @@ class Key:
 
 
 def keys_from_env() -> tuple[Key, ...]:
-    """Parse the variable JWT_KEYS; raises ConfigurationError that names it."""
+    """Parse the variable JWT_KEYS; raises ConfigurationError, which names it."""
     return parse_keys(env.require(VARIABLE))
 
 
@@ -50,5 +50,5 @@ def parse_keys(text: str) -> tuple[Key, ...]:
 
 
 def format_keys(keys: tuple[Key, ...]) -> str:
-    """Return the text that parse_keys turns into these keys."""
+    """Return the text form of the keys, which parse_keys() reads."""
     return ",".join(f"{key.kid}:{key.secret.decode()}" for key in keys)

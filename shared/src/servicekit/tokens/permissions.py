@@ -1,4 +1,4 @@
-"""The permissions that need only the token."""
+"""Permissions that depend only on the token."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from servicekit.tokens.verifier import Principal
 
 
 class IsStaff(BasePermission):
-    """Allow requests whose token says that the user is staff."""
+    """Allows only requests whose token identifies the user as staff."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         user: Any = request.user

@@ -1,9 +1,9 @@
 """Sessions that ended before their access tokens expire, known to every process within about a second.
 
 Redis holds them in a sorted set, scored by the time when the session's last access token expires. Auth fills the set
-from its own table, again after Redis lost it. Each process that verifies tokens renews a copy every second in a thread
-of its own: a request looks into a set in memory and never waits for Redis. While Redis is unavailable the last copy
-stays in use, and the tokens of sessions that end meanwhile last for the rest of their five minutes at most.
+from its own table, and again if Redis loses it. Each process that verifies tokens renews its copy every second in a
+separate thread, so a request only searches a set in memory and never waits for Redis. While Redis is unavailable, the
+last copy stays in use, and access tokens of sessions that end meanwhile stay valid for at most their five minutes.
 """
 
 import logging
@@ -19,7 +19,7 @@ from servicekit.process.redis_library import redis
 from servicekit.tokens.verifier import LEEWAY_SECONDS
 
 RENEW_SECONDS = 1.0
-# A process that has just started has no copy; its first request waits this long for one, and then goes on.
+# A process that has just started has no copy; its first request waits this long for one, then continues without it.
 FIRST_COPY_SECONDS = 0.5
 
 _KEY = "task-api:ended-sessions"
@@ -28,7 +28,7 @@ logger = logging.getLogger("servicekit.tokens.revocation")
 
 COPIED_AT = Gauge(
     "ended_sessions_copied_timestamp_seconds",
-    "When the oldest copy of the ended sessions that a process works with was made, in Unix time.",
+    "When the oldest copy of the ended sessions that a process uses was made, in Unix time.",
     multiprocess_mode="livemin",
 )
 
@@ -36,27 +36,27 @@ COPIED_AT = Gauge(
 def announce_ended_sessions(client: "redis.Redis", sessions: Mapping[str, float]) -> None:
     """Make every service refuse the access tokens of these sessions; raises redis.RedisError.
 
-    ``sessions`` goes from each session's id to the time (by time.time()) when its last access token expires.
+    ``sessions`` maps each session's id to the time (by time.time()) when its last access token expires.
     """
     with client.pipeline(transaction=True) as pipeline:
         pipeline.zadd(_KEY, dict(sessions))
-        # Clocks may differ: what has just expired here may be valid elsewhere.
+        # Clocks may differ: a token that has just expired here may be valid elsewhere.
         pipeline.zremrangebyscore(_KEY, "-inf", time.time() - LEEWAY_SECONDS)
         pipeline.execute()
 
 
 def announced_sessions(client: "redis.Redis") -> frozenset[str]:
-    """Return the ids of the sessions that Redis knows to have ended; raises redis.RedisError."""
+    """Return the ids of the ended sessions in Redis; raises redis.RedisError."""
     return frozenset(cast(list[str], client.zrangebyscore(_KEY, time.time(), "+inf")))
 
 
 def is_ended(session_id: str) -> bool:
-    """Return whether the session has ended, as far as this process knows; costs one lookup in a set."""
+    """Return whether the session has ended according to this process's copy; costs one lookup in a set."""
     return session_id in _copy_of_this_process().session_ids
 
 
 class _Copy:
-    """The set as it was at most about a second ago."""
+    """A copy of the set, usually no older than about a second."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
@@ -77,7 +77,7 @@ class _Copy:
                     logger.warning("ended sessions unknown", extra={"error": type(error).__name__})
                 unavailable = True
             except Exception:
-                # A defect of ours, or in the set. Without this thread no session would ever be refused again.
+                # A bug of ours, or an invalid set. Without this thread no session would ever be refused again.
                 logger.exception("ended sessions unreadable")
             else:
                 COPIED_AT.set(time.time())
@@ -93,7 +93,7 @@ _copy_lock = threading.Lock()
 
 
 def _copy_of_this_process() -> _Copy:
-    """Make the copy at the first request, not at import: a thread does not survive the fork into a worker process."""
+    """Return the copy, created at the first request, not at import: threads do not survive the fork into a worker."""
     global _copy
     if _copy is None or _copy.process != os.getpid():
         with _copy_lock:

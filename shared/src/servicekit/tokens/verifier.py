@@ -1,4 +1,4 @@
-"""Verify the project's tokens; every service uses this one verifier.
+"""Verify the project's tokens; every service uses this verifier.
 
 A token is a JWT (RFC 7519) signed with HS256. Its header names the key (``kid``), so keys can be rotated: the first of
 ``JWT_KEYS`` signs, all of them verify. Verification needs neither a database nor a table of users. It follows RFC 8725,
@@ -34,22 +34,22 @@ _LARGEST_ID = 2**63 - 1
 
 
 class InvalidToken(Exception):
-    """The token is not ours, not meant for this use, or not valid now; the message may be shown to the caller.
+    """The token is not ours, not meant for this use, or not valid now; the message may be shown to the client.
 
-    ``reason`` is the same in a word, for the metrics.
+    ``reason`` is a short form for the metrics.
     """
 
     reason = "invalid"
 
 
 class UnknownKey(InvalidToken):
-    """The token names no key that we know."""
+    """The token names an unknown key."""
 
     reason = "unknown key"
 
 
 class ExpiredToken(InvalidToken):
-    """The token was valid."""
+    """The token was valid, but has expired."""
 
     reason = "expired"
 
@@ -86,7 +86,7 @@ class Claims:
 
 
 def verify(token: str, *, token_type: TokenType) -> Claims:
-    """Check signature, key, times, issuer, audience, type and the form of every claim.
+    """Verify the signature, key, times, issuer, audience, type and the form of every claim.
 
     ``token`` is the compact form without a scheme. Raises InvalidToken unless it is a token of the given type that the
     auth service issued and that is valid now (clocks may differ by 5 seconds).
@@ -109,7 +109,7 @@ def verify_any(token: str) -> Claims:
 
 
 def verify_at_any_time(token: str) -> Claims:
-    """Verify everything but the times: the token was issued by us, and may have expired."""
+    """Verify everything but the times: the token was issued by us, but may have expired."""
     if len(token) > MAXIMUM_TOKEN_LENGTH:
         raise InvalidToken("The token is too long.")
     return _decode(token, current_keys())
@@ -117,7 +117,7 @@ def verify_at_any_time(token: str) -> Claims:
 
 @lru_cache(maxsize=4096)
 def _decode(token: str, keys: tuple[Key, ...]) -> Claims:
-    """Verify what does not change with time, and so can be cached: it is most of what a token costs.
+    """Verify what does not depend on the time and so can be cached, which is most of the cost.
 
     Invalid tokens raise, and lru_cache does not cache exceptions, so only tokens that we signed fill the cache.
     """
@@ -137,14 +137,14 @@ def _decode(token: str, keys: tuple[Key, ...]) -> Claims:
         )
     except jwt.ImmatureSignatureError:
         raise InvalidToken("The token is not valid yet.") from None
-    # Half of a surrogate pair in the token is a UnicodeError, which is a ValueError.
+    # Half of a surrogate pair in the token raises a UnicodeError, which is a ValueError.
     except (jwt.InvalidTokenError, ValueError):
         raise InvalidToken("The token is invalid.") from None
     return _claims_from(payload)
 
 
 def _check_encoding(token: str) -> None:
-    """Refuse any form but the one that encoding gives: base64 decoders also take ``=``, ``+``, ``/`` and stray bits."""
+    """Refuse any but the canonical encoding: base64 decoders also accept ``=``, ``+``, ``/`` and stray bits."""
     for segment in token.encode("ascii").split(b"."):
         if base64url_encode(base64url_decode(segment)) != segment:
             raise ValueError("not canonical base64url")

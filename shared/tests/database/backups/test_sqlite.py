@@ -1,4 +1,4 @@
-"""Backups of the SQLite file: consistent, private, complete or not there; and a restore that loses nothing."""
+"""Backups of the SQLite file are consistent, private, and complete or absent; a restore loses nothing."""
 
 import datetime
 import sqlite3
@@ -135,7 +135,7 @@ def test_restore_keeps_the_previous_file_with_its_last_write(database: Path, bac
     writer = sqlite3.connect(database)
     writer.execute("INSERT INTO task VALUES (7, 'in the log')")
     writer.commit()
-    # As a process that was killed leaves it: the log beside the file.
+    # As a killed process leaves it: with the log beside the file.
     log = Path(f"{database}-wal").read_bytes()
     writer.close()
     Path(f"{database}-wal").write_bytes(log)
@@ -176,7 +176,7 @@ def test_restore_does_not_replay_the_log_of_a_file_that_is_gone(database: Path, 
 
 def test_restore_is_refused_while_a_process_has_the_database_open(database: Path, backup: Path):
     with closing(sqlite3.connect(database)) as idle:
-        # Open, and in no transaction: what a service's thread holds between two requests.
+        # Open, but not in a transaction, like the connection of a service's thread between two requests.
         idle.execute("SELECT count(*) FROM task").fetchone()
         with pytest.raises(BackupError, match="is in use"):
             sqlite.restore(backup, database, now=NOW)

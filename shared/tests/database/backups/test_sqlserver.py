@@ -1,4 +1,4 @@
-"""The statements for SQL Server. tests/sqlserver sends them to a server."""
+"""The text of the statements for SQL Server. tests/sqlserver sends them to a server."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Count as many as the argument says, in this process and in one that it forks, print "counted", and live on."""
+"""Count to the given number, also in a forked process if "fork" is given; print "counted", and keep running."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ def count() -> None:
 count()
 if "fork" in sys.argv and os.fork() == 0:
     count()
-    # Further labels let the file grow beyond its first size, while the numbers before them go on to be counted.
+    # Further metrics let the file grow beyond its first size, while earlier ones are still counted.
     for number in range(1000):
         Counter(f"further_{number}", "Nothing.").inc()
     requests.inc()

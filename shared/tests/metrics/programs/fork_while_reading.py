@@ -1,4 +1,4 @@
-"""Fork processes that live on, while a thread reads the numbers again and again; print "forked" when it is done."""
+"""Fork processes that keep running while a thread reads the metrics repeatedly; print "forked" when done."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ def read_forever() -> None:
 
 
 threading.Thread(target=read_forever, daemon=True).start()
-# They are of the group that the test ends.
+# They belong to the process group that the test kills.
 for _ in range(20):
     if os.fork() == 0:
         signal.pause()

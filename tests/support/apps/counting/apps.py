@@ -1,4 +1,4 @@
-"""The app's declaration, and its job."""
+"""The app's configuration and its job."""
 
 import os
 import time
@@ -13,7 +13,7 @@ PIECE_SECONDS = 0.008
 
 
 def count(checkpoint: str) -> Work:
-    """Note each number when its piece begins and when it ends: which process counts when is then in the file."""
+    """Write each number's start and end to COUNT_FILE with the process id, which shows which process counted when."""
     first = int(checkpoint or "0") + 1
     with Path(os.environ["COUNT_FILE"]).open("a", buffering=1) as file:
         for number in range(first, NUMBERS + 1):
@@ -30,7 +30,7 @@ class CountingConfig(AppConfig):
     name = "counting"
 
     def ready(self) -> None:
-        """Add the job to the schedule, and shorten the leases before jobs.dispatch reads how long they are."""
+        """Add the job to the schedule and shorten the leases before jobs.dispatch reads their duration."""
         from jobs import runner
         from jobs.schedule import JOBS
 

@@ -1,4 +1,4 @@
-"""The scheduler's settings, and a job that counts."""
+"""The scheduler's settings plus a job that counts."""
 
 from scheduler_service.settings import *  # noqa: F403
 from scheduler_service.settings import INSTALLED_APPS as PROJECT_APPS

@@ -1,4 +1,4 @@
-"""Print the types in which SQL Server gets the values that Django binds."""
+"""Print the SQL Server types of the values that Django binds."""
 
 import datetime
 import json

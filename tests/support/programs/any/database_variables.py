@@ -1,4 +1,4 @@
-"""Print what the launcher has made of the shell and of .env, as far as a database needs it."""
+"""Print the database's variables as the launcher derives them from the shell and .env."""
 
 import json
 import os

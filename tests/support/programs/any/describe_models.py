@@ -1,4 +1,4 @@
-"""Print the columns of the "managed" or "unmanaged" models: of each its type, and whether it may be NULL."""
+"""Print the columns of the "managed" or "unmanaged" models, each with its type and whether it may be NULL."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Drop the database that DATABASE_URL names, and its services' logins, where they exist."""
+"""Drop the database that DATABASE_URL names and its services' logins, if they exist."""
 
 import time
 
@@ -29,7 +29,7 @@ for attempt in range(1, ATTEMPTS + 1):
         drop(database)
         break
     except Error:
-        # A connection that has just ended may still count as one.
+        # The server may still count a connection that has just been closed.
         if attempt == ATTEMPTS:
             raise
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Load the modules of the first argument, and print which packages of the second are loaded then; both with commas."""
+"""Import the first argument's modules; print which of the second's packages are then loaded. Both comma-separated."""
 
 import importlib
 import sys
@@ -6,5 +6,5 @@ import sys
 for name in sys.argv[1].split(","):
     importlib.import_module(name)
 found = sorted({name.partition(".")[0] for name in sys.modules} & set(sys.argv[2].split(",")))
-# At once, since a thread may log.
+# In one write, since a thread may log.
 sys.stdout.write("loaded: " + " ".join(found) + "\n")

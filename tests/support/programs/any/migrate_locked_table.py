@@ -1,4 +1,4 @@
-"""Migrate a table whose rows another connection writes; print how that fails."""
+"""Migrate a table that another connection has locked by a write, and print the error."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Print the service's migrations as JSON: app and name, and of those in its own folder the SHA-256 of the file."""
+"""Print the service's migrations as JSON: app, name and, for those in its own folder, the file's SHA-256."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Print the query and the lock timeout before, during and after a migration; show() runs in the migration's place."""
+"""Print the query and lock timeouts before, during and after a migration; show() replaces the migration itself."""
 
 from typing import Any
 

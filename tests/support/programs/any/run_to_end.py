@@ -1,4 +1,4 @@
-"""Run batches of many results as a BACKUP is run: print what the last statement of one has written, and one's error."""
+"""Run batches with many results, like a BACKUP's: print the last write of one, and whether another raised its error."""
 
 import django
 

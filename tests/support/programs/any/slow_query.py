@@ -1,6 +1,6 @@
-"""Run a query that takes some seconds; print the error that ends it, whether it counts as unavailable, the seconds.
+"""Run a query of some seconds; print the error that ended it, whether it counts as unavailable, and the seconds.
 
-It takes no longer: the compatible server may go on with it when the client has gone.
+It is that short because the compatible server may continue it after the client has disconnected.
 """
 
 import time

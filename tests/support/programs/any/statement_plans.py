@@ -1,7 +1,7 @@
-"""Print the plan of every statement that the operations of the file send, as JSON: operation, statement, plan.
+"""Print as JSON the plan of every statement that the file's operations send: operation, statement, plan.
 
-Each operation runs in a transaction that is undone, and what it sent is sent again for its plan. Both servers return
-the plan of what they ran as a result after the statement's own, for each statement of a batch.
+Each operation runs in a transaction that is rolled back, and its statements are then sent again for their plans. Both
+servers return the plan of an executed statement as a further result after its own, for each statement of a batch.
 """
 
 import json
@@ -17,7 +17,7 @@ django.setup()
 from django.db import connection, transaction
 
 PREFIXES = ("accounts_", "tasks_", "jobs_", "webhooks_")
-# A column of the result that is a plan, on SQL Server and on Babelfish.
+# The name of the plan's column on SQL Server and on Babelfish.
 PLAN = {"StmtText", "QUERY PLAN"}
 
 

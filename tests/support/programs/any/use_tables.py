@@ -1,7 +1,7 @@
-"""Write a row into each of the service's tables; print as JSON what the service then sends to use them.
+"""Insert a row into each of the service's tables; print as JSON the statements by which the service uses them.
 
-The statements are the ORM's for each model, which read all rows, and create, change and delete a second one, and those
-of the operations in the file that is named. What they change is undone.
+The statements are those of the ORM, which for each model reads all rows and creates, changes and deletes a second one,
+and those of the operations in the named file. All changes are rolled back.
 """
 
 import datetime
@@ -20,7 +20,7 @@ from django.apps import apps
 from django.db import connection, models, router, transaction
 
 NOW = datetime.datetime(2026, 11, 25, 12, 0, tzinfo=datetime.UTC)
-# What a CHECK admits, and the owner that the operations ask for.
+# Values that satisfy a CHECK, and the owner that the operations query for.
 VALUES: dict[str, Any] = {
     "jobs_run.state": "succeeded",
     "webhooks_delivery.state": "pending",
@@ -32,14 +32,14 @@ sent: list[dict[str, Any]] = []
 
 
 def record(execute: Callable[..., Any], sql: str, parameters: Any, many: bool, context: Any) -> Any:
-    # Savepoints belong to the transaction that is undone.
+    # Savepoints belong to the transaction that is rolled back.
     if "SAVEPOINT" not in sql:
         sent.append({"sql": sql.strip().replace("%s", "?"), "parameters": list(parameters or ())})
     return execute(sql, parameters, many, context)
 
 
 def value(field: "models.Field[Any, Any]", number: int) -> Any:
-    """Return a value that differs by number where a column may have to be unique."""
+    """Return a value for the column that varies with ``number`` where the column may be unique."""
     known = VALUES.get(f"{field.model._meta.db_table}.{field.column}")
     if known is not None:
         return known
@@ -68,12 +68,12 @@ def use(model: type[models.Model]) -> None:
     list(model._default_manager.all())
     row = create(model, 2)
     row.save(force_update=True)
-    # Without what Django would delete first because it refers to this row: other models' rows, which are none.
+    # Skips Django's cascade to other models' rows that refer to this one: there are none.
     model._default_manager.filter(pk=row.pk)._raw_delete(connection.alias)
 
 
 def in_order(left: list[type[models.Model]]) -> list[type[models.Model]]:
-    """Return the models, each after those that it refers to."""
+    """Return the models in an order in which each follows those that it refers to."""
     found: list[type[models.Model]] = []
     while left:
         found += [model for model in left if not referred_to(model) & {*left} - {model}]
@@ -85,7 +85,7 @@ def referred_to(model: type[models.Model]) -> set[Any]:
     return {field.related_model for field in model._meta.concrete_fields}
 
 
-# As manage.py database_login finds a service's own tables.
+# The service's own tables, determined as in manage.py database_login.
 migrated = [model for app in apps.get_app_configs() for model in router.get_migratable_models(app, connection.alias)]
 own = in_order([model for model in migrated if model._meta.managed])
 for model in own:
@@ -97,5 +97,5 @@ with transaction.atomic():
         for operation in runpy.run_path(sys.argv[1])["operations"].values():
             operation()
     transaction.set_rollback(True)
-# A time as Django's adapter for SQLite writes it.
+# Times in the format of Django's adapter for SQLite.
 print(json.dumps(sent, default=lambda time: time.isoformat(" ")))

@@ -1,4 +1,4 @@
-"""The auth service's queries, for any/statement_plans.py."""
+"""The auth service's queries for any/statement_plans.py."""
 
 import uuid
 from collections.abc import Callable

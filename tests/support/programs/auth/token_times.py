@@ -1,4 +1,4 @@
-"""Print how long a refresh token lives, and how old a process's copy of the keys may be."""
+"""Print, in seconds, a refresh token's lifetime and the maximum age of a process's copy of the keys."""
 
 from servicekit.tokens import keyring, verifier
 

@@ -1,4 +1,4 @@
-"""Ask the container's own server for /healthz; the exit code says whether it answers."""
+"""Request /healthz from the container's own server; exit with 0 if it responds."""
 
 import urllib.request
 

@@ -1,4 +1,4 @@
-"""Print what mssql-python says of a port that nothing listens on."""
+"""Print mssql-python's error for a port that nothing listens on."""
 
 import mssql_python
 

@@ -1,4 +1,4 @@
-"""Print the ODBC drivers, and what Microsoft's says of a port that nothing listens on."""
+"""Print the ODBC drivers, and the error of Microsoft's driver for a port that nothing listens on."""
 
 import pyodbc  # type: ignore[import-not-found]
 

@@ -1,4 +1,4 @@
-"""Give user 1 as many extra tasks as the argument says; 0 removes them."""
+"""Replace the extra tasks of user 1 by as many new ones as the argument specifies."""
 
 import sqlite3
 import sys

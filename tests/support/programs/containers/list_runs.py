@@ -1,4 +1,4 @@
-"""Print slot, state and attempts of every run of the schedule, in the order of the slots."""
+"""Print slot, state and attempts of every scheduled run, ordered by slot."""
 
 import json
 import sqlite3

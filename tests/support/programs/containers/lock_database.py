@@ -1,4 +1,4 @@
-"""Take the write lock of the database file, say so, and hold it until standard input ends."""
+"""Acquire the database file's write lock, print "locked", and hold it until standard input is closed."""
 
 import sqlite3
 import sys

@@ -1,4 +1,4 @@
-"""Print the metrics of every container that the engine's DNS has for a name: NAME PATH. As JSON, by their addresses."""
+"""Print as JSON, by address, the metrics of every container to which Docker's DNS resolves a name. Usage: NAME PATH."""
 
 import json
 import socket
@@ -6,7 +6,7 @@ import sys
 import urllib.request
 
 name, path = sys.argv[1:]
-# Docker's configuration may name a proxy.
+# Docker's configuration may set a proxy.
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 found = {}
 for address in sorted({str(entry[4][0]) for entry in socket.getaddrinfo(name, 8002, socket.AF_INET)}):

@@ -1,4 +1,4 @@
-"""Print Redis' settings for persistence and for full memory."""
+"""Print Redis's settings for persistence and eviction."""
 
 import redis
 

@@ -1,6 +1,6 @@
-"""Print the processes of the container's server that handle requests, or send the signal that is named to the first.
+"""Print the ids of the container's server processes that handle requests, or send the named signal to the first.
 
-Those are the ones whose parent is one of the server's processes itself.
+A process handles requests if its parent is itself one of the server's processes.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Write nginx's configuration as `make up` does, from the variables, and print the nginx that it would run."""
+"""Write nginx's configuration from the variables as `make up` does; print the path of the nginx that it would run."""
 
 import os
 

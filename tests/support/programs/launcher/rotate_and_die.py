@@ -1,4 +1,4 @@
-"""Rotate the key and be killed before or after the first call of a function of os: `before fsync`, `after replace`."""
+"""Rotate the key, but die before or after the first call of a function of os: `before fsync`, `after replace`."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Print how long a refresh token lives, and how old a process's copy of the keys may be, as rotate_key has them."""
+"""Print rotate_key's values, in seconds, of a refresh token's lifetime and the maximum age of a copy of the keys."""
 
 from local import rotate_key
 

@@ -1,4 +1,4 @@
-"""Send the demo's calls that standard input describes, and print each as a curl command."""
+"""Print the demo's calls that standard input describes as curl commands, then send them."""
 
 import json
 import sys

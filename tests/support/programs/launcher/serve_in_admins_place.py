@@ -1,4 +1,4 @@
-"""Let `make admin` serve the program of the argument in granian's place."""
+"""Let `make admin` run the program given as the argument in granian's place."""
 
 import os
 import sys

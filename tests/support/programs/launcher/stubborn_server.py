@@ -1,4 +1,4 @@
-"""Do not end on SIGTERM."""
+"""Ignore SIGTERM."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""Run `make up` on a machine that has no programs where only root's PATH looks."""
+"""Run `make up` without the folders that only root's PATH contains."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""End on SIGTERM, as a program does that does nothing about it."""
+"""Exit on SIGTERM, which is a program's default."""
 
 import time
 

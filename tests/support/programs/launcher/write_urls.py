@@ -1,4 +1,4 @@
-"""Print the URLs of the services' logins, or why there are none."""
+"""Print the URLs of the services' logins, or the error."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the scheduler asks of the database, for any/statement_plans.py."""
+"""The scheduler's queries for any/statement_plans.py."""
 
 from collections.abc import Callable
 

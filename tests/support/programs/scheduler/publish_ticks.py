@@ -1,4 +1,4 @@
-"""Send ticks as beat does, without the second that it takes to start: one for each line of "slot expires"."""
+"""Send ticks as beat does, without beat's start-up second: one per input line of the form "slot expires"."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Make deliveries of new events at each line of standard input; answer with those of the pass, [task, type] each."""
+"""Relay new events once per line of standard input; print the deliveries created, as [task, type], and the gaps."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Send a tick for the slot that the argument names, as beat does."""
+"""Send a tick for the slot given as the argument, as beat does."""
 
 import sys
 

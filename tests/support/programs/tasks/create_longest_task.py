@@ -1,4 +1,4 @@
-"""Create a task whose every value is the largest that there can be."""
+"""Create a task with the maximum of every value."""
 
 import django
 

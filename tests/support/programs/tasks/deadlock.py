@@ -1,4 +1,4 @@
-"""Let two transactions deadlock; with "retry" each tries again. Print how often each ran, what was raised, the rows.
+"""Let two transactions deadlock, with "retry" retrying each. Print the runs of each, the errors and the rows.
 
 Two threads change the same two rows in opposite orders. A barrier between the two changes makes the deadlock certain
 in the first round.
@@ -32,7 +32,7 @@ def add(row: int) -> int:
     return Task.objects.filter(id=row).update(duration=F("duration") + 1)
 
 
-# Inside of a transaction it must not try again.
+# Inside a transaction it must not retry.
 add_within = retries_deadlocks(add)
 
 
@@ -47,7 +47,7 @@ def change(number: int, first: int, second: int) -> None:
 
     try:
         (retries_deadlocks(transact) if sys.argv[1] == "retry" else transact)()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is printed
+    except Exception as error:  # noqa: BLE001 - every error is printed
         raised.append((type(error).__name__, is_deadlock_victim(error), is_unavailable(error)))
     finally:
         connection.close()

@@ -1,6 +1,6 @@
-"""Print as JSON the microseconds of CPU that a creation takes in the service, with its event and without.
+"""Print as JSON the CPU time in microseconds of one creation in the service, with and without its event.
 
-The argument is an access token. Rounds of both alternate, so that a drift of the machine affects both alike.
+The argument is an access token. Rounds of both alternate, so that drift of the machine affects them equally.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Print the type, title and detail of each problem that the services answer with, by its status."""
+"""Print the type, title and detail of each problem that the services return, by status."""
 
 import json
 

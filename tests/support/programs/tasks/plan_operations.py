@@ -1,4 +1,4 @@
-"""What the tasks service asks of the database, for any/statement_plans.py."""
+"""The tasks service's queries for any/statement_plans.py."""
 
 import datetime
 from collections.abc import Callable
@@ -10,7 +10,7 @@ now = datetime.datetime.now(datetime.UTC)
 first = selectors.list_tasks(owner_id=7, page=Page(limit=4, before=None))[0]
 before = Cursor(first[-1].created_at, first[-1].id)
 task_id = first[0].id
-# Another user's task, which is found and not changed: Babelfish shows no plan of a batch that returns rows.
+# Another user's task, which is found but not changed: Babelfish shows no plan for a batch that returns rows.
 other = selectors.list_tasks(owner_id=8, page=Page(limit=1, before=None))[0][0].id
 operations: dict[str, Callable[[], object]] = {
     "list": lambda: selectors.list_tasks(owner_id=7, page=Page(limit=4, before=None)),

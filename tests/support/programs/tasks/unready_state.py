@@ -1,4 +1,4 @@
-"""Print the state that a /readyz sends to the gateway when the database does not answer."""
+"""Print the state that /readyz sends to the gateway when the database is unavailable."""
 
 import django
 

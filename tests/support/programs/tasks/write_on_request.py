@@ -1,7 +1,7 @@
-"""Write tasks in transactions that stay open, as lines of standard input say; answer each with a line.
+"""Write tasks in transactions that stay open, as directed by lines of standard input; print one line for each.
 
 ``create NAME`` writes a task and leaves its transaction open; ``commit NAME`` and ``rollback NAME`` end it. ``rename
-ID`` renames a task, and commits at once.
+ID`` renames a task and commits immediately.
 """
 
 import queue
@@ -18,7 +18,7 @@ from tasks.services import create_task, rename_task
 
 
 class Transaction(threading.Thread):
-    """A transaction on a connection of its own; ``task_id`` is what it has written."""
+    """A transaction on its own connection; ``task_id`` is the task that it has written."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""manage.py relay."""
+"""``manage.py relay``: run the relay."""
 
 import signal
 from typing import Any
@@ -12,10 +12,10 @@ from servicekit.metrics import exposition
 
 
 class Command(BaseCommand):
-    """Run the relay until SIGTERM or Ctrl-C, which end the process after the current round."""
+    """Run the relay until SIGTERM or Ctrl-C, after which it finishes the current round and exits."""
 
     help = "Start queued runs, continue those that lost their worker, and do the other steps of RELAY_STEPS."
-    # The steps' own statements check the tables; a check at the start would require that they exist already.
+    # The steps' own statements check the tables; a check at startup would require that they already exist.
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:

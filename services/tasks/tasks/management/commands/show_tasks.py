@@ -16,7 +16,7 @@ PAGE_SIZE = 100
 
 
 class Command(BaseCommand):
-    """Print the tasks, read by key in small pages, so that no cursor or transaction stays open between two rows."""
+    """Prints the tasks, read by key in small pages, so that no cursor or transaction stays open between two rows."""
 
     help = "Print every task in the database, one every --interval seconds, until Ctrl-C."
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--interval", type=float, metavar="SECONDS", help="pause between two tasks (default: 10, with --once 0)"
         )
-        parser.add_argument("--once", action="store_true", help="print all of them at once")
+        parser.add_argument("--once", action="store_true", help="print all tasks without pauses")
 
     def handle(self, *args: Any, interval: float | None, once: bool, **options: Any) -> None:
         pause = interval if interval is not None else 0 if once else 10
@@ -39,7 +39,7 @@ class Command(BaseCommand):
                     time.sleep(pause)
                 shown += 1
                 self.stdout.write(
-                    # Tasks may be added meanwhile, so the total is that of the start or the number shown.
+                    # Tasks may be added meanwhile, so the total is the initial one or the number shown.
                     f"{shown}/{max(shown, total)}  #{task.id}  user {task.owner_id}  {printable(task.title)}"
                     f"  {task.duration} min  created {iso_utc(task.created_at)}  updated {iso_utc(task.updated_at)}"
                 )

@@ -1,4 +1,4 @@
-"""Back the database up while it is in use, and restore it: a module for each engine."""
+"""Back up the database while it is in use, and restore it; one module per engine."""
 
 
 class BackupError(Exception):

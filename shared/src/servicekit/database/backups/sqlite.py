@@ -1,4 +1,4 @@
-"""Copy the SQLite file while it is written to, and put a copy in its place."""
+"""Back up a SQLite file while it is being written to, and replace it with a backup."""
 
 import datetime
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from servicekit.database.backups import BackupError
 
-# What SQLite keeps beside a file. A log that is left beside another file would be replayed into that.
+# Files that SQLite keeps beside a database. A log left beside a replaced database would be replayed into the new one.
 SIDE_FILES = ("-wal", "-shm", "-journal")
-# How long the restore waits for a connection that is just being closed.
+# How long a restore waits for a connection that is being closed.
 IN_USE_SECONDS = 1.0
 
 
 def back_up(database: Path, target: Path) -> None:
-    """Write a copy to a new file that only its owner may read: complete and verified, or not at all."""
+    """Write a complete, verified copy to a new file that only its owner may read, or write no file."""
     if target.exists():
         raise BackupError(f"{target} exists already; name another file")
     with verified_copy(database, folder=target.parent) as copy:
@@ -26,11 +26,11 @@ def back_up(database: Path, target: Path) -> None:
 
 
 def restore(source: Path, database: Path, *, now: datetime.datetime) -> Path | None:
-    """Put a copy of the source in the database's place; return where the previous file is now, if there was one.
+    """Replace the database with a copy of the source; return the new path of the previous file, None if there was none.
 
-    Raises BackupError where the source is no backup of this project, or a process has the database open.
+    Raises BackupError if the source is not a backup of this project, or if a process has the database open.
     """
-    with verified_copy(source, folder=database.parent) as copy, _alone(database):
+    with verified_copy(source, folder=database.parent) as copy, _exclusive_access(database):
         _refuse_other_databases(copy)
         previous = _keep_aside(database, f"{database.name}.before-{now:%Y%m%dT%H%M%SZ}")
         copy.replace(database)
@@ -40,9 +40,9 @@ def restore(source: Path, database: Path, *, now: datetime.datetime) -> Path | N
 
 @contextmanager
 def verified_copy(source: Path, *, folder: Path) -> Iterator[Path]:
-    """Yield a copy of the source, as of one moment; it is deleted at the end unless it was renamed.
+    """Yield a copy of the source as of one moment; it is deleted afterwards unless it was renamed.
 
-    Raises BackupError where the source is damaged or cannot be copied.
+    Raises BackupError if the source is damaged or cannot be copied.
     """
     descriptor, name = tempfile.mkstemp(dir=folder, prefix="backup.")
     os.close(descriptor)
@@ -58,13 +58,13 @@ def verified_copy(source: Path, *, folder: Path) -> Iterator[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy in one read transaction, so that writers go on meanwhile (https://sqlite.org/backup.html, in WAL mode)."""
+    """Copy in one read transaction, which in WAL mode blocks no writer (https://sqlite.org/backup.html)."""
     with (
         closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True)) as reader,
         closing(sqlite3.connect(target, isolation_level=None)) as copy,
     ):
         reader.backup(copy)
-        # One file, without a log beside it. The services turn WAL on again.
+        # Leave a single file, without a log beside it. The services turn WAL on again.
         copy.execute("PRAGMA journal_mode = DELETE")
         _verify(copy)
 
@@ -82,11 +82,11 @@ def _refuse_other_databases(copy: Path) -> None:
 
 
 @contextmanager
-def _alone(database: Path) -> Iterator[None]:
-    """Keep every other process from opening the database; raises BackupError where one has it open.
+def _exclusive_access(database: Path) -> Iterator[None]:
+    """Keep other processes from opening the database; raises BackupError if one has it open.
 
-    Each connection to a database in WAL mode holds a lock for as long as it is open, so this mode can only be left by
-    the last one (https://sqlite.org/wal.html). Leaving it also writes the log into the file.
+    Each open connection to a database in WAL mode holds a lock, so only the last one can leave this mode
+    (https://sqlite.org/wal.html). Leaving it also writes the log into the file.
     """
     if not database.exists():
         yield
@@ -100,13 +100,13 @@ def _alone(database: Path) -> Iterator[None]:
                 raise BackupError(f"{database} is in use; stop everything that uses it") from None
             raise
         except sqlite3.DatabaseError:
-            # A damaged file is what a restore is for. It is kept aside as it is.
+            # A damaged file may be restored over. It is kept unchanged.
             pass
         yield
 
 
 def _keep_aside(database: Path, name: str) -> Path | None:
-    """Give the database another name as well, so that at every moment one file has its own."""
+    """Hard-link the database under another name, so that a file exists under its own name at every moment."""
     previous = database.with_name(name)
     for side_file in SIDE_FILES:
         beside = Path(f"{database}{side_file}")
@@ -119,7 +119,7 @@ def _keep_aside(database: Path, name: str) -> Path | None:
 
 
 def _sync(folder: Path) -> None:
-    """Have the new name on the disk before anything relies on it."""
+    """Flush the folder to disk, so that a new name in it survives a crash."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

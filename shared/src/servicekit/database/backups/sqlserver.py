@@ -1,4 +1,4 @@
-"""BACKUP and RESTORE of SQL Server, which writes and reads files of its own machine, or a URL."""
+"""SQL Server's BACKUP and RESTORE, whose files are on the server's machine or at a URL."""
 
 from contextlib import closing
 from typing import Any
@@ -17,8 +17,8 @@ _DATABASE_ID = "SELECT DB_ID(%s)"
 
 
 def back_up(connection: BaseDatabaseWrapper, target: str) -> str:
-    """Have the server write a backup to a path or URL of its own; return the statement."""
-    with closing(_patient_copy(connection)) as own:
+    """Have the server write a backup to a path on its machine or a URL; return the statement."""
+    with closing(_without_query_timeout(connection)) as own:
         statement = backup_statement(
             name=str(own.settings_dict["NAME"]), target=target, compressed=compresses(*_row(own, _EDITION))
         )
@@ -27,13 +27,13 @@ def back_up(connection: BaseDatabaseWrapper, target: str) -> str:
 
 
 def restore(connection: BaseDatabaseWrapper, source: str) -> str:
-    """Have the server make the database from a backup; return the statement.
+    """Have the server create the database from a backup; return the statement.
 
-    Raises BackupError where the database exists: what it holds would be lost.
+    Raises BackupError if the database exists: its contents would be lost.
     """
     name = str(connection.settings_dict["NAME"])
     connection.close()
-    with closing(_patient_copy(connection)) as own:
+    with closing(_without_query_timeout(connection)) as own:
         own.settings_dict["NAME"] = "master"
         if _row(own, _DATABASE_ID, name) != (None,):
             raise BackupError(
@@ -46,7 +46,7 @@ def restore(connection: BaseDatabaseWrapper, source: str) -> str:
 
 
 def backup_statement(*, name: str, target: str, compressed: bool) -> str:
-    """Return the statement. COPY_ONLY leaves the server's own chain of differential backups alone.
+    """Return the BACKUP statement. COPY_ONLY does not affect the server's own chain of differential backups.
 
     https://learn.microsoft.com/en-us/sql/t-sql/statements/backup-transact-sql
     """
@@ -54,23 +54,23 @@ def backup_statement(*, name: str, target: str, compressed: bool) -> str:
     if compressed:
         options.append("COMPRESSION")
     if not is_url(target):
-        # Otherwise a file that exists gets a second backup, and RESTORE takes the first. At a URL it is an error.
+        # Otherwise an existing file gets a second backup, and RESTORE reads the first. For a URL, INIT is an error.
         options.append("INIT")
     return f"BACKUP DATABASE {quote_identifier(name)} TO {medium(target)} WITH {', '.join(options)}"
 
 
 def restore_statement(*, name: str, source: str) -> str:
-    """Return the statement. Without REPLACE, the server refuses to overwrite another database's files."""
+    """Return the RESTORE statement. Without REPLACE, the server refuses to overwrite another database's files."""
     return f"RESTORE DATABASE {quote_identifier(name)} FROM {medium(source)} WITH CHECKSUM"
 
 
 def medium(place: str) -> str:
-    """Return how T-SQL names a path or URL."""
+    """Return the T-SQL clause for a path or URL."""
     return f"{'URL' if is_url(place) else 'DISK'} = {quote_string(place)}"
 
 
 def is_url(place: str) -> bool:
-    """Return whether the place is in Azure Blob Storage or S3, and not a path."""
+    """Return whether the place is a URL of Azure Blob Storage or S3 rather than a path."""
     return place.lower().startswith(("https://", "s3://"))
 
 
@@ -80,10 +80,10 @@ def compresses(engine_edition: int, edition: str) -> bool:
 
 
 def run_to_end(connection: BaseDatabaseWrapper, statement: str) -> None:
-    """Run the statement outside of any transaction, and read all that the server reports.
+    """Run the statement outside any transaction, and read all messages of the server.
 
-    A BACKUP reports its progress, and the server ends it where the client closes the cursor before its last message.
-    By the driver's own cursor, since the backend's changes a text with a % in it.
+    A BACKUP reports its progress, and the server aborts it if the client closes the cursor before the last message.
+    This uses the driver's own cursor, since the backend's changes a text that contains a %.
     """
     connection.ensure_connection()
     driver: Any = connection.connection
@@ -93,8 +93,8 @@ def run_to_end(connection: BaseDatabaseWrapper, statement: str) -> None:
             pass
 
 
-def _patient_copy(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    """Return a connection of our own, without the time limit of a request's queries."""
+def _without_query_timeout(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """Return a separate connection to the same database, without the query timeout of requests."""
     own = connection.copy()
     own.settings_dict["OPTIONS"]["query_timeout"] = 0
     return own

@@ -1,4 +1,4 @@
 """Django's SQLite backend for long-running processes.
 
-It creates no file, one writer per process waits long, and all of them notice soon that they can go on.
+It can refuse to create a missing file, lets only one writer per process wait for long, and retries often.
 """

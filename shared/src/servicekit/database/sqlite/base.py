@@ -14,31 +14,31 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-# How long a writer waits for the lock while another one of its process already waits: longer than a burst of writes
-# takes on a busy machine. At the beginning of a long lock, reads may wait as long.
+# How long a writer waits for the lock while another one in its process is already waiting: longer than a burst of
+# writes takes on a busy machine. When a lock is held for long, reads may wait this long at first.
 SHORT_WAIT_SECONDS = 2.0
 
 
-# The first and the longest pause between two attempts; each is twice as long as the one before. A request holds the
-# lock for a tenth of a millisecond, and SQLite itself would pause for 1, 2, 5 … 100 ms.
+# The first and the longest pause between two attempts; each is twice the previous one. A request holds the lock for a
+# tenth of a millisecond, and SQLite itself would pause for 1, 2, 5 … 100 ms.
 PAUSES_SECONDS = (0.0001, 0.0064)
 
 
 class _Queue:
-    """The one writer of this process that may wait for the connection's whole timeout.
+    """The writers of this process that wait for the lock, of which only one may wait for the whole timeout.
 
-    A waiting writer occupies a thread. If all threads waited for a lock that is held for long, reads would wait too,
-    although they need no lock.
+    A waiting writer occupies a thread. If all threads waited for a lock held for long, reads would wait too, although
+    they need no lock.
     """
 
     def __init__(self) -> None:
         self._first = threading.Lock()
-        # When the first began to wait; never, where there is none, or none yet.
+        # When the first writer started to wait; infinity if none is waiting.
         self._since = math.inf
 
     @contextmanager
     def place(self, timeout: float) -> Iterator[float]:
-        """Yield until when a writer may wait: for the timeout if it is the first, else with the first for a while."""
+        """Yield a writer's deadline: the timeout for the first, else SHORT_WAIT_SECONDS after the first's start."""
         if not self._first.acquire(blocking=False):
             yield min(self._since, time.monotonic()) + SHORT_WAIT_SECONDS
             return
@@ -54,7 +54,7 @@ _queue = _Queue()
 
 
 class _Cursor(base.SQLiteCursorWrapper):
-    """Django's cursor; it waits for the write lock, and looks for the placeholders of a text only once."""
+    """Django's cursor, except that it waits for the write lock and caches the conversion of placeholders."""
 
     timeout = 0.0
 
@@ -62,7 +62,7 @@ class _Cursor(base.SQLiteCursorWrapper):
         try:
             return super().execute(query, params)
         except sqlite3.OperationalError as error:
-            # In a transaction, SQLite refuses what waiting does not mend.
+            # Inside a transaction, waiting would not help.
             if not _is_busy(error) or self.connection.in_transaction:
                 raise
         return self._execute_when_unlocked(query, params)
@@ -91,9 +91,9 @@ def _with_question_marks(query: str) -> str:
 
 
 def _time(stored: bytes) -> datetime.datetime:
-    """Return a time as Django stores it, in UTC, and so aware: Django would parse it, and then make it aware."""
+    """Parse a stored UTC time to an aware datetime; Django itself would parse it and then make it aware."""
     at = datetime.datetime.fromisoformat(stored.decode())
-    # With an offset, something else has written it.
+    # A time with an offset was written by another program.
     return at.replace(tzinfo=datetime.UTC) if at.tzinfo is None else at.astimezone(datetime.UTC)
 
 
@@ -107,13 +107,13 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's wrapper with the changes that the package's docstring names."""
+    """Django's wrapper with the changes that the package's docstring describes."""
 
     # A process that serves requests or runs jobs sets this to False: a file that was moved must not be replaced by an
     # empty one, in which writes would succeed.
     may_create = True
 
-    # Which file the connection has open.
+    # Device and inode of the file that the connection has open.
     _opened: tuple[int, int] | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
@@ -121,7 +121,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             # https://sqlite.org/uri.html
             conn_params = {**conn_params, "database": f"{Path(conn_params['database']).as_uri()}?mode=rw"}
         connection = super().get_new_connection(conn_params)
-        # Some file systems have no WAL, and there a commit would have to wait for readers.
+        # Some file systems do not support WAL, and without it a commit would have to wait for readers.
         if connection.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
             connection.close()
             raise sqlite3.OperationalError("the file system does not allow a write-ahead log (WAL)")
@@ -131,7 +131,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def cursor(self) -> Any:
-        # Django asks first whether the connection works, which a file always does, and whether an event loop runs.
+        # Django would first check that the connection works, which a file always does, and that no event loop runs.
         if self.connection is None:
             return super().cursor()
         with self.wrap_database_errors:
@@ -150,7 +150,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             super().close_if_unusable_or_obsolete()
 
     def _file(self) -> tuple[int, int] | None:
-        """Return device and inode of the file now at the path; None if there is none, or the database is in memory."""
+        """Return device and inode of the file at the path; None if it is missing, or the database is in memory."""
         try:
             found = os.stat(self.settings_dict["NAME"])  # noqa: PTH116 - a tenth of Path's time, at each request
         except OSError:

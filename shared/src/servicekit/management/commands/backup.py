@@ -1,4 +1,4 @@
-"""manage.py backup: a consistent copy of the database while it is in use."""
+"""manage.py backup: write a consistent copy of the database while it is in use."""
 
 import shutil
 import sqlite3
@@ -19,8 +19,8 @@ class Command(BaseCommand):
     """Works in a container too: it needs only the service's own environment."""
 
     help = (
-        "Back up the database of all services, while it is in use. SQLite is copied to a new file, or for - to standard"
-        " output. SQL Server writes to a path or URL of its own."
+        "Back up the database of all services while it is in use. SQLite is copied to a new file or, for -, to standard"
+        " output. SQL Server writes to a path on its machine or a URL."
     )
     requires_system_checks = ()
 

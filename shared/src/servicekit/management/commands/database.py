@@ -1,4 +1,4 @@
-"""manage.py database: create the database if it is missing, or report what keeps the services from using it."""
+"""manage.py database: create the database if it is missing, or report what prevents the services from using it."""
 
 import socket
 from argparse import ArgumentParser
@@ -16,7 +16,7 @@ from servicekit.database.diagnosis import UNUSABLE, explain
 from servicekit.database.locks import LockTimeout, one_at_a_time
 from servicekit.database.tsql import quote_identifier
 
-# Creating a database copies files, which on a small machine takes longer than the timeout of a request's query.
+# Creating a database copies files, which on a small machine takes longer than the query timeout of requests.
 CREATE_TIMEOUT_SECONDS = 60
 
 _READS_SNAPSHOTS = "SELECT is_read_committed_snapshot_on FROM sys.databases WHERE name = %s"
@@ -26,7 +26,7 @@ _HAS_ACCESS = "SELECT HAS_DBACCESS(%s)"
 
 
 class Command(BaseCommand):
-    """Create or check the database. This needs only the service's own environment, so it works in a container too."""
+    """Works in a container too: it needs only the service's own environment."""
 
     help = (
         "Create the database that DATABASE_URL names if it is missing, and turn READ_COMMITTED_SNAPSHOT on. "
@@ -65,7 +65,7 @@ class Command(BaseCommand):
                     self._ok("database", f"{name} created")
                 if not _reads_snapshots(master, name):
                     # Without it a list waits for writers, and the two can deadlock. The change needs exclusive access:
-                    # NO_WAIT fails at once if others use the database, and interrupts none of them.
+                    # NO_WAIT fails immediately if others use the database, and interrupts none of them.
                     cursor.execute(f"ALTER DATABASE {quoted} SET READ_COMMITTED_SNAPSHOT ON WITH NO_WAIT")
                 if _lacks_access(master, name):
                     raise CommandError(_no_user(name))
@@ -128,7 +128,7 @@ class Command(BaseCommand):
 
 
 def _master(*, query_timeout: int) -> BaseDatabaseWrapper:
-    """Return a connection to the same server's database master, not open yet."""
+    """Return a connection, not open yet, to the database master of the same server."""
     master = connection.copy()
     master.settings_dict["NAME"] = "master"
     master.settings_dict["OPTIONS"]["query_timeout"] = query_timeout
@@ -136,7 +136,7 @@ def _master(*, query_timeout: int) -> BaseDatabaseWrapper:
 
 
 def _explain(error: DatabaseLayerError) -> str:
-    """Explain the error; if the database exists and only the login's user is missing in it, say how to add it.
+    """Explain the error; if the database exists and only lacks a user for the login, explain how to add one.
 
     The server's own error (4060) is the same for a database that does not exist.
     """

@@ -1,4 +1,4 @@
-"""manage.py database_login: make a login for the service, with rights on its own tables only."""
+"""manage.py database_login: create a login for the service, with rights on its own tables only."""
 
 import sys
 from contextlib import closing
@@ -20,8 +20,8 @@ from servicekit.process.env import ConfigurationError
 # As in `database`: waiting for a lock on these tables is normal for a while.
 QUERY_TIMEOUT_SECONDS = 60
 
-# The owner of the user of this name; no row if there is no such user. An orphan belongs to a login that this server
-# does not have; types 0 and 2 are users made without a login.
+# Whether the user of this name belongs to the login; no row if there is no such user. An orphan belongs to a login that
+# this server does not have; types 0 and 2 are users created without a login.
 # https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/sys-database-principals-transact-sql
 _USER = """
 SELECT CASE
@@ -36,7 +36,7 @@ JOIN sys.database_principals r ON r.principal_id = m.role_principal_id
 JOIN sys.database_principals u ON u.principal_id = m.member_principal_id
 WHERE u.name = %s
 """
-# Not what is denied, which a DBA decided and not an earlier version.
+# Without denials, which come from a DBA, not from an earlier version.
 _GRANTED = """
 SELECT t.name, c.name, p.permission_name FROM sys.database_permissions p
 JOIN sys.database_principals u ON u.principal_id = p.grantee_principal_id
@@ -80,22 +80,22 @@ class Command(BaseCommand):
                 if cursor.fetchone() == (None,):
                     cursor.execute(f"CREATE LOGIN {user} WITH PASSWORD = N'{literal}'")
                 else:
-                    # It may be another person's. An orphaned user could not open the database itself.
+                    # The login may belong to someone else. An orphaned user could not open the database itself.
                     self._try(login, password, NAME="master")
                 cursor.execute(_USER, [login, login])
                 found = cursor.fetchone()
                 if found is None:
                     cursor.execute(f"CREATE USER {user} FOR LOGIN {user}")
                 elif found[0] == "orphan":
-                    # The user of a database that was restored belongs to the login of the server that it was saved on.
+                    # In a restored database, the user belongs to the login of the server where it was backed up.
                     cursor.execute(f"ALTER USER {user} WITH LOGIN = {user}")
                 elif found[0] != "own":
                     raise CommandError(f"{login}: the database has a user or role of this name, not this login's")
                 cursor.execute(_ROLES, [login])
                 if roles := ", ".join(sorted(role for (role,) in cursor.fetchall())):
-                    raise CommandError(f"{login}: is a member of {roles}, and may do more than a service's login is to")
-                # Granted before anything is taken, a service that runs misses nothing; and once more, since what is
-                # taken on a table is taken on its columns as well.
+                    raise CommandError(f"{login}: is a member of {roles}, and may do more than a service's login may")
+                # Grant before revoking, so that a running service never lacks a right; and grant again, since a REVOKE
+                # on a table also revokes rights on its columns.
                 with transaction.atomic():
                     for statement in grants:
                         cursor.execute(statement)
@@ -124,7 +124,7 @@ class Command(BaseCommand):
         return entry["USER"], entry["PASSWORD"]
 
     def _try(self, login: str, password: str, **changes: str) -> None:
-        """Connect as the login, whose password does not change if it existed before."""
+        """Check that the login can connect; the password of an existing one does not change."""
         own = connection.copy()
         own.settings_dict.update(USER=login, PASSWORD=password, **changes)
         try:
@@ -135,7 +135,7 @@ class Command(BaseCommand):
 
 
 def _needed() -> list[Right]:
-    """Return the rights by the service's models: it owns those that it migrates, and only reads the others."""
+    """Return the rights that the service's models need: it owns those that it migrates, and only reads the others."""
     rights: list[Right] = []
     models: list[type[Model]] = [MigrationRecorder.Migration]
     for app in apps.get_app_configs():
@@ -153,11 +153,11 @@ def _needed() -> list[Right]:
 
 
 def _not_needed(cursor: Any, login: str, needed: list[Right]) -> list[Right]:
-    """Return the rights that the user has on this project's tables, Django's included, and does not need."""
+    """Return the user's rights on this project's tables, Django's included, that it does not need."""
     cursor.execute(_GRANTED, [login])
     rights: list[Right] = [(table, column, right) for table, column, right in cursor.fetchall()]
     if not rights:
-        # A compatible server does not show what was just granted, so revoke everything that may have been.
+        # A compatible server does not list the rights just granted, so revoke every right that may have been.
         cursor.execute(_COLUMNS)
         columns: list[tuple[str, str]] = cursor.fetchall()
         rights = [(table, None, right) for table in dict.fromkeys(table for table, _ in columns) for right in _ALL]

@@ -1,4 +1,4 @@
-"""manage.py migrate, in place of Django's: the same, but one process at a time."""
+"""Django's manage.py migrate, but for one process at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +13,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from servicekit.database.diagnosis import LOCKED, explain
 from servicekit.database.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
 
-# A migration may work for long but must not wait for long, since other statements then wait behind it.
+# A migration may run for long but must not wait for long, since other statements then wait behind it.
 LOCK_TIMEOUT_MILLISECONDS = 30_000
 
 
 class Command(migrate.Command):
-    """Migrate while no other process does.
+    """Migrates while no other process does.
 
-    The services migrate one database, and each creates the table django_migrations if it is missing: two that do so at
-    once fail. So do two processes of one service, which would both create the same tables.
+    The services migrate one database, and each creates the table django_migrations if it is missing: two that do so
+    simultaneously fail. So do two processes of one service, which would create the same tables.
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,7 +47,7 @@ class Command(migrate.Command):
 
 @contextmanager
 def _no_query_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Lift the query timeout: an index on a large table takes longer than a request's query may."""
+    """Lift the query timeout: an index on a large table takes longer than a request's query is allowed."""
     if connection.vendor != "microsoft":
         yield
         return

@@ -1,4 +1,4 @@
-"""manage.py restore: the database of a backup in place of the present one."""
+"""manage.py restore: replace the database with a backup."""
 
 import datetime
 import shutil
@@ -22,8 +22,8 @@ class Command(BaseCommand):
     """Works in a container too: it needs only the service's own environment."""
 
     help = (
-        "Restore the database of all services, which nothing may use meanwhile. A SQLite file that is there is kept"
-        " under another name. On SQL Server the database must not exist."
+        "Restore the database of all services, which nothing may use meanwhile. An existing SQLite file is kept under"
+        " another name. On SQL Server the database must not exist."
     )
     requires_system_checks = ()
 

@@ -293,12 +293,12 @@ rotate-key: $(call ready,local) ## take the next step of rotating the token key:
 	@$(LOCAL) rotate-key $(STEP) $(if $(filter 1,$(FORCE)),--force)
 
 # Shows what `kubectl apply -k` would send.
-OVERLAYS := $(patsubst deploy/kubernetes/overlays/%/kustomization.yaml,%,$(wildcard \
+KUBERNETES_OVERLAYS := $(patsubst deploy/kubernetes/overlays/%/kustomization.yaml,%,$(wildcard \
   deploy/kubernetes/overlays/*/kustomization.yaml deploy/kubernetes/overlays/*/migrations/kustomization.yaml))
 .PHONY: kubernetes
 kubernetes: $(call ready,deploy) ## render each overlay of deploy/kubernetes into var/kubernetes
 	@mkdir -p var/kubernetes
-	@set -e; for overlay in $(OVERLAYS); do \
+	@set -e; for overlay in $(KUBERNETES_OVERLAYS); do \
 	  file=var/kubernetes/$$(echo $$overlay | tr / -).yaml; \
 	  $(ENV)/deploy/bin/kubectl kustomize deploy/kubernetes/overlays/$$overlay >$$file; \
 	  echo "$$file: $$(grep -c ^kind: $$file) objects, $$(wc -c <$$file) bytes"; \

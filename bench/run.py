@@ -92,7 +92,7 @@ def _measure(target: Target, operation: str, connections: int) -> dict[str, Any]
 def _load(target: Target, operation: str) -> Load:
     task, title = '{"title": "Write the report", "duration": 90}', '{"title": "Send the report"}'
     if operation == "delete":
-        count = SECONDS * 10_000
+        count = SECONDS * 20_000
         with contextlib.closing(sqlite3.connect(target.database, timeout=10)) as database, database:
             database.execute("DELETE FROM tasks_task WHERE id >= ?", [DOOMED])
         _insert(target.database, [(DOOMED + number, USER_ID) for number in range(count)])

@@ -320,7 +320,7 @@ def test_no_step_is_taken_before_every_service_has_the_last_one(rotating: Rotati
         for worker in stopped:
             worker.resume()
     assert (result.returncode, result.stdout) == (1, "")
-    assert "tasks does not answer" in result.stderr
+    assert "tasks does not respond" in result.stderr
     assert (rotating.checkout / ".env").read_bytes() == written
     # As if a command was killed between writing .env and the services' copy: the next one first publishes the key.
     (rotating.state / "run/jwt-keys").write_text(f"{old}:{rotating.keys()[old]}")

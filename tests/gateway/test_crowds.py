@@ -95,7 +95,7 @@ def test_more_requests_at_once_than_a_client_may_have_are_a_429() -> None:
         refused = request_from(gateway, "192.0.2.1")
         another = request_from(gateway, "192.0.2.2")
 
-    assert "at once" in assert_problem(refused, 429, "too-many-requests")["detail"]
+    assert "simultaneous" in assert_problem(refused, 429, "too-many-requests")["detail"]
     assert refused.headers.get_all("Retry-After") == ["1"]
     # These headers describe another limit.
     assert (refused.headers["RateLimit-Policy"], refused.headers["RateLimit"]) == (None, None)

@@ -128,7 +128,7 @@ class TestStep:
         ]
         assert request_id() == before
 
-    def test_takes_two_statements_where_nothing_waits(self, step, broker, django_assert_num_queries):
+    def test_takes_one_statement_where_nothing_waits(self, step, broker, django_assert_num_queries):
         make_run()
         with django_assert_num_queries(1):
             step()

@@ -4,10 +4,10 @@ Values are always bound, the owner is always in the WHERE clause, the columns ar
 a row also returns it, by OUTPUT on SQL Server and RETURNING on SQLite, so no change needs a read first, and row counts
 are not relied on (drivers may report -1).
 
-Each change writes its event in the same transaction. On SQL Server that is one round trip: DELETE itself writes the
-event, by OUTPUT … INTO; the other two also have to return a result, and so are batches of two statements. XACT_ABORT
-rolls the batch back on any error, including a cancelled query, which otherwise leaves its transaction open. SQL Server
-restores both options after a batch with parameters; the last line is for compatible servers, which do not.
+Each change writes its event in the same transaction, as a batch of two statements. On SQL Server that is one round
+trip; DELETE is a single statement there, which writes the event by OUTPUT … INTO. XACT_ABORT rolls the batch back on
+any error, including a cancelled query, which otherwise leaves its transaction open. SQL Server restores both options
+after a batch with parameters; the last line is for compatible servers, which do not.
 
 https://learn.microsoft.com/en-us/sql/t-sql/queries/output-clause-transact-sql · https://sqlite.org/lang_returning.html
 https://learn.microsoft.com/en-us/sql/t-sql/statements/set-xact-abort-transact-sql
@@ -15,13 +15,12 @@ https://learn.microsoft.com/en-us/sql/t-sql/statements/set-xact-abort-transact-s
 
 import datetime
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
+from servicekit.database.sqlite.base import Batch
 from servicekit.process.context import request_id
 from tasks import prepared
 from tasks.models import new_version
@@ -53,11 +52,17 @@ WHERE id = @id;
 COMMIT;
 SET XACT_ABORT OFF; SET NOCOUNT OFF;
 """,
-    "sqlite": """
+    "sqlite": Batch("""
 INSERT INTO tasks_task (owner_id, title, duration, version, created_at, updated_at)
 VALUES (%s, %s, %s, %s, %s, %s)
-RETURNING id, title, duration, version, created_at, updated_at
-""",
+RETURNING id;
+INSERT INTO tasks_event (
+    uuid, type, owner_id, task_id, version, title, duration, task_created_at, task_updated_at, request_id, created_at
+)
+SELECT %s, 'task.created', owner_id, id, version, title, duration, created_at, updated_at, %s, created_at
+FROM tasks_task
+WHERE id = last_insert_rowid();
+"""),
 }
 
 # The event's SELECT finds the row, which this batch has changed and locked, by its new version.
@@ -78,12 +83,18 @@ WHERE id = %s AND owner_id = %s AND version = %s;
 COMMIT;
 SET XACT_ABORT OFF; SET NOCOUNT OFF;
 """,
-    "sqlite": """
+    "sqlite": Batch("""
 UPDATE tasks_task
 SET title = %s, updated_at = %s, version = %s
 WHERE id = %s AND owner_id = %s AND %s IN (version, 0)
-RETURNING id, title, duration, version, created_at, updated_at
-""",
+RETURNING id, title, duration, version, created_at, updated_at;
+INSERT INTO tasks_event (
+    uuid, type, owner_id, task_id, version, title, duration, task_created_at, task_updated_at, request_id, created_at
+)
+SELECT %s, 'task.renamed', owner_id, id, version, title, duration, created_at, updated_at, %s, updated_at
+FROM tasks_task
+WHERE id = %s AND owner_id = %s AND version = %s;
+"""),
 }
 
 DELETE: Final = {
@@ -99,20 +110,18 @@ INTO tasks_event (
 WHERE id = %s AND owner_id = %s AND %s IN (version, 0);
 SELECT 1 WHERE @@ROWCOUNT > 0;
 """,
-    "sqlite": """
-DELETE FROM tasks_task
-WHERE id = %s AND owner_id = %s AND %s IN (version, 0)
-RETURNING id, title, duration, version, created_at, updated_at
-""",
-}
-
-# SQLite has no statement that writes to two tables, so the event has its own, in the same transaction.
-RECORD: Final = """
+    "sqlite": Batch("""
 INSERT INTO tasks_event (
     uuid, type, owner_id, task_id, version, title, duration, task_created_at, task_updated_at, request_id, created_at
 )
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
+SELECT %s, 'task.deleted', owner_id, id, version, title, duration, created_at, updated_at, %s, %s
+FROM tasks_task
+WHERE id = %s AND owner_id = %s AND %s IN (version, 0);
+DELETE FROM tasks_task
+WHERE id = %s AND owner_id = %s AND %s IN (version, 0)
+RETURNING 1;
+"""),
+}
 
 
 class TaskRow(NamedTuple):
@@ -140,14 +149,8 @@ def fetch(sql: str, parameters: list[Any], *, limit: int) -> tuple[list[TaskRow]
 
 def create(*, owner_id: int, title: str, duration: int, now: datetime.datetime) -> TaskRow:
     """Store a task and its event, and return the task."""
-    at, version, event_id = _bound(now), new_version(), _event_id()
-    task = [owner_id, title, duration, version, at, at]
-    if vendor() == "microsoft":
-        row = _first(CREATE["microsoft"], [*task, event_id, request_id()])
-    else:
-        row = _change_and_record(
-            CREATE["sqlite"], task, kind="task.created", owner_id=owner_id, event_id=event_id, at=at
-        )
+    at, version = _bound(now), new_version()
+    row = _first(CREATE[vendor()], [owner_id, title, duration, version, at, at, _event_id(), request_id()])
     if row is None:
         raise LookupError("an INSERT returned no row")
     return TaskRow(row[0], title, duration, version, now, now)
@@ -160,63 +163,18 @@ def rename(
 
     Return None and change nothing if the owner has no such task or it is not at ``version``, if given.
     """
-    at, new, event_id = _bound(now), new_version(), _event_id()
-    change = [title, at, new, task_id, owner_id, version]
-    if vendor() == "microsoft":
-        row = _first(RENAME["microsoft"], [*change, event_id, request_id(), task_id, owner_id, new])
-    else:
-        row = _change_and_record(
-            RENAME["sqlite"], change, kind="task.renamed", owner_id=owner_id, event_id=event_id, at=at
-        )
+    new = new_version()
+    change = [title, _bound(now), new, task_id, owner_id, version]
+    row = _first(RENAME[vendor()], [*change, _event_id(), request_id(), task_id, owner_id, new])
     return None if row is None else _task(row)
 
 
 def delete(*, task_id: int, owner_id: int, now: datetime.datetime, version: int = ANY_VERSION) -> bool:
     """Delete the owner's task (at ``version``, if given) and write the event; return False if there was none."""
-    at, event_id = _bound(now), _event_id()
     which = [task_id, owner_id, version]
-    if vendor() == "microsoft":
-        return _first(DELETE["microsoft"], [event_id, request_id(), at, *which]) is not None
-    row = _change_and_record(DELETE["sqlite"], which, kind="task.deleted", owner_id=owner_id, event_id=event_id, at=at)
-    return row is not None
-
-
-def _change_and_record(
-    sql: str, parameters: list[Any], *, kind: str, owner_id: int, event_id: str, at: Any
-) -> tuple[Any, ...] | None:
-    """Run a SQLite statement that changes and returns a task, and write the event."""
-    with connection.cursor() as cursor, _transaction(cursor):
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        for task_id, title, duration, version, created_at, updated_at in rows:
-            task = [owner_id, task_id, version, title, duration, created_at, updated_at]
-            cursor.execute(RECORD, [event_id, kind, *task, request_id(), at])
-    return rows[0] if rows else None
-
-
-@contextmanager
-def _transaction(cursor: Any) -> Iterator[None]:
-    """Begin a transaction, and commit it or roll it back; inside an outer transaction, do nothing.
-
-    transaction.atomic() does the same, but takes three times as long because of its nested blocks.
-    """
-    # Not through the proxy for this thread's connection, which looks it up each time.
-    database = cursor.db
-    if database.in_atomic_block:
-        yield
-        return
-    try:
-        cursor.execute("BEGIN IMMEDIATE")
-        yield
-        with database.wrap_database_errors:
-            database.connection.commit()
-    except BaseException:
-        try:
-            database.connection.rollback()
-        except database.Database.Error:
-            # Closing rolls back; an open transaction would hold the write lock.
-            database.close()
-        raise
+    # On SQLite, both statements say which.
+    again = which if vendor() == "sqlite" else []
+    return _first(DELETE[vendor()], [_event_id(), request_id(), _bound(now), *which, *again]) is not None
 
 
 @cache

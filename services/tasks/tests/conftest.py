@@ -27,7 +27,7 @@ _numbers = itertools.count(1)
 def sent(queries: CaptureQueriesContext) -> list[str]:
     """Return the first word of each statement, except those of transactions, since each test runs in one.
 
-    A change of a task is ``SET NOCOUNT …``, one batch, on SQL Server, and two statements on SQLite.
+    A batch counts as one.
     """
     texts = [query["sql"] for query in queries.captured_queries]
     words = [text.split()[0] for text in texts if text != "SELECT @@TRANCOUNT"]
@@ -35,8 +35,8 @@ def sent(queries: CaptureQueriesContext) -> list[str]:
 
 
 def change(word: str) -> list[str]:
-    """Return the result of ``sent`` for a change and its event; ``word`` starts the statement on SQLite."""
-    return [word, "INSERT"] if connection.vendor == "sqlite" else ["SET"]
+    """Return the result of ``sent`` for a change and its event; ``word`` starts the batch on SQLite."""
+    return [word if connection.vendor == "sqlite" else "SET"]
 
 
 class API:

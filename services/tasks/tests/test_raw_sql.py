@@ -21,10 +21,10 @@ STATEMENTS = {
     (name, vendor): text[vendor] if isinstance(text, dict) else text
     for name, text in vars(raw_sql).items()
     if re.fullmatch("[A-Z]+", name)
-    for vendor in (DIALECTS if name != "RECORD" else ["sqlite"])
+    for vendor in DIALECTS
 }
 ONE_TASK = [key for key in STATEMENTS if key[0] in ("RETRIEVE", "RENAME", "DELETE")]
-BATCHES = [key for key in STATEMENTS if key[1] == "microsoft" and key[0] != "RETRIEVE"]
+CHANGES = [key for key in STATEMENTS if key[0] != "RETRIEVE"]
 
 
 def each(keys):
@@ -74,7 +74,7 @@ def test_owner_and_id_stand_in_the_where_clause(name, vendor):
     assert conditions == "id = ? AND owner_id = ?" + (" AND ? IN (version, 0)" if name != "RETRIEVE" else "")
 
 
-@each([("RETRIEVE", "microsoft"), ("RENAME", "microsoft"), ("RENAME", "sqlite"), ("DELETE", "sqlite")])
+@each([("RETRIEVE", "microsoft"), ("RENAME", "microsoft"), ("RENAME", "sqlite")])
 def test_columns_are_named_and_in_the_order_of_a_row(name, vendor):
     statement = statement_of(name, vendor)
     returned = statement if name == "RETRIEVE" else statement.args["returning"]
@@ -82,10 +82,17 @@ def test_columns_are_named_and_in_the_order_of_a_row(name, vendor):
     assert not list(statement.find_all(expressions.Star))
 
 
-@each([*BATCHES, ("RECORD", "sqlite")])
+@each(CHANGES)
 def test_each_change_names_every_column_of_its_event(name, vendor):
     (named,) = re.findall(r"INTO tasks_event \(([^)]*)\)", STATEMENTS[name, vendor])
     assert [column.strip() for column in named.split(",")] == EVENT_COLUMNS
+
+
+@each([("DELETE", "sqlite"), ("RENAME", "microsoft"), ("RENAME", "sqlite")])
+def test_the_event_of_a_change_is_found_by_owner_and_id(name, vendor):
+    (event,) = [part for part in parse(name, vendor) if isinstance(part, expressions.Insert)]
+    expected = "? IN (version, 0)" if name == "DELETE" else "version = ?"
+    assert event.expression.args["where"].this.sql() == f"id = ? AND owner_id = ? AND {expected}"
 
 
 @each([("CREATE", "microsoft"), ("RENAME", "microsoft")])
@@ -147,7 +154,7 @@ def test_delete(make_task, queries, version):
     task = make_task()
     queries.initial_queries = len(connection.queries_log)
     assert raw_sql.delete(task_id=task.id, owner_id=1, now=LATER, version=version)
-    assert sent(queries) == change("DELETE")
+    assert sent(queries) == change("INSERT")
     assert not Task.objects.exists()
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.db import OperationalError
+from django.db import DatabaseError, IntegrityError, OperationalError, ProgrammingError
 
-from servicekit.database.sqlite.base import PAUSES_SECONDS, SHORT_WAIT_SECONDS, DatabaseWrapper, _Queue
+from servicekit.database.sqlite.base import PAUSES_SECONDS, SHORT_WAIT_SECONDS, Batch, DatabaseWrapper, _Queue
 from servicekit.database.url import database_from_url
 
 pytestmark = pytest.mark.django_db
@@ -169,12 +169,84 @@ def test_time_is_read_in_utc(opened: DatabaseWrapper, stored: str) -> None:
     assert (at, at.tzinfo) == (datetime.datetime(2026, 1, 31, 9, 30, 0, 123456, tzinfo=datetime.UTC), datetime.UTC)
 
 
+class TestBatch:
+    """Several statements that a cursor executes in one transaction."""
+
+    SWAP = Batch("INSERT INTO task VALUES (%s) RETURNING id; DELETE FROM task WHERE id = %s;")
+
+    @staticmethod
+    def stored(database: DatabaseWrapper) -> list[int]:
+        """Return what another connection sees."""
+        with closing(sqlite3.connect(database.settings_dict["NAME"])) as other:
+            return [number for (number,) in other.execute("SELECT id FROM task ORDER BY id")]
+
+    def test_executes_each_with_its_parameters_and_commits(self, opened: DatabaseWrapper) -> None:
+        with opened.cursor() as cursor:
+            cursor.execute("INSERT INTO task VALUES (1), (2)")
+            cursor.execute(self.SWAP, [3, 1])
+            assert cursor.fetchall() == [(3,)]
+        assert self.stored(opened) == [2, 3]
+
+    @pytest.mark.parametrize(
+        ("text", "parameters", "error"),
+        [
+            ("INSERT INTO task VALUES (1); INSERT INTO task VALUES (%s);", [None], IntegrityError),
+            ("INSERT INTO task VALUES (%s); INSERT INTO other VALUES (1);", [1], OperationalError),
+            ("INSERT INTO task VALUES (%s); INSERT INTO task VALUES (%s);", [1], ProgrammingError),
+            ("INSERT INTO task VALUES (%s); INSERT INTO task VALUES (%s);", [1, 2, 3], ProgrammingError),
+        ],
+        ids=["constraint", "no such table", "too few parameters", "too many parameters"],
+    )
+    def test_rolls_back_on_any_error(
+        self, opened: DatabaseWrapper, text: str, parameters: list[Any], error: type[DatabaseError]
+    ) -> None:
+        with opened.cursor() as cursor:
+            with pytest.raises(error):
+                cursor.execute(Batch(text), parameters)
+            assert not opened.connection.in_transaction
+            cursor.execute("INSERT INTO task VALUES (7)")
+        assert self.stored(opened) == [7]
+
+    def test_leaves_the_commit_to_an_outer_transaction(self, opened: DatabaseWrapper) -> None:
+        with opened.cursor() as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute(self.SWAP, [3, 1])
+            assert self.stored(opened) == []
+            with pytest.raises(IntegrityError):
+                cursor.execute(Batch("INSERT INTO task VALUES (%s);"), [None])
+            cursor.execute("COMMIT")
+        assert self.stored(opened) == [3]
+
+    def test_waits_for_the_write_lock(self, opened: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+        other = sqlite3.connect(opened.settings_dict["NAME"], isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(time, "sleep", lambda _: other.close())
+        with opened.cursor() as cursor:
+            cursor.execute(self.SWAP, [3, 1])
+        assert self.stored(opened) == [3]
+
+    def test_closes_a_connection_that_cannot_roll_back(self, opened: DatabaseWrapper) -> None:
+        """An open transaction would keep the write lock."""
+
+        class FailingRollback(sqlite3.Connection):
+            def rollback(self) -> None:
+                raise sqlite3.OperationalError("disk I/O error")
+
+        opened.connection = sqlite3.connect(opened.settings_dict["NAME"], isolation_level=None, factory=FailingRollback)
+        with opened.cursor() as cursor, pytest.raises(IntegrityError):
+            cursor.execute(Batch("INSERT INTO task VALUES (1); INSERT INTO task VALUES (%s);"), [None])
+        assert opened.connection is None
+        with opened.cursor() as cursor:
+            cursor.execute(self.SWAP, [3, 1])
+        assert self.stored(opened) == [3]
+
+
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseWrapper]:
     """A connection of a serving process to a database with a table."""
     path = tmp_path / "db.sqlite3"
     with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE task (id)")
+        database.execute("CREATE TABLE task (id NOT NULL)")
     database.close()
     monkeypatch.setattr(DatabaseWrapper, "may_create", False)
     connection = wrapper(path)

@@ -3,6 +3,7 @@
 The argument is an access token. Rounds of both alternate, so that drift of the machine affects them equally.
 """
 
+import datetime
 import io
 import json
 import statistics
@@ -17,9 +18,9 @@ import django
 
 django.setup()
 
-from django.db import connection, transaction
-
+from servicekit.database.sqlite.base import Batch
 from tasks import raw_sql
+from tasks.models import new_version
 from tasks_service.wsgi import application
 
 ROUNDS = 20
@@ -27,7 +28,7 @@ REQUESTS = 100
 BODY = json.dumps({"title": "Task", "duration": 5}).encode()
 
 
-def create() -> None:
+def post() -> None:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/api/tasks",
@@ -45,24 +46,28 @@ def start_response(status: str, _headers: Any, _exc_info: Any = None, /) -> Call
     return lambda _: None
 
 
-def change_without_event(sql: str, parameters: list[Any], **_: Any) -> Any:
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return cursor.fetchone()
+WITHOUT_EVENT = Batch(raw_sql.CREATE["sqlite"].partition(";")[0])
+
+
+def create_without_event(*, owner_id: int, title: str, duration: int, now: datetime.datetime) -> raw_sql.TaskRow:
+    at = raw_sql._bound(now)
+    row = raw_sql._first(WITHOUT_EVENT, [owner_id, title, duration, new_version(), at, at])
+    assert row is not None
+    return raw_sql.TaskRow(row[0], title, duration, 1, now, now)
 
 
 def microseconds() -> float:
     started = time.process_time()
     for _ in range(REQUESTS):
-        create()
+        post()
     return (time.process_time() - started) / REQUESTS * 1e6
 
 
-recorded = raw_sql._change_and_record
 rounds: dict[str, list[float]] = {"with": [], "without": []}
+create_with_event = raw_sql.create
 for _ in range(ROUNDS + 1):
-    for name, change in (("with", recorded), ("without", change_without_event)):
-        with mock.patch.object(raw_sql, "_change_and_record", change):
+    for name, create in (("with", create_with_event), ("without", create_without_event)):
+        with mock.patch.object(raw_sql, "create", create):
             rounds[name].append(microseconds())
 # The first round warms up.
 print(json.dumps({name: statistics.median(values[1:]) for name, values in rounds.items()}))

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -53,12 +53,35 @@ class _Queue:
 _queue = _Queue()
 
 
-class _Cursor(base.SQLiteCursorWrapper):
-    """Django's cursor, except that it waits for the write lock and caches the conversion of placeholders."""
+class Batch(str):
+    """Several statements, each ended by a semicolon, that are executed in one transaction by one call.
 
+    SQL Server accepts such a text by itself, and SQLite's driver does not. Only one of the statements may return rows.
+    The text may contain no other semicolon.
+    """
+
+    __slots__ = ("statements",)
+    statements: list[tuple[str, int]]
+
+    def __new__(cls, text: str) -> "Batch":
+        batch = super().__new__(cls, text)
+        # With the number of parameters of each.
+        batch.statements = [(statement, statement.count("%s")) for statement in text.split(";") if statement.strip()]
+        return batch
+
+
+class _Cursor(base.SQLiteCursorWrapper):
+    """Django's cursor, except that it waits for the write lock, runs batches and caches converted placeholders."""
+
+    # DatabaseWrapper.create_cursor sets these two.
     timeout = 0.0
+    close_connection: Callable[[], None]
+    # The rows of a batch.
+    _rows: list[Any] | None = None
 
     def execute(self, query: str, params: Any = None) -> Any:
+        if isinstance(query, Batch):
+            return self._execute_batch(query, params)
         try:
             return super().execute(query, params)
         except sqlite3.OperationalError as error:
@@ -66,6 +89,37 @@ class _Cursor(base.SQLiteCursorWrapper):
             if not _is_busy(error) or self.connection.in_transaction:
                 raise
         return self._execute_when_unlocked(query, params)
+
+    def _execute_batch(self, batch: Batch, params: Sequence[Any]) -> None:
+        if self.connection.in_transaction:
+            self._execute_each(batch, params)
+            return
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            self._execute_each(batch, params)
+            self.connection.commit()
+        except BaseException:
+            try:
+                self.connection.rollback()
+            except sqlite3.Error:
+                # Closing rolls back, if no statement is left open; an open transaction would hold the write lock.
+                self.close()
+                self.close_connection()
+            raise
+
+    def _execute_each(self, batch: Batch, params: Sequence[Any]) -> None:
+        start = 0
+        for statement, count in batch.statements:
+            super().execute(statement, params[start : start + count])
+            start += count
+            if self.description is not None:
+                self._rows = super().fetchall()
+        if start != len(params):
+            raise sqlite3.ProgrammingError(f"the batch has {start} parameters, but {len(params)} were given")
+
+    def fetchall(self) -> list[Any]:
+        """Return the remaining rows; all rows of a batch."""
+        return super().fetchall() if self._rows is None else self._rows
 
     def _execute_when_unlocked(self, query: str, params: Any) -> Any:
         pause, longest = PAUSES_SECONDS
@@ -140,6 +194,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Any:
         cursor = self.connection.cursor(factory=_Cursor)
         cursor.timeout = self.settings_dict["OPTIONS"].get("timeout", 5)
+        cursor.close_connection = self.close
         return cursor
 
     def close_if_unusable_or_obsolete(self) -> None:

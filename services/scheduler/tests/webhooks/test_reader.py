@@ -93,6 +93,39 @@ def test_event_goes_to_its_owners_endpoints_that_want_it_and_are_enabled(endpoin
         assert Endpoint.objects.get(id=silent.id).due_at == NEVER
 
 
+class TestEventsThatNoEndpointWants:
+    def test_are_passed_over_by_one_write(self, endpoint, django_assert_num_queries):
+        events = [store_event(id=number, owner_id=98) for number in (1001, 1002)]
+        # Position, gaps, events and endpoints are read; BEGIN and COMMIT would be two more.
+        with django_assert_num_queries(5):
+            assert relay_events() == 2
+        assert (position(), gaps()) == (events[-1].id, [])
+        assert relay_events() == 0
+
+    def test_leave_a_gap_where_an_id_is_missing(self, endpoint):
+        store_event(id=1001, owner_id=98)
+        store_event(id=1004, owner_id=98)
+        assert relay_events() == 2
+        assert (position(), gaps()) == (1004, [(1002, 1003)])
+
+    def test_do_not_move_the_position_back_if_another_relay_has_moved_it(self, endpoint, monkeypatch):
+        store_event(id=1001, owner_id=98)
+        listeners = reader._listeners
+
+        def move_position_meanwhile(owner_ids):
+            if position() == 1000:
+                wanted = store_event(id=1002)
+                monkeypatch.setattr(reader, "_listeners", listeners)
+                assert relay_events() == 2
+                assert delivered_ids(endpoint) == [wanted.id]
+            return listeners(owner_ids)
+
+        monkeypatch.setattr(reader, "_listeners", move_position_meanwhile)
+        assert relay_events() == 0
+        assert position() == 1002
+        assert delivered_ids(endpoint) == [1002]
+
+
 def test_line_of_a_relayed_event_has_the_id_of_the_request_that_made_it(endpoint, caplog):
     before = request_id()
     caplog.handler.addFilter(note_request)

@@ -39,7 +39,7 @@ class Console:
         return self.page.get_by_role("button", name=name)
 
     def heading(self, name: str) -> Locator:
-        return self.page.get_by_role("heading", name=name)
+        return self.page.get_by_role("heading", name=name, exact=True)
 
     @property
     def alert(self) -> Locator:

@@ -64,6 +64,7 @@ def _rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
     if not hasattr(_thread, "connection"):
         _thread.connection = sqlite3.connect(os.environ["BENCH_DATABASE"], timeout=10, isolation_level=None)
         _thread.connection.execute("PRAGMA synchronous=NORMAL")
+        _thread.connection.execute("PRAGMA wal_autocheckpoint=4000")
     return _thread.connection.execute(sql, values).fetchall()
 
 

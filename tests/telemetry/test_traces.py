@@ -56,7 +56,7 @@ def test_trace_of_a_request_ends_at_the_receiver_of_its_webhook(stack: LocalStac
         (message,) = wait_until(lambda: receiver.messages, timeout=EXPORTED_WITHIN_SECONDS)
 
     trace = response.headers["X-Request-ID"]
-    spans = wait_for_spans(collector, trace, "POST /api/tasks", "relay event", "POST webhook", "INSERT tasks_event")
+    spans = wait_for_spans(collector, trace, "POST /api/tasks", "relay event", "POST webhook", "INSERT tasks_task")
     request, relayed, delivery = (spans[name] for name in ("POST /api/tasks", "relay event", "POST webhook"))
     assert [span.part for span in (request, relayed, delivery)] == ["tasks", "relay", "sender"]
     assert (request.parent, request.links) == ("", (CLIENTS_TRACE,))
@@ -66,7 +66,9 @@ def test_trace_of_a_request_ends_at_the_receiver_of_its_webhook(stack: LocalStac
 
     statement = spans["INSERT tasks_task"]
     assert (statement.part, statement.parent) == ("tasks", request.id)
-    assert str(statement.attributes["db.query.text"]).startswith("INSERT INTO tasks_task (owner_id, title, ")
+    text = str(statement.attributes["db.query.text"])
+    assert text.startswith("INSERT INTO tasks_task (owner_id, title, ")
+    assert "INSERT INTO tasks_event (" in text
     everything = b"".join(collector.bodies)
     for written in (b"a title of hers", ada.access.encode(), receiver.url.encode(), b"ada-who-traces"):
         assert written not in everything

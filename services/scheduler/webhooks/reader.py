@@ -64,15 +64,17 @@ def _events_after(position: int) -> QuerySet[Event]:
 
 
 def _skip(events: list[tuple[int, int]], *, position: int) -> bool:
-    """Move the position past events, as (id, owner id), if no endpoint wants them and no id is missing among them.
+    """Move the position past events, as (id, owner id), if their owners have no webhooks and no id is missing.
 
-    Most users have no webhooks, and a pass would lock SQLite's file against all writers. Return False, and change
-    nothing, if the events need a pass or another relay has moved the position.
+    Most users have none, and a pass would lock SQLite's file against all writers. Return False, and change nothing, if
+    the events need a pass or another relay has moved the position.
     """
     missing = missing_ranges(after=position, present=(number for number, _ in events))
     if missing or _listeners({owner_id for _, owner_id in events}):
         return False
-    return bool(Position.objects.filter(id=_POSITION_ID, event_id=position).update(event_id=events[-1][0]))
+    moved = Position.objects.filter(id=_POSITION_ID, event_id=position).update(event_id=events[-1][0])
+    # If a driver reports -1, a pass finds that the position has moved.
+    return moved == 1
 
 
 @retries_deadlocks

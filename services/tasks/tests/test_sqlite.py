@@ -77,11 +77,11 @@ def test_page_is_sought_in_the_index_and_needs_no_sorting(before, seek):
     "statement",
     [
         pytest.param(raw_sql.RETRIEVE, id="retrieve"),
-        pytest.param(raw_sql.CREATE["sqlite"].statements[1][0], id="create: event"),
-        pytest.param(raw_sql.RENAME["sqlite"].statements[0][0], id="rename"),
-        pytest.param(raw_sql.RENAME["sqlite"].statements[1][0], id="rename: event"),
-        pytest.param(raw_sql.DELETE["sqlite"].statements[0][0], id="delete: event"),
-        pytest.param(raw_sql.DELETE["sqlite"].statements[1][0], id="delete"),
+        pytest.param(raw_sql.CREATE["sqlite"].statements[1], id="create: event"),
+        pytest.param(raw_sql.RENAME["sqlite"].statements[0], id="rename"),
+        pytest.param(raw_sql.RENAME["sqlite"].statements[1], id="rename: event"),
+        pytest.param(raw_sql.DELETE["sqlite"].statements[0], id="delete: event"),
+        pytest.param(raw_sql.DELETE["sqlite"].statements[1], id="delete"),
     ],
 )
 def test_one_task_is_sought_by_its_id(statement):

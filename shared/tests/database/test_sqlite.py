@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, ProgrammingError
+from prometheus_client import REGISTRY
 
 from servicekit.database.sqlite.base import PAUSES_SECONDS, SHORT_WAIT_SECONDS, Batch, DatabaseWrapper, _Queue
 from servicekit.database.url import database_from_url
@@ -194,8 +195,9 @@ class TestBatch:
             ("INSERT INTO task VALUES (%s); INSERT INTO other VALUES (1);", [1], OperationalError),
             ("INSERT INTO task VALUES (%s); INSERT INTO task VALUES (%s);", [1], ProgrammingError),
             ("INSERT INTO task VALUES (%s); INSERT INTO task VALUES (%s);", [1, 2, 3], ProgrammingError),
+            ("INSERT INTO task VALUES (1);", [1], ProgrammingError),
         ],
-        ids=["constraint", "no such table", "too few parameters", "too many parameters"],
+        ids=["constraint", "no such table", "too few parameters", "too many parameters", "no parameters"],
     )
     def test_rolls_back_on_any_error(
         self, opened: DatabaseWrapper, text: str, parameters: list[Any], error: type[DatabaseError]
@@ -207,15 +209,57 @@ class TestBatch:
             cursor.execute("INSERT INTO task VALUES (7)")
         assert self.stored(opened) == [7]
 
+    @pytest.mark.parametrize(
+        ("raised", "expected"),
+        [(sqlite3.OperationalError("disk I/O error"), OperationalError), (KeyboardInterrupt(), KeyboardInterrupt)],
+        ids=["error", "interrupt"],
+    )
+    def test_rolls_back_if_the_commit_fails(
+        self, opened: DatabaseWrapper, raised: BaseException, expected: type[BaseException]
+    ) -> None:
+        class FailingCommit(sqlite3.Connection):
+            def commit(self) -> None:
+                raise raised
+
+        opened.connection = sqlite3.connect(opened.settings_dict["NAME"], isolation_level=None, factory=FailingCommit)
+        with opened.cursor() as cursor, pytest.raises(expected):
+            cursor.execute(self.SWAP, [3, 1])
+        assert not opened.connection.in_transaction
+        assert self.stored(opened) == []
+
     def test_leaves_the_commit_to_an_outer_transaction(self, opened: DatabaseWrapper) -> None:
+        opened.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+        opened.in_atomic_block = True
         with opened.cursor() as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
             cursor.execute(self.SWAP, [3, 1])
             assert self.stored(opened) == []
             with pytest.raises(IntegrityError):
                 cursor.execute(Batch("INSERT INTO task VALUES (%s);"), [None])
-            cursor.execute("COMMIT")
+            opened.connection.commit()
         assert self.stored(opened) == [3]
+
+    def test_does_not_join_a_transaction_that_was_left_open(self, opened: DatabaseWrapper) -> None:
+        with opened.cursor() as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            with pytest.raises(OperationalError, match="within a transaction"):
+                cursor.execute(self.SWAP, [3, 1])
+            cursor.execute(self.SWAP, [4, 1])
+        assert self.stored(opened) == [4]
+
+    def test_leaves_no_rows_to_the_next_statement(self, opened: DatabaseWrapper) -> None:
+        with opened.cursor() as cursor:
+            cursor.execute(self.SWAP, [3, 1])
+            assert cursor.execute("SELECT count(*) FROM task").fetchall() == [(1,)]
+            assert cursor.execute(self.SWAP, [4, 1]).fetchall() == [(4,)]
+            assert cursor.fetchall() == []
+            assert cursor.execute(Batch("DELETE FROM task;")).fetchall() == []
+
+    def test_counts_as_one_statement(self, opened: DatabaseWrapper) -> None:
+        count = "db_client_operation_duration_seconds_count"
+        before = REGISTRY.get_sample_value(count) or 0
+        with opened.cursor() as cursor:
+            cursor.execute(self.SWAP, [3, 1])
+        assert REGISTRY.get_sample_value(count) == before + 1
 
     def test_waits_for_the_write_lock(self, opened: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
         other = sqlite3.connect(opened.settings_dict["NAME"], isolation_level=None)

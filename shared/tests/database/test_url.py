@@ -40,6 +40,7 @@ def test_sqlite_waits_for_other_writers_and_takes_the_lock_at_once():
     options = database_from_env(default_path=Path("/state/db.sqlite3"))["OPTIONS"]
     assert options["transaction_mode"] == "IMMEDIATE"
     assert "journal_mode=WAL" in options["init_command"]
+    assert "wal_autocheckpoint=4000" in options["init_command"]
     assert options["timeout"] == 10
 
 

@@ -93,7 +93,7 @@ def test_event_goes_to_its_owners_endpoints_that_want_it_and_are_enabled(endpoin
         assert Endpoint.objects.get(id=silent.id).due_at == NEVER
 
 
-class TestEventsThatNoEndpointWants:
+class TestEventsOfOwnersWithoutWebhooks:
     def test_are_passed_over_by_one_write(self, endpoint, django_assert_num_queries):
         events = [store_event(id=number, owner_id=98) for number in (1001, 1002)]
         # Position, gaps, events and endpoints are read; BEGIN and COMMIT would be two more.
@@ -124,6 +124,21 @@ class TestEventsThatNoEndpointWants:
         assert relay_events() == 0
         assert position() == 1002
         assert delivered_ids(endpoint) == [1002]
+
+    def test_do_not_hide_an_event_of_an_endpoint_that_is_created_meanwhile(self, endpoint, monkeypatch):
+        store_event(id=1001, owner_id=98)
+        listeners, created = reader._listeners, []
+
+        def create_endpoint_first(owner_ids):
+            if not created:
+                created.append(make_endpoint(owner_id=98, slot=0))
+                store_event(id=1002, owner_id=98)
+            return listeners(owner_ids)
+
+        monkeypatch.setattr(reader, "_listeners", create_endpoint_first)
+        while relay_events():
+            pass
+        assert delivered_ids(created[0])[-1] == 1002
 
 
 def test_line_of_a_relayed_event_has_the_id_of_the_request_that_made_it(endpoint, caplog):

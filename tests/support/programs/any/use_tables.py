@@ -19,6 +19,8 @@ django.setup()
 from django.apps import apps
 from django.db import connection, models, router, transaction
 
+from servicekit.database.sqlite.base import Batch
+
 NOW = datetime.datetime(2026, 11, 25, 12, 0, tzinfo=datetime.UTC)
 # Values that satisfy a CHECK, and the owner that the operations query for.
 VALUES: dict[str, Any] = {
@@ -32,9 +34,11 @@ sent: list[dict[str, Any]] = []
 
 
 def record(execute: Callable[..., Any], sql: str, parameters: Any, many: bool, context: Any) -> Any:
-    # Savepoints belong to the transaction that is rolled back.
-    if "SAVEPOINT" not in sql:
-        sent.append({"sql": sql.strip().replace("%s", "?"), "parameters": list(parameters or ())})
+    statements = sql.with_parameters(parameters) if isinstance(sql, Batch) else [(sql, parameters or ())]
+    for statement, values in statements:
+        # Savepoints belong to the transaction that is rolled back.
+        if "SAVEPOINT" not in statement:
+            sent.append({"sql": statement.strip().replace("%s", "?"), "parameters": list(values)})
     return execute(sql, parameters, many, context)
 
 

@@ -6,9 +6,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -54,34 +55,46 @@ _queue = _Queue()
 
 
 class Batch(str):
-    """Several statements, each ended by a semicolon, that are executed in one transaction by one call.
+    """Several statements, each ended by a semicolon, that a cursor executes in one transaction, by one call.
 
-    SQL Server accepts such a text by itself, and SQLite's driver does not. Only one of the statements may return rows.
-    The text may contain no other semicolon.
+    SQL Server accepts such a text itself; SQLite's driver does not. One of the statements may return rows, which only
+    ``fetchall()`` reads. The text may contain no other semicolon.
     """
 
-    __slots__ = ("statements",)
-    statements: list[tuple[str, int]]
+    __slots__ = ("_counts", "statements")
+    statements: list[str]
+    _counts: list[int]
 
     def __new__(cls, text: str) -> "Batch":
         batch = super().__new__(cls, text)
-        # With the number of parameters of each.
-        batch.statements = [(statement, statement.count("%s")) for statement in text.split(";") if statement.strip()]
+        batch.statements = [statement for statement in text.split(";") if statement.strip()]
+        batch._counts = [len(base.FORMAT_QMARK_REGEX.findall(statement)) for statement in batch.statements]
         return batch
+
+    def with_parameters(self, params: Sequence[Any]) -> list[tuple[str, Sequence[Any]]]:
+        """Return each statement with its parameters; raises ProgrammingError if there are too many or too few."""
+        if len(params) != sum(self._counts):
+            raise sqlite3.ProgrammingError(f"the batch has {sum(self._counts)} parameters, but got {len(params)}")
+        ends = accumulate(self._counts)
+        return [
+            (statement, params[end - count : end])
+            for statement, count, end in zip(self.statements, self._counts, ends, strict=True)
+        ]
 
 
 class _Cursor(base.SQLiteCursorWrapper):
-    """Django's cursor, except that it waits for the write lock, runs batches and caches converted placeholders."""
+    """Django's cursor, except that it waits for the write lock, executes batches and caches converted placeholders."""
 
     # DatabaseWrapper.create_cursor sets these two.
     timeout = 0.0
-    close_connection: Callable[[], None]
-    # The rows of a batch.
+    database: "DatabaseWrapper"
+    # The rows of a batch, until they are fetched.
     _rows: list[Any] | None = None
 
     def execute(self, query: str, params: Any = None) -> Any:
+        self._rows = None
         if isinstance(query, Batch):
-            return self._execute_batch(query, params)
+            return self._execute_batch(query.with_parameters(params or ()))
         try:
             return super().execute(query, params)
         except sqlite3.OperationalError as error:
@@ -90,36 +103,37 @@ class _Cursor(base.SQLiteCursorWrapper):
                 raise
         return self._execute_when_unlocked(query, params)
 
-    def _execute_batch(self, batch: Batch, params: Sequence[Any]) -> None:
-        if self.connection.in_transaction:
-            self._execute_each(batch, params)
-            return
-        self.execute("BEGIN IMMEDIATE")
+    def fetchall(self) -> list[Any]:
+        """Return the remaining rows, of a batch all."""
+        rows, self._rows = self._rows, None
+        return super().fetchall() if rows is None else rows
+
+    def _execute_batch(self, statements: list[tuple[str, Sequence[Any]]]) -> "_Cursor":
+        if self.database.in_atomic_block:
+            return self._execute_each(statements)
         try:
-            self._execute_each(batch, params)
+            self.execute("BEGIN IMMEDIATE")
+            self._execute_each(statements)
             self.connection.commit()
         except BaseException:
-            try:
-                self.connection.rollback()
-            except sqlite3.Error:
-                # Closing rolls back, if no statement is left open; an open transaction would hold the write lock.
-                self.close()
-                self.close_connection()
+            self._roll_back()
             raise
+        return self
 
-    def _execute_each(self, batch: Batch, params: Sequence[Any]) -> None:
-        start = 0
-        for statement, count in batch.statements:
-            super().execute(statement, params[start : start + count])
-            start += count
+    def _execute_each(self, statements: list[tuple[str, Sequence[Any]]]) -> "_Cursor":
+        for statement, params in statements:
+            super().execute(statement, params)
             if self.description is not None:
                 self._rows = super().fetchall()
-        if start != len(params):
-            raise sqlite3.ProgrammingError(f"the batch has {start} parameters, but {len(params)} were given")
+        return self
 
-    def fetchall(self) -> list[Any]:
-        """Return the remaining rows; all rows of a batch."""
-        return super().fetchall() if self._rows is None else self._rows
+    def _roll_back(self) -> None:
+        try:
+            self.connection.rollback()
+        except sqlite3.Error:
+            # Closing rolls back, if no statement is left open; an open transaction would hold the write lock.
+            self.close()
+            self.database.close()
 
     def _execute_when_unlocked(self, query: str, params: Any) -> Any:
         pause, longest = PAUSES_SECONDS
@@ -194,7 +208,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Any:
         cursor = self.connection.cursor(factory=_Cursor)
         cursor.timeout = self.settings_dict["OPTIONS"].get("timeout", 5)
-        cursor.close_connection = self.close
+        cursor.database = self
         return cursor
 
     def close_if_unusable_or_obsolete(self) -> None:

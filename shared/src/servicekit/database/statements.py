@@ -1,6 +1,7 @@
 """Measure every database statement: its duration, and the class of its error.
 
-On SQLite, a statement lasts until its first row is found. Reading further rows, connecting and committing do not count.
+On SQLite, a statement lasts until its first row is found. Reading further rows, connecting and committing do not count,
+except in a batch, which counts as one statement.
 """
 
 import time

@@ -71,7 +71,7 @@ up: preflight ## start everything on http://localhost:8000 (GATEWAY_PORT), until
 runtime: $(RUNTIME)
 
 .PHONY: demo
-demo: $(call ready,local) ## tour the running stack: each call as a curl command, with its response
+demo: $(call ready,local) ## tour the running stack: each request as a curl command, with its response
 	@$(LOCAL) demo
 
 .PHONY: docker-up

@@ -1,4 +1,4 @@
-/** The reference: Swagger UI in the system's color scheme, with the token of the user logged in to the console. */
+/** The reference: Swagger UI in the system's colour scheme, with the token of the user logged in to the console. */
 
 import { current, onChange, token } from "./session.js";
 

@@ -23,7 +23,7 @@ export function startTasks() {
   byId("tasks-retry").onclick = showTasks;
 }
 
-/** Load the newest tasks; gray placeholders are shown until then. */
+/** Load the newest tasks; grey placeholders are shown until then. */
 export async function showTasks() {
   const mine = ++turn;
   setState("loading");

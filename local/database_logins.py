@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
         raise CommandError("SERVICE_LOGINS: DATABASE_URL names no SQL Server, and other databases have no logins")
     odbc.register_driver(env)
     urls = write_urls()
-    # Create the tables first, since rights are granted on tables.
+    # Create the tables first, since permissions are granted on tables.
     migrate(env)
     for service in SERVICES:
         create_login(service, urls[service], env)
@@ -44,7 +44,7 @@ def write_urls() -> dict[str, str]:
             env[name] = login_url(env["DATABASE_URL"], name.partition("_")[0].lower())
             file.write(f"\n{name}='{env[name]}'\n")
     urls = {service: env[url_variable(service)] for service in SERVICES}
-    # Two services cannot share a login: creating it grants one service's rights and revokes all others.
+    # Two services cannot share a login: creating it grants one service's permissions and revokes all others.
     users = [unquote(urlsplit(url).username or "").lower() for url in urls.values()]
     for service, user in zip(SERVICES, users, strict=True):
         if users.count(user) > 1:
@@ -62,7 +62,7 @@ def login_url(url: str, service: str) -> str:
 
 
 def create_login(service: str, url: str, env: Mapping[str, str]) -> None:
-    """Create the login in the URL, with the rights of the service."""
+    """Create the login in the URL, with the permissions of the service."""
     made = subprocess.run(
         [f"{env['ENVIRONMENTS']}/{service}/bin/python", "manage.py", "database_login"],
         cwd=CHECKOUT / "services" / service,

@@ -230,7 +230,7 @@ def tour(stop: Tour) -> None:
     report = {"title": "Write the report", "duration": 90}
     created = stop.show("Create a task of 90 minutes.", "POST", "/api/tasks", report, expect=201)
     path, version = created.headers["Location"], created.headers["ETag"]
-    stop.show("And one of 5.", "POST", "/api/tasks", {"title": "Water the plants", "duration": 5}, expect=201)
+    stop.show("And one of 5 minutes.", "POST", "/api/tasks", {"title": "Water the plants", "duration": 5}, expect=201)
     stop.show("List the last four, newest first.", "GET", "/api/tasks", expect=200)
     title = "Rename the first, if it is still the version that I created."
     stop.show(title, "PATCH", path, {"title": "Send the report"}, expect=200, If_Match=version)

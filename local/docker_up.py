@@ -79,7 +79,7 @@ def start(docker: str) -> None:
     changed = 0.0
     for line in _quietly(docker, "logs", "--no-color", "--no-log-prefix", "secrets").splitlines():
         if found := re.fullmatch(r"changed at (\d+): (\S+)", line):
-            # Services reread the token keys by themselves, and everything else only when they start.
+            # Services re-read the token keys by themselves, and everything else only when they start.
             changed = max(changed, float(found[1]) if not found[2].endswith("/JWT_KEYS") else 0)
         else:
             print(line)

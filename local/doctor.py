@@ -1,6 +1,6 @@
 """`make doctor`: report what the stack needs, what is installed, and how to get the rest.
 
-The exit code is 1 if something is missing. With --sqlserver, that includes a SQL Server in DATABASE_URL.
+The exit code is 1 if something is missing. With --sqlserver, it is also 1 if DATABASE_URL names no SQL Server.
 """
 
 import platform

@@ -57,11 +57,11 @@ def clear_metrics(env: Mapping[str, str]) -> None:
 
 
 def publish_keys(env: dict[str, str]) -> None:
-    """Give the services the keys in .env as a file, which they reread after `make rotate-key` has changed it."""
+    """Give the services the keys in .env as a file, which they re-read after `make rotate-key` has changed it."""
     if not are_published(env, os.environ):
         return
     path = Path(env["RUN_DIR"], PUBLISHED)
-    # Reread the keys under the lock of the state folder: a rotation may have changed them since.
+    # Re-read the keys under the lock of the state folder: a rotation may have changed them since.
     del env["JWT_KEYS"]
     text = environment.load()["JWT_KEYS"]
     try:

@@ -115,7 +115,7 @@ def problems_html() -> str:
   <p><a href="/">← Task API</a></p>
   <h1 class="heading">Problems</h1>
   <p class="lead">{_inline(INTRODUCTION)}</p>
-  <p>The <a href="/api/docs">reference</a> lists the problems of each call.</p>
+  <p>The <a href="/api/docs">reference</a> lists the problems of each operation.</p>
 </header>
 
 {sections}

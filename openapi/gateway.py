@@ -15,7 +15,7 @@ from servicekit.openapi.components import (
 
 DESCRIPTION = """\
 Keep tasks with a title and a duration. `POST /api/auth/register` creates an account, `POST /api/auth/token` logs in;
-the `access` token of its response goes into every other call as `Authorization: Bearer …`.
+the `access` token of its response goes into every other request as `Authorization: Bearer …`.
 
 - JSON in and out, in UTF-8. Times are in UTC, with microseconds.
 - Bodies are strict: an unknown member, a repeated one or a wrong type is a 400 that names it, and changes nothing.
@@ -91,14 +91,14 @@ def health_document() -> dict[str, Any]:
                         "503": problem_response(
                             SERVICE_UNAVAILABLE,
                             instance="/readyz",
-                            detail="tasks: database does not answer.",
+                            detail="tasks: database does not respond.",
                             schema="Unreadiness",
                             services={
                                 **READY,
                                 "tasks": {
                                     "status": "unavailable",
-                                    "detail": "tasks: database does not answer.",
-                                    "checks": {**READY_CHECKS, "database": "does not answer"},
+                                    "detail": "tasks: database does not respond.",
+                                    "checks": {**READY_CHECKS, "database": "does not respond"},
                                 },
                             },
                         )

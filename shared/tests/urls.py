@@ -105,7 +105,7 @@ def _check(name: str) -> Callable[[], None]:
 
 
 def not_ready() -> None:
-    raise NotReady("does not answer")
+    raise NotReady("does not respond")
 
 
 urlpatterns = [

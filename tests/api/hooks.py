@@ -21,7 +21,7 @@ def map_body(context: Any, body: Any) -> Any:
 
 @schemathesis.hook
 def filter_body(context: Any, body: Any) -> bool:
-    """Drop titles that are too long: JSON Schema counts characters, nvarchar(200) counts UTF-16 units."""
+    """Drop titles that are too long: JSON Schema counts characters, nvarchar(200) counts UTF-16 code units."""
     title = body.get("title") if isinstance(body, dict) else None
     if not isinstance(title, str) or len(title) > TITLE_MAXIMUM_UNITS:
         return True

@@ -192,5 +192,5 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def name() -> str:
-    """A user name that no test has used."""
+    """A username that no test has used."""
     return f"person-{next(_numbers)}"

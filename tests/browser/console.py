@@ -51,7 +51,7 @@ class Console:
 
     @property
     def rows(self) -> Locator:
-        """The rows of tasks, without the gray placeholders."""
+        """The rows of tasks, without the grey placeholders."""
         return self.page.get_by_role("list", name="Tasks").get_by_role("listitem")
 
     def row(self, title: str) -> Locator:

@@ -47,7 +47,7 @@ def test_the_state_of_each_part_is_what_readyz_says(jobs: Console, stack: LocalS
     with stack.frozen_redis():
         jobs.button("Jobs").click()
         jobs.button("Jobs").click()
-        expect(parts.filter(has_text=re.compile("redis does not answer")).first).to_be_visible()
+        expect(parts.filter(has_text=re.compile("redis does not respond")).first).to_be_visible()
         expect(parts.filter(has_text="scheduler")).to_contain_text("unavailable")
 
 

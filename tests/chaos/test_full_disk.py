@@ -76,7 +76,7 @@ def test_full_disk_stops_writes_alone_and_all_goes_on_once_there_is_room(stack: 
         assert stack.call("GET", "/api/tasks", token=ada.access).status_code == 200
     checks = {name: part["checks"] for name, part in stack.call("GET", "/readyz").json()["services"].items()}
     for service in ("auth", "tasks", "scheduler"):
-        assert checks[service].items() >= {"database": "takes no writes", "redis": "does not answer"}.items()
+        assert checks[service].items() >= {"database": "accepts no writes", "redis": "does not respond"}.items()
     # By now Redis or the database has refused requests of each part.
     assert stack.output.count("supervisor: ") == started, stack.output
 

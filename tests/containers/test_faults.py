@@ -249,7 +249,7 @@ def test_two_stacks_side_by_side_know_nothing_of_each_other(project: Project, cl
         # The first attempt fails and reports why; the running containers are unaffected.
         other.env["DATABASE_URL"] = "mssql://sa:x@host.docker.internal:9/tasks?encrypt=no&connect_timeout=1"
         failed = other.run("make", "docker-up", check=False)
-        assert "error: auth-migrate: CommandError: the server does not answer" in failed
+        assert "error: auth-migrate: CommandError: the server does not respond" in failed
         assert own.create("in the first database").status_code == 201
         other.env["DATABASE_URL"] = "sqlite:////data/another.sqlite3"
         assert "secrets have changed" in other.run("make", "docker-up")

@@ -112,7 +112,7 @@ def tasks(count: int) -> bytes:
     return json.dumps([{"id": number, "title": "Write the report"} for number in range(count)]).encode()
 
 
-# The largest possible task: a title of 200 UTF-16 units is at most 600 bytes of UTF-8.
+# The largest possible task: a title of 200 UTF-16 code units is at most 600 bytes of UTF-8.
 LARGEST_TASK = json.dumps(
     {
         "id": 2**63 - 1,

@@ -12,11 +12,11 @@ from support.paths import SERVICES
 
 CHECKS = {"database": "ok", "redis": "ok"}
 READY = {"status": "ok", "checks": CHECKS}
-DEGRADED = {"status": "degraded", "checks": {**CHECKS, "redis": "does not answer"}}
+DEGRADED = {"status": "degraded", "checks": {**CHECKS, "redis": "does not respond"}}
 UNAVAILABLE = {
     "status": "unavailable",
-    "detail": "database does not answer.",
-    "checks": {**CHECKS, "database": "does not answer"},
+    "detail": "database does not respond.",
+    "checks": {**CHECKS, "database": "does not respond"},
 }
 
 

@@ -51,7 +51,7 @@ def test_the_driver_in_the_wheel_serves_a_machine_without_one(checkout: Path, tm
     assert things["driver"] == ("ok", f"{DRIVER}, from the wheel mssql-python-odbc")
     mark, words = things["server"]
     assert mark == "missing"
-    assert words.startswith("127.0.0.1 does not answer on port 1 (Connection refused): check ")
+    assert words.startswith("127.0.0.1 does not respond on port 1 (Connection refused): check ")
     section, path = (checkout / "var/odbc/odbcinst.ini").read_text().split("\nDriver=")
     assert section == f"[{DRIVER}]"
     assert Path(path.strip()).is_file()

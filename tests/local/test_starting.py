@@ -154,7 +154,7 @@ def test_two_services_with_the_same_secret(tmp_path: Path) -> None:
     ("url", "reason"),
     [
         ("sqlite:////nowhere/at/all/db.sqlite3", "unable to open database file"),
-        ("mssql://sa:hidden-password@127.0.0.1:1/none", "the server does not answer: check the host and port"),
+        ("mssql://sa:hidden-password@127.0.0.1:1/none", "the server does not respond: check the host and port"),
         ("oracle://x/y", "DATABASE_URL: must start with mssql:// or sqlite://"),
     ],
 )

@@ -66,7 +66,7 @@ def test_migration_does_not_wait_for_a_lock_for_ever(server: Server, python_driv
     [
         ("database", "the database does not exist, or the login has no user in it: make database creates it"),
         ("password", "the login failed: check the user and password in DATABASE_URL"),
-        ("port", "127.0.0.1 does not answer on port 1 (Connection refused): check the host and port"),
+        ("port", "127.0.0.1 does not respond on port 1 (Connection refused): check the host and port"),
     ],
 )
 def test_what_is_missing_is_named_in_one_line(server: Server, python_driver: str, part: str, line: str) -> None:

@@ -34,7 +34,7 @@ def assert_unavailable(service: Service) -> float:
         status, body = service.request(*call)
         assert (status, body["type"]) == (503, "/problems/service-unavailable"), call
     status, body = service.request("GET", "/readyz")
-    assert (status, body["checks"]["database"]) == (503, "does not answer")
+    assert (status, body["checks"]["database"]) == (503, "does not respond")
     durations = service.durations()[before:]
     assert len(durations) == 2 * len(CALLS) + 1
     assert max(durations) < ANSWERED_WITHIN_SECONDS

@@ -181,7 +181,7 @@ describe(
         example=CREDENTIALS,
         responses={200: Response(description="A pair of tokens.", body=Tokens, example=PAIR, headers=LIMITED)},
         problems=[UNAUTHORIZED, TOO_MANY_REQUESTS],
-        details={UNAUTHORIZED: "No active account has this user name and password."},
+        details={UNAUTHORIZED: "No active account has this username and password."},
     ),
 )
 describe(

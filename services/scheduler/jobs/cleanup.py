@@ -5,8 +5,8 @@ import time
 from jobs.job import Progress, Work
 from jobs.services import delete_old_runs
 
-# Yields SQLite's lock to waiting writers, which retry at least every 25 ms during their first 150 ms.
-# https://sqlite.org/src/file/src/main.c (sqliteDefaultBusyCallback)
+# Yields SQLite's lock to waiting writers, which retry after at most 6.4 ms (PAUSES_SECONDS in
+# servicekit/database/sqlite/base.py): SQLite's own busy handler is off.
 PAUSE_SECONDS = 0.03
 
 

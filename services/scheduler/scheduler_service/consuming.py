@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 3.0
 
 
 def client_name() -> str:
-    """Return the name of this machine's Redis connections of worker, beat and relay."""
+    """Return the name of this machine's Redis connections of worker, sender, beat and relay."""
     return f"task-api@{socket.gethostname()}"
 
 

@@ -45,7 +45,7 @@ EVENT_LAG = Gauge(
 DUE_ENDPOINTS = Gauge("webhook_endpoints_due", "Endpoints with due deliveries.", multiprocess_mode="livemostrecent")
 OLDEST_DUE = Gauge(
     "webhook_oldest_due_delivery_age_seconds",
-    "How long the oldest delivery not claimed by a worker has been due.",
+    "How long the oldest delivery not claimed by the sender has been due.",
     multiprocess_mode="livemostrecent",
 )
 MESSAGES = Gauge("celery_queue_messages", "Messages waiting in a queue.", ["queue"], multiprocess_mode="livemostrecent")

@@ -65,7 +65,7 @@ def test_all_well(anonymous, redis_up, started):
 
 def test_redis_unavailable(anonymous, redis_socket):
     response = anonymous("GET", "/readyz")
-    assert checks(response) == {**CHECKS, "redis": "does not answer"}
+    assert checks(response) == {**CHECKS, "redis": "does not respond"}
     assert redis_socket not in response.text
 
 
@@ -77,7 +77,7 @@ def test_redis_frozen_is_waited_for_once(anonymous, redis_socket, monkeypatch):
         started = time.monotonic()
         response = anonymous("GET", "/readyz")
         took = time.monotonic() - started
-    assert checks(response) == {**CHECKS, "redis": "does not answer"}
+    assert checks(response) == {**CHECKS, "redis": "does not respond"}
     assert 0.2 <= took < 0.4
 
 

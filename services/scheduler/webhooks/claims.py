@@ -1,7 +1,7 @@
 """Claiming endpoints with due deliveries, and recording the outcomes. No transaction is open during a request.
 
-One worker at a time claims an endpoint, until claimed_until, so the claims of a lost worker expire. Only rows decide; a
-message to a worker only signals that there may be work.
+One sender process at a time claims an endpoint, until claimed_until, so the claims of a lost process expire. Only rows
+decide; a message to the sender only signals that there may be work.
 """
 
 import datetime
@@ -21,7 +21,7 @@ from webhooks.models import DEAD, DELIVERED, EXCERPT_BYTES, FAILING, GONE, NEVER
 from webhooks.payloads import event_body, ping_body
 from webhooks.retry import next_attempt
 
-# Longer than a worker can take to send the deliveries that it has claimed and record the outcomes.
+# Longer than a sender process can take to send the deliveries that it has claimed and record the outcomes.
 LEASE = datetime.timedelta(seconds=20)
 # Deliveries per claim of an endpoint. If its last attempt failed, only one is claimed, as a probe.
 DELIVERIES_AT_ONCE = 32
@@ -50,7 +50,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The messages that a worker has claimed for an endpoint; those about one task are in the order of its changes."""
+    """The messages that the sender has claimed for an endpoint, those about one task in the order of its changes."""
 
     endpoint_id: int
     claim: str
@@ -78,8 +78,8 @@ class Outcome:
 
 
 def due_endpoints(*, now: datetime.datetime) -> QuerySet[Endpoint]:
-    """Return the endpoints that a worker may claim, the longest due first."""
-    # A claim that expires much later than LEASE from now was made by a wrong clock. Allow twice that: another worker's
+    """Return the endpoints that a sender process may claim, the longest due first."""
+    # A claim that expires much later than LEASE from now was made by a wrong clock. Allow twice that: another sender's
     # clock may be ahead, and its ``now`` is later if this transaction had to wait for it.
     unclaimed = Q(claimed_until__lte=now) | Q(claimed_until__gt=now + 2 * LEASE)
     return Endpoint.objects.filter(unclaimed, due_at__lte=now, enabled=True, slot__gte=0).order_by("due_at")
@@ -99,7 +99,7 @@ def claim_batches(*, healthy: int, failing: int) -> list[Batch]:
 def _claim_endpoints(ids: Sequence[int], *, now: datetime.datetime) -> list[Endpoint]:
     claim = uuid.uuid4().hex
     with transaction.atomic():
-        # One statement checks and claims, so only one of two workers gets an endpoint. Do not rely on its row count.
+        # One statement checks and claims, so only one of two processes gets an endpoint. Do not rely on its row count.
         due_endpoints(now=now).order_by().filter(id__in=ids).update(claim=claim, claimed_until=now + LEASE)
         return list(Endpoint.objects.filter(id__in=ids, claim=claim))
 
@@ -144,7 +144,7 @@ def _make_message(delivery: Delivery, *, event: Event | None) -> Message:
 
 @retries_deadlocks
 def record_batches(results: Sequence[tuple[Batch, Sequence[Outcome]]]) -> None:
-    """Record the outcomes and release the endpoints, except those that another worker has since claimed."""
+    """Record the outcomes and release the endpoints, except those that another process has since claimed."""
     now = timezone.now()
     with transaction.atomic():
         # In order of id, as in all code that locks several endpoints, to prevent deadlocks.

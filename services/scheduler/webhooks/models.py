@@ -25,8 +25,8 @@ NEVER = datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC)
 class Endpoint(models.Model):
     """A user's URL that receives events.
 
-    It is also the unit of work: one worker at a time claims an endpoint, sends some of its due deliveries and records
-    the outcomes. So deliveries stay in order, and an endpoint that hangs occupies only its share of the workers.
+    It is also the unit of work: one sender process at a time claims an endpoint, sends some of its due deliveries and
+    records the outcomes. So deliveries stay in order, and an endpoint that hangs occupies only its share of the sender.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -52,9 +52,10 @@ class Endpoint(models.Model):
     # Failed attempts since the last success, and the time of the first of them (meaningless if there are none).
     failures = models.IntegerField(default=0)
     failing_since = models.DateTimeField()
-    # The earliest due_at of its pending deliveries, or NEVER.
+    # When there is work: the earliest due_at of the pending deliveries that do not wait for an earlier one about their
+    # task; if disabled, when its housekeeping is due; NEVER if there is none.
     due_at = models.DateTimeField(default=NEVER)
-    # The worker's claim, and its expiry unless the worker releases it earlier. A failing endpoint rests after its
+    # The sender's claim, and its expiry unless the sender releases it earlier. A failing endpoint rests after its
     # release: it is not claimed before claimed_until.
     claim = models.CharField(max_length=32, default="")
     claimed_until = models.DateTimeField()

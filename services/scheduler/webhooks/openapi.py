@@ -257,7 +257,7 @@ describe(
         name="exchangeWebhookSecret",
         summary="Exchange a webhook's secret",
         description="For 24 hours, both the new and the old secret sign every delivery. A second exchange invalidates "
-        "the old secret immediately, which helps if it has leaked.",
+        "the first secret immediately, which helps if it has leaked.",
         parameters=[WEBHOOK_ID],
         responses={
             200: Response(description="The webhook, and its new secret.", body=WebhookWithSecret, example=WITH_SECRET)

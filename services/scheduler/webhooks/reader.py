@@ -144,8 +144,8 @@ def _listeners(owner_ids: set[int]) -> dict[int, list[Endpoint]]:
 def wake_endpoints(endpoint_ids: set[int], *, now: datetime.datetime) -> None:
     """Mark these endpoints as due now.
 
-    Call this before writing their deliveries: a worker that releases an endpoint then waits for the commit, and sees
-    the new deliveries.
+    Call this before writing their deliveries: a sender process that releases an endpoint then waits for the commit, and
+    sees the new deliveries.
     """
     if endpoint_ids:
         Endpoint.objects.filter(id__in=endpoint_ids, due_at__gt=now).update(due_at=now)

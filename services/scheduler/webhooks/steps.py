@@ -19,7 +19,7 @@ class RelayEvents:
 
 
 class WakeWorkers:
-    """The step that wakes the workers to send due deliveries, both new ones and retries."""
+    """The step that wakes the sender to send due deliveries, both new ones and retries."""
 
     def __call__(self) -> None:
         """Send a message if there is work; raises errors of the database and the broker."""

@@ -12,7 +12,7 @@ from servicekit.database.outages import is_unavailable
 from webhooks import sender
 from webhooks.claims import due_endpoints
 
-# A message only wakes a worker, and the next one follows soon.
+# A message only wakes the sender, and the next one follows soon.
 EXPIRES_SECONDS = 5
 
 logger = logging.getLogger("webhooks.tasks")

@@ -40,8 +40,8 @@ class Task(models.Model):
         indexes = (models.Index(fields=["owner_id", "-created_at", "-id"], name="tasks_task_newest"),)
         constraints = (
             # By length, since in SQL Server's usual collation a title of emoji equals the empty string. SQLite ignores
-            # the length of a varchar, and counts characters where SQL Server counts UTF-16 units, so on SQLite this
-            # bound is looser than the serializer's.
+            # the length of a varchar, and counts characters where SQL Server counts UTF-16 code units, so on SQLite
+            # this bound is looser than the serializer's.
             models.CheckConstraint(
                 condition=GreaterThanOrEqual(Length("title"), 1)
                 & LessThanOrEqual(Length("title"), TITLE_MAXIMUM_UNITS),

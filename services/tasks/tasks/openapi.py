@@ -1,4 +1,4 @@
-"""Describe the views for the OpenAPI document beyond what they declare. Imported only to build the document."""
+"""Descriptions of the views for the OpenAPI document. Imported only to generate it."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ SCHEMAS: dict[str, Schema] = {
         "minLength": 1,
         "maxLength": TITLE_MAXIMUM_UNITS,
         "pattern": rf"^{_CHARACTER}*[^{INVISIBLE}\u0000-\u001f\u007f-\u009f]{_CHARACTER}*$",
-        "description": f"1–{TITLE_MAXIMUM_UNITS} UTF-16 units after trimming, no control characters, and not only "
+        "description": f"1–{TITLE_MAXIMUM_UNITS} UTF-16 code units after trimming, no control characters, and not only "
         "invisible ones. Most emoji are two.",
     },
     "Duration": {
@@ -84,7 +84,7 @@ describe(
         name="listTasks",
         summary="List tasks",
         description=f"Your own tasks, newest first: the last {LIST_LENGTH}, or up to `limit`. If there are "
-        "more, the `Link` header leads to the next page, whether or not tasks are added meanwhile.",
+        "more, the `Link` header leads to the next page; tasks added meanwhile cause no gaps or repetitions.",
         parameters=[limit(LIST_LENGTH), BEFORE],
         responses={
             200: Response(description="A page of tasks.", body=Task(many=True), example=[EXAMPLE], headers=("Link",)),

@@ -22,7 +22,7 @@ _thread = threading.local()
 def execute(sql: str, parameters: list[Any], *, repeatable: bool) -> list[tuple[Any, ...]]:
     """Return the rows of a statement; ``repeatable`` means that it only reads.
 
-    Then the connection's health is not checked first: if it has been lost, the statement runs again on a new one.
+    In that case the connection is not checked first; if it has been lost, the statement runs again on a new one.
     """
     if not repeatable or connection.in_atomic_block:
         return _execute(sql, parameters)

@@ -184,7 +184,7 @@ def vendor() -> str:
 
 
 def _event_id() -> str:
-    # Not a secret either.
+    # Not a secret, like a task's version, so no system call.
     return f"{random.getrandbits(128):032x}"
 
 

@@ -21,15 +21,15 @@ _NOTHING_VISIBLE = re.compile(rf"[{INVISIBLE}\U0001bca0-\U0001bca3\U0001d173-\U0
 
 
 class TitleField(StrictCharField):
-    """1–200 UTF-16 units after trimming, with a visible character and no control characters.
+    """1–200 UTF-16 code units after trimming, with a visible character and no control characters.
 
-    The length is in UTF-16 units, since that is how nvarchar(200) counts.
+    The length is in UTF-16 code units, since that is how nvarchar(200) counts.
     """
 
     default_error_messages = {
         "blank": "Must not be empty.",
-        "invisible": "Must have a character that can be seen.",
-        "control": "Must not hold control characters.",
+        "invisible": "Must contain a visible character.",
+        "control": "Must not contain control characters.",
         "too_long": f"Must not be longer than {TITLE_MAXIMUM_UNITS} UTF-16 code units.",
     }
 

@@ -70,7 +70,7 @@ def create_task_once(*, owner_id: int, title: str, duration: int, key: str) -> t
             return TaskRow(known.task_id, title, duration, known.version, known.created_at, known.created_at), True
         if known is not None:
             IdempotencyKey.objects.filter(id=known.id).delete()
-    raise LookupError("an idempotency key comes and goes")
+    raise LookupError("other requests keep inserting and deleting this idempotency key")
 
 
 @retries_deadlocks

@@ -1,4 +1,4 @@
-"""The tasks service's settings. README.md and the project's .env.example list every variable that it reads."""
+"""The tasks service's settings. README.md and the project's .env.example list every variable that they read."""
 
 from pathlib import Path
 
@@ -17,16 +17,16 @@ SECRET_KEY = shared.secret_key("TASKS_SECRET_KEY", jwt_keys=JWT_KEYS)
 # Stores the sessions that ended before their access tokens expire.
 REDIS_URL = redis_url_from_env()
 
-# How long the log of changes is kept, which the scheduler reads within seconds.
+# How long the log of events, which the scheduler reads within seconds, is kept.
 EVENTS_KEPT_DAYS = env.integer("EVENTS_KEPT_DAYS", 30, minimum=1, maximum=36_500)
 
 PUBLIC_URL = shared.public_url()
 DEBUG = False
-# Nothing here builds a URL from the Host header, and only the gateway reaches this service.
+# No code builds a URL from the Host header, and only the gateway reaches this service.
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tasks_service.urls"
 WSGI_APPLICATION = "tasks_service.wsgi.application"
-# The last one adds its management commands.
+# servicekit contributes its management commands.
 INSTALLED_APPS = ["tasks", "servicekit"]
 MIDDLEWARE = shared.MIDDLEWARE
 REST_FRAMEWORK = shared.REST_FRAMEWORK
@@ -34,7 +34,7 @@ SILENCED_SYSTEM_CHECKS = shared.SILENCED_SYSTEM_CHECKS
 APPEND_SLASH = False
 
 DATABASES = {"default": database_from_env(default_path=STATE_DIR / "db.sqlite3")}
-# Only one pool: Django's persistent connections, not the ODBC driver manager's as well.
+# Use only Django's persistent connections, not the ODBC driver manager's pool as well.
 DATABASE_CONNECTION_POOLING = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

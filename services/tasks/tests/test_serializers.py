@@ -9,8 +9,8 @@ from servicekit.http.errors import field_errors
 from tasks.serializers import TaskCreateSerializer, TaskRenameSerializer
 
 EMPTY = "Must not be empty."
-INVISIBLE = "Must have a character that can be seen."
-CONTROL = "Must not hold control characters."
+INVISIBLE = "Must contain a visible character."
+CONTROL = "Must not contain control characters."
 TOO_LONG = "Must not be longer than 200 UTF-16 code units."
 NO_STRING = "Not a valid string."
 DURATION = "Must be a whole number of minutes from 1 to 525600, as a JSON integer."
@@ -53,7 +53,7 @@ SHOWS_NOTHING = {
 
 
 def is_title(value: object) -> bool:
-    """Restate the contract: 1–200 UTF-16 units after trimming, no control characters, one visible character."""
+    """Restate the contract: 1–200 UTF-16 code units after trimming, no control characters, one visible character."""
     if not isinstance(value, str):
         return False
     start, end = 0, len(value)

@@ -51,7 +51,7 @@ def test_readiness_needs_the_database_and_not_redis(anonymous):
     assert response.json() == {
         "status": "degraded",
         "service": "tasks",
-        "checks": {"database": "ok", "redis": "does not answer"},
+        "checks": {"database": "ok", "redis": "does not respond"},
     }
 
 

@@ -28,7 +28,7 @@ MICROSECOND = datetime.timedelta(microseconds=1)
 NOW = "2026-02-01T12:00:00.000007Z"
 REQUEST_ID = "0" * 32
 NOT_FOUND = "There is nothing here, or it is not yours."
-CHANGED = "The current version does not meet the conditions of the request; read it again."
+CHANGED = "The current version of the resource does not meet the conditions of the request; read it again."
 UNKNOWN_FIELD = "This field is unknown or may not be set."
 
 

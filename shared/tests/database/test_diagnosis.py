@@ -91,7 +91,7 @@ REPORTS = {
         "[01000] [unixODBC][Driver Manager]Can't open lib 'ODBC Driver 18 for SQL Server' : file not found",
     ),
     "unreachable": (
-        "the server does not answer",
+        "the server does not respond",
         PYODBC.format("HYT00", "Login timeout expired (0) (SQLDriverConnect)"),
         PYODBC.format("08001", "TCP Provider: Error code 0x2749 (10057)"),
         # The driver adds this to all of these.

@@ -62,7 +62,7 @@ def test_rights():
 
 
 class Server:
-    """A fake cursor on a database that lists these rights of a user."""
+    """A fake cursor on a database that lists these permissions of a user."""
 
     def __init__(self, *granted: tuple[str, str | None, str]) -> None:
         self.granted = granted

@@ -46,7 +46,7 @@ UNAVAILABLE = (
                 "precondition-failed",
                 "Precondition Failed",
                 412,
-                "The current version does not meet the conditions of the request; read it again.",
+                "The current version of the resource does not meet the conditions of the request; read it again.",
             ),
         ),
         ("/failing/too-large", ("payload-too-large", "Payload Too Large", 413, "A body must not exceed 65536 bytes.")),

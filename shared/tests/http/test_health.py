@@ -59,8 +59,8 @@ def test_not_ready_is_a_503_problem_that_names_what_fails(client, checks):
     assert response["Retry-After"] == "2"
     assert list(body) == ["type", "title", "status", "detail", "instance", "request_id", "service", "checks"]
     assert (body["type"], body["status"], body["instance"]) == ("/problems/service-unavailable", 503, "/readyz")
-    assert body["detail"] == "example: second does not answer."
-    assert (body["service"], body["checks"]) == ("example", {"first": "ok", "second": "does not answer"})
+    assert body["detail"] == "example: second does not respond."
+    assert (body["service"], body["checks"]) == ("example", {"first": "ok", "second": "does not respond"})
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_not_ready_is_a_503_problem_that_names_what_fails(client, checks):
             {"second": not_ready},
             {
                 "status": "unavailable",
-                "detail": "example: second does not answer.",
-                "checks": {"first": "ok", "second": "does not answer"},
+                "detail": "example: second does not respond.",
+                "checks": {"first": "ok", "second": "does not respond"},
             },
         ),
     ],
@@ -84,17 +84,17 @@ def test_the_gateway_reads_the_state_in_a_header(client, checks, replaced, state
 
 def test_all_checks_run_where_the_first_fails(client, checks):
     checks(first=not_ready, second=not_ready)
-    assert client.get("/readyz").json()["detail"] == "example: first does not answer; second does not answer."
+    assert client.get("/readyz").json()["detail"] == "example: first does not respond; second does not respond."
 
 
 def test_what_fails_is_logged_with_its_cause(client, checks, records):
     def unavailable() -> None:
-        raise NotReady("does not answer") from OperationalError("no route to host")
+        raise NotReady("does not respond") from OperationalError("no route to host")
 
     checks(first=unavailable)
     client.get("/readyz")
     warnings = [record for record in records() if record["level"] == "WARNING"]
-    assert [(record["check"], record["reason"]) for record in warnings] == [("first", "does not answer")]
+    assert [(record["check"], record["reason"]) for record in warnings] == [("first", "does not respond")]
     assert "no route to host" in warnings[0]["exc_info"]
 
 
@@ -127,7 +127,7 @@ def test_database_that_fails_is_not_ready_and_its_words_do_not_show():
     def fail(*args):
         raise OperationalError("secret@host is unavailable")
 
-    with connection.execute_wrapper(fail), pytest.raises(NotReady, match=r"^does not answer$") as reason:
+    with connection.execute_wrapper(fail), pytest.raises(NotReady, match=r"^does not respond$") as reason:
         check_database(MigrationRecorder.Migration)()
     assert isinstance(reason.value.__cause__, OperationalError)
 
@@ -154,5 +154,5 @@ def test_database_that_takes_no_writes_leaves_the_service_degraded(rf, monkeypat
     assert json.loads(response.content) == {
         "status": "degraded",
         "service": "example",
-        "checks": {"database": "takes no writes"},
+        "checks": {"database": "accepts no writes"},
     }

@@ -12,8 +12,8 @@ from servicekit.testing import bearer
 NOT_JSON = "The body is not valid JSON."
 NOT_UTF8 = "The body is not valid UTF-8."
 TWICE = "The body has a duplicate member."
-SURROGATE = "The body holds half of a surrogate pair."
-TOO_LARGE = "The body holds a number that is too large."
+SURROGATE = "The body contains half of a surrogate pair."
+TOO_LARGE = "The body contains a number that is too large."
 
 
 def post(client, body: bytes, content_type: str = "application/json", **extra):

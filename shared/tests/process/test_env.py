@@ -35,7 +35,7 @@ def test_file_stands_for_the_variable(monkeypatch, tmp_path: Path):
 def test_variable_that_is_set_twice_is_refused(monkeypatch, tmp_path: Path):
     monkeypatch.setenv("SETTING", "value")
     monkeypatch.setenv("SETTING_FILE", str(tmp_path / "missing"))
-    with pytest.raises(ConfigurationError, match=r"^SETTING: is set, and SETTING_FILE as well; set one of them$"):
+    with pytest.raises(ConfigurationError, match=r"^SETTING and SETTING_FILE: are both set; set one of them$"):
         env.get("SETTING")
 
 

@@ -34,7 +34,7 @@ class TokenView(PublicAPIView):
         try:
             return Response(log_in(**serializer.validated_data, **_client(request)))
         except InvalidCredentials:
-            raise AuthenticationFailed("No active account has this user name and password.") from None
+            raise AuthenticationFailed("No active account has this username and password.") from None
 
 
 class TokenRefreshView(PublicAPIView):

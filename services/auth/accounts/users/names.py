@@ -22,7 +22,7 @@ def normalize_username(username: str) -> str:
 
 
 def validated_username(username: str) -> str:
-    """Return the normalised name; raises ValidationError unless it is 1-150 UTF-16 units of allowed characters."""
+    """Return the normalised name; raises ValidationError unless it is 1-150 UTF-16 code units of allowed characters."""
     username = normalize_username(username)
     if len(username.encode("utf-16-le")) // 2 > USERNAME_MAXIMUM_UNITS:
         raise ValidationError(TOO_LONG, code="too_long")

@@ -17,7 +17,7 @@ LONGEST_TYPED_NAME = 4 * USERNAME_MAXIMUM_UNITS
 
 
 class NewUsernameField(StrictCharField):
-    """A username: after normalisation 1-150 UTF-16 units, letters and digits of any script, and ``@.+-_``."""
+    """A username: after normalisation 1-150 UTF-16 code units, letters and digits of any script, and ``@.+-_``."""
 
     def to_internal_value(self, data: Any) -> str:
         try:

@@ -167,7 +167,7 @@ def test_an_unknown_name_is_answered_like_any_other(
         clock.move_to(NOON + datetime.timedelta(seconds=second), tick=False)
         response = log_in(client, name=name)
         responses.append((response.status_code, response.headers.get("Retry-After"), response.json()["detail"]))
-    wrong = (401, None, "No active account has this user name and password.")
+    wrong = (401, None, "No active account has this username and password.")
     slower = "Too many attempts; the Retry-After header says when to try again."
     assert responses == [
         *[wrong] * 5, (429, "1", slower), wrong, (429, "2", slower), (429, "1", slower), wrong

@@ -59,7 +59,7 @@ _MEANINGS = (
     ),
     (
         r"HYT00|08001|Login timeout|Client unable to establish connection",
-        "the server does not answer: check the host and port in DATABASE_URL, that the server runs, that TCP is"
+        "the server does not respond: check the host and port in DATABASE_URL, that the server runs, that TCP is"
         " enabled, and the firewall",
     ),
 )

@@ -74,8 +74,9 @@ def _sqlite(path: Path) -> dict[str, Any]:
             "transaction_mode": "IMMEDIATE",
             # In WAL mode, readers do not wait for a writer, and NORMAL survives the crash of a process
             # (https://sqlite.org/pragma.html#pragma_synchronous).
-            # A commit that finds more than this number of pages in the log (16 MB) copies them into the file and waits
-            # for the disk. While others read without a break, the log cannot start over, so each commit does
+            # A commit that finds more than this many pages in the log (16 MB) copies them into the file and waits for
+            # the disk. Under load, where reads never pause, the log cannot start over, and every commit beyond the
+            # limit does so; a larger limit makes that rarer, at the cost of a longer copy for that one request
             # (https://sqlite.org/wal.html#avoiding_excessively_large_wal_files).
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=4000;",
         },

@@ -46,11 +46,11 @@ def check_database(model: type[Model]) -> Check:
         try:
             model._default_manager.order_by("pk").values_list("pk").first()
         except DatabaseLayerError as error:
-            raise NotReady("does not answer") from error
+            raise NotReady("does not respond") from error
         try:
             check_writes(connection)
         except DatabaseLayerError as error:
-            raise Degraded("takes no writes") from error
+            raise Degraded("accepts no writes") from error
 
     return check
 
@@ -60,7 +60,7 @@ def check_redis() -> None:
     try:
         _redis().ping()
     except redis.RedisError as error:
-        raise NotReady("does not answer") from error
+        raise NotReady("does not respond") from error
 
 
 @cache

@@ -61,7 +61,7 @@ def loads(body: bytes) -> Any:
     except UnicodeDecodeError:
         raise ParseError("The body is not valid UTF-8.") from None
     except UnicodeEncodeError:
-        raise ParseError("The body holds half of a surrogate pair.") from None
+        raise ParseError("The body contains half of a surrogate pair.") from None
     # A ValueError means invalid JSON, or a whole number with more digits than Python converts.
     except (ValueError, RecursionError):
         raise ParseError("The body is not valid JSON.") from None
@@ -82,7 +82,7 @@ def _refuse_constant(constant: str) -> NoReturn:
 def _finite_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ParseError("The body holds a number that is too large.")
+        raise ParseError("The body contains a number that is too large.")
     return number
 
 

@@ -39,8 +39,8 @@ BAD_REQUEST = Problem(
     status=400,
     slug="bad-request",
     detail="The request is malformed.",
-    meaning="The body, the query or a header is not valid for this call. If fields are at fault, the member `errors` "
-    "lists what is wrong with each; `body` stands for the body as a whole. Nothing was changed.",
+    meaning="The body, the query or a header is not valid for this operation. If fields are at fault, the member "
+    "`errors` lists what is wrong with each; `body` stands for the body as a whole. Nothing was changed.",
     advice="Correct the request; repeated unchanged, it will fail again.",
 )
 # The detail of a 400 that has errors.
@@ -52,13 +52,13 @@ UNAUTHORIZED = Problem(
     meaning="No access token was sent, or it is not valid: it has expired (after five minutes), its session has "
     "ended, or it was not issued here. At `POST /api/auth/token`: the username or password is wrong, or the account "
     "is not active; the response does not reveal which.",
-    advice="Get new tokens with `POST /api/auth/token/refresh` and repeat the call; if that is a 401 too, log in.",
+    advice="Get new tokens with `POST /api/auth/token/refresh` and repeat the request; if that is a 401 too, log in.",
 )
 FORBIDDEN = Problem(
     status=403,
     slug="forbidden",
     detail="You may not do this.",
-    meaning="The token is valid, but its user may not make this call. Background jobs are for staff.",
+    meaning="The token is valid, but its user may not make this request. Background jobs are for staff.",
     advice="Use an account with that permission; another token of the same user changes nothing.",
 )
 NOT_FOUND = Problem(
@@ -78,19 +78,19 @@ METHOD_NOT_ALLOWED = Problem(
 CONFLICT = Problem(
     status=409,
     slug="conflict",
-    detail="Its current state does not allow this.",
+    detail="The resource's current state does not allow this.",
     meaning="The request is valid, but the current state of the resource does not allow it; `detail` says why. A job, "
     "for example, has only one run at a time. Nothing was changed.",
-    advice="Read the current state, and repeat the call when the state allows it.",
+    advice="Read the current state, and repeat the request when the state allows it.",
 )
 PRECONDITION_FAILED = Problem(
     status=412,
     slug="precondition-failed",
-    detail="The current version does not meet the conditions of the request; read it again.",
-    meaning="`If-Match` names a version that is no longer current: it has changed since you read it, perhaps by an "
-    "earlier attempt of yours whose response was lost. Or the `If-None-Match` of a change names the current version. "
-    "This request changed nothing.",
-    advice="Read it again, and if the change still applies, send it with the new `ETag`.",
+    detail="The current version of the resource does not meet the conditions of the request; read it again.",
+    meaning="`If-Match` names a version that is no longer current: the resource has changed since you read it, perhaps "
+    "by an earlier attempt of yours whose response was lost. Or the `If-None-Match` of a change names the current "
+    "version. This request changed nothing.",
+    advice="Read the resource again, and if the change still applies, send it with the new `ETag`.",
 )
 PAYLOAD_TOO_LARGE = Problem(
     status=413,
@@ -103,7 +103,7 @@ URI_TOO_LONG = Problem(
     status=414,
     slug="uri-too-long",
     detail="The URI is too long.",
-    meaning="The request line, which holds the path and the query, is longer than the gateway reads (8 KiB).",
+    meaning="The request line, which contains the path and the query, is longer than the gateway reads (8 KiB).",
     advice="Shorten the query.",
 )
 UNSUPPORTED_MEDIA_TYPE = Problem(
@@ -131,9 +131,10 @@ TOO_MANY_REQUESTS = Problem(
     status=429,
     slug="too-many-requests",
     detail="Too many attempts; the Retry-After header says when to try again.",
-    meaning="Your IP address has called register, token, refresh or password too often within a second; or there were "
-    "too many wrong passwords for this account or from this address, so that no password is checked for a while.",
-    advice="Wait for the number of seconds in `Retry-After`, then repeat the call.",
+    meaning="Your IP address has called register, token, refresh or password too often within a second; or your IP "
+    "address has too many requests in progress; or there were too many wrong passwords for this account or from this "
+    "address, so that no password is checked for a while.",
+    advice="Wait for the number of seconds in `Retry-After`, then repeat the request.",
 )
 REQUEST_HEADER_FIELDS_TOO_LARGE = Problem(
     status=431,
@@ -169,7 +170,7 @@ SERVICE_UNAVAILABLE = Problem(
     status=503,
     slug="service-unavailable",
     detail="A part of the system is unavailable. Try again soon.",
-    meaning="A part that the call needs is unavailable, usually the database. `GET /readyz` names it.",
+    meaning="A part that the request needs is unavailable, usually the database. `GET /readyz` names it.",
     advice="Try again after `Retry-After` seconds, and wait longer each time.",
 )
 GATEWAY_TIMEOUT = Problem(

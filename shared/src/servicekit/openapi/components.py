@@ -72,13 +72,13 @@ HEADERS: Mapping[str, Schema] = {
         "schema": {"type": "integer", "minimum": 1, "examples": [2]},
     },
     "RateLimit-Policy": {
-        "description": "The gateway's limit for one IP address: `q` calls in `w` seconds.",
+        "description": "The gateway's limit for one IP address: `q` requests in `w` seconds.",
         "required": True,
         "schema": {"type": "string"},
         "example": '"auth";q=10;w=1',
     },
     "RateLimit": {
-        "description": "`r` calls are left, and more in `t` seconds; sent with the gateway's own 429.",
+        "description": "`r` requests are left, and more in `t` seconds; sent with the gateway's own 429.",
         "schema": {"type": "string"},
         "example": '"auth";r=0;t=1',
     },

@@ -24,7 +24,7 @@ def get(name: str, default: str = "") -> str:
     value = os.environ.get(name, "").strip()
     path = os.environ.get(f"{name}_FILE", "").strip()
     if value and path:
-        raise ConfigurationError(name, f"is set, and {name}_FILE as well; set one of them")
+        raise ConfigurationError(f"{name} and {name}_FILE", "are both set; set one of them")
     if not path:
         return value or default
     try:

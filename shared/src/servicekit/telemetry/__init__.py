@@ -27,7 +27,7 @@ def start(part: str) -> None:
 def stop() -> None:
     """Send the remaining spans and reports; each receiver that does not respond costs about two seconds.
 
-    Only processes that exit without finalizers, such as those of a pool, have to call this.
+    Only processes that exit without finalisers, such as those of a pool, have to call this.
     """
     # Spans first, in the order of the start: a process that stops too slowly is killed, and there are more spans.
     while _started:

@@ -188,9 +188,9 @@ def test_restore_is_refused_while_a_process_has_the_database_open(database: Path
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "no backup of this project"),
+        (None, "not a backup of this project"),
         (b"text" * 1000, "cannot be copied: file is not a database"),
-        (b"", "no backup of this project"),
+        (b"", "not a backup of this project"),
     ],
 )
 def test_restore_of_something_else_changes_nothing(database: Path, tmp_path: Path, content: bytes | None, reason: str):

@@ -10,7 +10,7 @@ from servicekit.http.health import NotReady, health_urls
 
 
 def unavailable() -> None:
-    raise NotReady("does not answer")
+    raise NotReady("does not respond")
 
 
 _, readyz = health_urls(service="tasks", checks={"database": unavailable, "redis": lambda: None})

@@ -78,7 +78,7 @@ def _verify(copy: sqlite3.Connection) -> None:
 def _refuse_other_databases(copy: Path) -> None:
     with closing(sqlite3.connect(copy)) as opened:
         if not opened.execute("SELECT 1 FROM sqlite_master WHERE name = 'django_migrations'").fetchone():
-            raise BackupError("the file is no backup of this project: it has no table django_migrations")
+            raise BackupError("the file is not a backup of this project: it has no table django_migrations")
 
 
 @contextmanager

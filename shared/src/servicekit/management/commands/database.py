@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from servicekit.database.diagnosis import UNUSABLE, explain
-from servicekit.database.locks import LockTimeout, one_at_a_time
+from servicekit.database.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
 from servicekit.database.tsql import quote_identifier
 
 # Creating a database copies files, which on a small machine takes longer than the query timeout of requests.
@@ -50,7 +50,10 @@ class Command(BaseCommand):
         self._ok("database", f"SQLite, {path}{state}")
 
     def _create(self) -> None:
-        """Create the database; several processes may do so at once. If it exists, no right to create it is needed."""
+        """Create the database; several processes may do so at once.
+
+        If it exists, no permission to create it is needed.
+        """
         name = str(connection.settings_dict["NAME"])
         # One open connection to the database blocks the ALTER below, whether this process or a concurrent one holds it,
         # so everything is read from master.
@@ -71,7 +74,9 @@ class Command(BaseCommand):
                     raise CommandError(_no_user(name))
                 self._ok("database", f"READ_COMMITTED_SNAPSHOT of {name} is on")
         except LockTimeout:
-            raise CommandError("another process has been at work on this server's databases") from None
+            raise CommandError(
+                f"another process has been creating databases on this server for {WAIT_SECONDS} s"
+            ) from None
         except DatabaseLayerError as error:
             # A login that is restricted to this database cannot see it from master.
             if not self._is_ready(name):
@@ -95,10 +100,10 @@ class Command(BaseCommand):
             except OSError as error:
                 self._missing(
                     "server",
-                    f"{host} does not answer on port {port} ({error.strerror or error}): check the host and port in"
+                    f"{host} does not respond on port {port} ({error.strerror or error}): check the host and port in"
                     " DATABASE_URL, that the server runs, that TCP is enabled, and the firewall",
                 )
-            self._ok("server", f"{host} answers on port {port}")
+            self._ok("server", f"{host} responds on port {port}")
         try:
             on = _reads_snapshots(connection, name)
             with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""manage.py database_login: create a login for the service, with rights on its own tables only."""
+"""manage.py database_login: create a login for the service, with permissions on only the tables that it needs."""
 
 import sys
 from contextlib import closing
@@ -12,7 +12,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 
 from servicekit.database.diagnosis import explain
-from servicekit.database.locks import LockTimeout, one_at_a_time
+from servicekit.database.locks import WAIT_SECONDS, LockTimeout, one_at_a_time
 from servicekit.database.tsql import quote_identifier
 from servicekit.database.url import database_from_url
 from servicekit.process.env import ConfigurationError
@@ -51,23 +51,23 @@ WHERE t.is_ms_shipped = 0 AND t.schema_id = SCHEMA_ID() ORDER BY t.object_id, c.
 _APPS = "SELECT DISTINCT app FROM django_migrations"
 
 _ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
-# A right on a table, or on one of its columns.
+# A permission on a table, or on one of its columns.
 Right = tuple[str, str | None, str]
 
 
 class Command(BaseCommand):
-    """Grant rights on the tables that exist. After a migration that adds a table, run this again."""
+    """Grant permissions on the tables that exist. After a migration that adds a table, run this again."""
 
     help = (
         "Create the login of the mssql:// URL on standard input if it is missing, and grant it what this service "
         "needs: to read and write the tables that it owns, and to read the columns that it borrows. DATABASE_URL's "
-        "user must have the right to do that."
+        "user must have permission to do that."
     )
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         if connection.vendor != "microsoft":
-            raise CommandError("DATABASE_URL names no SQL Server, and nothing else has logins")
+            raise CommandError("DATABASE_URL names no SQL Server, and other databases have no logins")
         login, password = self._login(sys.stdin.read().strip())
         user, literal = quote_identifier(login), password.replace("'", "''")
         rights = _needed()
@@ -94,8 +94,8 @@ class Command(BaseCommand):
                 cursor.execute(_ROLES, [login])
                 if roles := ", ".join(sorted(role for (role,) in cursor.fetchall())):
                     raise CommandError(f"{login}: is a member of {roles}, and may do more than a service's login may")
-                # Grant before revoking, so that a running service never lacks a right; and grant again, since a REVOKE
-                # on a table also revokes rights on its columns.
+                # Grant before revoking, so that a running service never lacks a permission; and grant again, since a
+                # REVOKE on a table also revokes permissions on its columns.
                 with transaction.atomic():
                     for statement in grants:
                         cursor.execute(statement)
@@ -104,10 +104,12 @@ class Command(BaseCommand):
                         cursor.execute(statement)
             self._try(login, password)
         except LockTimeout:
-            raise CommandError("another process has been at work on this database's logins or tables") from None
+            raise CommandError(
+                f"another process has been changing this database's logins or tables for {WAIT_SECONDS} s"
+            ) from None
         except DatabaseLayerError as error:
             raise CommandError(explain(error)) from None
-        self.stdout.write(f"ok       login      {login}: {len(grants)} rights")
+        self.stdout.write(f"ok       login      {login}: {len(grants)} permissions")
 
     def _login(self, url: str) -> tuple[str, str]:
         try:
@@ -135,7 +137,7 @@ class Command(BaseCommand):
 
 
 def _needed() -> list[Right]:
-    """Return the rights that the service's models need: it owns those that it migrates, and only reads the others."""
+    """Return the permissions that the service's models need: it owns what it migrates, and only reads the others."""
     rights: list[Right] = []
     models: list[type[Model]] = [MigrationRecorder.Migration]
     for app in apps.get_app_configs():
@@ -153,11 +155,11 @@ def _needed() -> list[Right]:
 
 
 def _not_needed(cursor: Any, login: str, needed: list[Right]) -> list[Right]:
-    """Return the user's rights on this project's tables, Django's included, that it does not need."""
+    """Return the user's permissions on this project's tables, Django's included, that it does not need."""
     cursor.execute(_GRANTED, [login])
     rights: list[Right] = [(table, column, right) for table, column, right in cursor.fetchall()]
     if not rights:
-        # A compatible server does not list the rights just granted, so revoke every right that may have been.
+        # A compatible server does not list the permissions just granted, so revoke all that may have been.
         cursor.execute(_COLUMNS)
         columns: list[tuple[str, str]] = cursor.fetchall()
         rights = [(table, None, right) for table in dict.fromkeys(table for table, _ in columns) for right in _ALL]
@@ -168,7 +170,7 @@ def _not_needed(cursor: Any, login: str, needed: list[Right]) -> list[Right]:
 
 
 def _statements(verb: str, rights: list[Right], end: str) -> list[str]:
-    """Return a statement for each right: a compatible server cannot revoke several of which the user has only some."""
+    """Return a statement for each permission: a compatible server cannot revoke several if the user has only some."""
     statements = [
         f"{verb} {right} ON {quote_identifier(table)} {end}" for table, column, right in rights if column is None
     ]

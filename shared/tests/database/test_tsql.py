@@ -13,6 +13,7 @@ from sqlglot import ErrorLevel, expressions
 import servicekit
 from servicekit.database import locks
 from servicekit.database.backups import sqlite, sqlserver
+from servicekit.database.sqlite import base as sqlite_backend
 from servicekit.management.commands import database, database_login
 
 NOT_KNOWN = ("CREATE LOGIN", "CREATE USER", "ALTER USER", "ALTER DATABASE")
@@ -115,7 +116,8 @@ def test_of_a_server_that_shows_no_rights_all_that_are_not_needed_are_taken():
 def statements_in_calls() -> list[str]:
     """Return every string literal that is passed to execute(), except those for SQLite only."""
     texts = []
-    for path in {*Path(servicekit.__file__).parent.rglob("*.py")} - {Path(sqlite.__file__)}:
+    for_sqlite = {Path(sqlite.__file__), Path(sqlite_backend.__file__)}
+    for path in {*Path(servicekit.__file__).parent.rglob("*.py")} - for_sqlite:
         texts += re.findall(r'\.execute\(f?"([^"]+)"', path.read_text())
     return [re.sub(r"\{\w+\}", "[x]", text) for text in texts]
 

@@ -189,6 +189,9 @@ def _event_id() -> str:
 
 
 def _bound(time: datetime.datetime) -> Any:
+    if vendor() == "sqlite":
+        # As adapt_datetimefield_value() does, in a fifth of the time.
+        return str(time.astimezone(datetime.UTC).replace(tzinfo=None))
     return connection.ops.adapt_datetimefield_value(time)
 
 

@@ -22,7 +22,8 @@ class Response(HttpResponse):
         content_type: str = "application/json",
     ) -> None:
         if data is None:
-            super().__init__(status=status, headers=headers)
+            # Django would compose its default type.
+            super().__init__(status=status, headers=headers, content_type="")
             del self["Content-Type"]
         else:
             super().__init__(encode_json(data), status=status, headers=headers, content_type=content_type)

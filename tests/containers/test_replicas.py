@@ -203,7 +203,8 @@ def test_the_gateway_starts_while_a_service_is_unavailable(gateway: str, project
     project.compose("stop", "tasks")
     project.compose("up", "--detach", "--no-deps", "--force-recreate", "gateway")
     wait_until(lambda: responds(f"{project.url}/healthz"), timeout=5)
-    assert client.call("GET", "/api/auth/me").status_code == 200
+    # nginx resolves the names once it runs, and until then has no address to pass a request to.
+    wait_until(lambda: client.call("GET", "/api/auth/me").status_code == 200, timeout=5)
     unavailable = client.call("GET", GET_PATH)
     assert (unavailable.status_code, unavailable.headers["Content-Type"]) == (502, "application/problem+json")
     assert unavailable.headers["Retry-After"]

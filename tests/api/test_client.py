@@ -21,7 +21,7 @@ PASSWORD = "one more correct staple"
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     folder = tmp_path_factory.mktemp("client")
-    # No formatting: nobody reads the code.
+    # Not formatted, since the generated code is not read.
     (folder / "config.yml").write_text("post_hooks: []\npackage_name_override: task_api\n")
     result = subprocess.run(
         [

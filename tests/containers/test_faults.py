@@ -90,7 +90,7 @@ def test_a_worker_that_is_killed_in_mid_job_costs_a_rerun(project: Project, slot
         project.run_program("tasks", "containers/fill_tasks", "0")
 
 
-def test_redis_killed_and_back_loses_nothing_and_holds_up_nobody(project: Project, client: Client, slots: Any) -> None:
+def test_killed_redis_loses_nothing_and_delays_no_request(project: Project, client: Client, slots: Any) -> None:
     other = Client(project, username=client.username).log_in()
     assert project.request("POST", "/api/auth/logout", json={"refresh": other.refresh}).status_code == 204
     wait_until(lambda: other.call("GET", "/api/tasks").status_code == 401, timeout=2)

@@ -64,7 +64,7 @@ def test_it_is_written_as_postman_exports_it(file) -> None:
     assert text.rstrip("\n") == json.dumps(json.loads(text), indent="\t", ensure_ascii=False)
 
 
-def test_nobody_s_tokens_were_exported_with_it() -> None:
+def test_no_tokens_were_exported_with_it() -> None:
     """The app exports values entered as shared; values set by scripts are exported empty."""
     collection = json.loads(COLLECTION.read_text(encoding="utf-8"))
     values = {variable["key"]: variable["value"] for variable in collection["variable"] if variable["value"]}

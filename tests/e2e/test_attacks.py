@@ -419,7 +419,7 @@ class TestHostileBodies:
         assert stack.call("PUT", path, token=ada.access, json={"title": title}).json()["title"] == title
 
     @pytest.mark.parametrize("title", ["\u200b", "\ufeff \u200b", "\u3164"])
-    def test_that_nobody_could_see_are_refused_as_titles(self, stack: Stack, ada: Account, title: str) -> None:
+    def test_that_are_invisible_are_refused_as_titles(self, stack: Stack, ada: Account, title: str) -> None:
         refused = stack.call("POST", "/api/tasks", token=ada.access, json={"title": title, "duration": 1})
         assert (refused.status_code, list(refused.json()["errors"])) == (400, ["title"])
 

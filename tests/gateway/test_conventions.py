@@ -100,7 +100,7 @@ class TestOtherOrigins:
 
 
 @pytest.mark.parametrize("origin", [OURS, "null", "", "*"])
-def test_nobody_is_let_in_by_default(gateway: Gateway, origin: str) -> None:
+def test_no_origin_is_allowed_by_default(gateway: Gateway, origin: str) -> None:
     for method, headers in (("GET", {}), ("OPTIONS", PREFLIGHT)):
         response = gateway.request(method, "/api/tasks", headers={"Origin": origin, **headers})
         assert response.status == 200

@@ -31,7 +31,7 @@ def test_second_queued_or_running_run_of_a_job_is_refused(state):
         make_run(state=state, slot=SLOT + MINUTE)
 
 
-def test_runs_that_are_over_are_in_nobody_s_way():
+def test_finished_runs_do_not_block_another():
     turns = {turn_of(state, SLOT + n * MINUTE) for n in range(3) for state in ("succeeded", "failed", "missed")}
     assert len(turns) == 3
     assert turns.isdisjoint({turn_of("queued", SLOT), turn_of("running", SLOT)})

@@ -19,7 +19,7 @@ def ids(owner_id: int, page: Page) -> tuple[list[int], bool]:
     return [task.id for task in tasks], more
 
 
-def test_nobodys_list_is_empty():
+def test_list_of_a_user_without_tasks_is_empty():
     assert list_tasks(owner_id=1, page=FIRST) == ([], False)
 
 

@@ -412,7 +412,7 @@ def test_other_methods_are_405_and_options_says_which_are_not(api, path, allow, 
 
 
 class TestList:
-    def test_nobodys_is_empty(self, api):
+    def test_is_empty_for_a_user_without_tasks(self, api):
         response = api("GET", "/api/tasks")
         assert (response.status_code, response.content) == (200, b"[]")
         assert "Link" not in response
@@ -605,6 +605,6 @@ class TestQueries:
         assert body_sent
         assert seen[1] == []
 
-    def test_nobody_without_a_token_reaches_the_database(self, anonymous, task, django_assert_num_queries):
+    def test_request_without_a_token_does_not_reach_the_database(self, anonymous, task, django_assert_num_queries):
         with django_assert_num_queries(0):
             assert anonymous("GET", f"/api/tasks/{task.id}").status_code == 401

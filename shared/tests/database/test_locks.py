@@ -33,7 +33,7 @@ def test_lock_is_given_back_where_the_block_fails(database, tmp_path):
     assert is_free(tmp_path / "db.sqlite3.lock")
 
 
-def test_database_in_memory_has_nobody_to_keep_out():
+def test_database_in_memory_needs_no_lock():
     with one_at_a_time(connection):
         pass
 

@@ -182,7 +182,7 @@ def at_once() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("at_once")
-def test_gateway_that_hangs_holds_nobody_up(socket_enabled: None, tmp_path: Path) -> None:
+def test_gateway_that_hangs_does_not_delay_the_metrics(socket_enabled: None, tmp_path: Path) -> None:
     # The kernel completes the connections, but no process accepts them.
     with socket.create_server(("127.0.0.1", 0)) as port, socket.socket(socket.AF_UNIX) as status:
         status.bind(str(tmp_path / "status.sock"))

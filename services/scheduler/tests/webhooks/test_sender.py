@@ -134,7 +134,7 @@ def test_events_of_several_tasks_are_sent_at_once():
         assert deliver_due() == TRACKS
 
 
-def test_receiver_that_hangs_holds_up_nobody_else():
+def test_receiver_that_hangs_delays_no_other():
     with receiving(hang) as hanging, receiving() as receiver:
         for slot in range(10):
             endpoint = make_endpoint(url=hanging.url, owner_id=2, slot=slot)

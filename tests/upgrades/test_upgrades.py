@@ -32,6 +32,14 @@ def test_the_newest_version_is_recorded() -> None:
     assert VERSIONS[-1] == releases.newest_version(), "make freeze"
 
 
+def test_the_current_code_can_be_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "FOLDER", tmp_path)
+    releases.record("9.9.9")
+    texts = [statement["sql"] for statement in releases.read("9.9.9")["statements"]["tasks"]]
+    # The statements of a batch, each by itself.
+    assert sum(text.startswith("INSERT INTO tasks_event (\n") for text in texts) >= 3
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_migrations_of_a_release_are_there_unchanged(version: str, service: str) -> None:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import psutil
 import pytest
@@ -69,6 +70,8 @@ def test_it_stops_with_all_that_it_has_started(environment: dict[str, str], numb
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # nohup, under which the suite may run, ignores SIGHUP, and its descendants do too.
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),
     )
     wait_until(lambda: responds(f"http://localhost:{port}/admin/login/"), timeout=30)
     family = psutil.Process(process.pid).children(recursive=True)
